@@ -43,8 +43,9 @@ static void check_guards(const char *what, const char *isa, const uint8_t *p, si
         CHECK(p[i] == GUARD && p[CANARY + n + i] == GUARD, "%s of %s writes outside its output", what, isa);
 }
 
-// Channels with multipliers that spread sums of this reach over the output's range, now and then with extreme ones.
-static er_channel *draw_channels(size_t n, double reach)
+// Channels with multipliers that spread sums of this reach over the output's range; in `extreme` cases some at the ends of
+// what there is.
+static er_channel *draw_channels(size_t n, double reach, bool extreme)
 {
     er_channel *c = malloc(n * sizeof *c);
     for (size_t j = 0; j < n; j++) {
@@ -52,12 +53,13 @@ static er_channel *draw_channels(size_t n, double reach)
         c[j].m = 200.0 / reach * exp(4 * u - 2);
         size_t kind = below(&rng, 24);
         if (kind == 0) c[j].m = 0.5;
-        if (kind == 1) c[j].m = 3.7 * (u + 0.1);
-        if (kind == 2) c[j].m = ldexp(1 + u, -31);
-        if (kind == 3) c[j].m = ldexp(1, -(int)below(&rng, 20));
-        if (kind == 4) c[j].m = 1e6 * u;
+        if (kind == 1) c[j].m = ldexp(1, -(int)below(&rng, 20));
+        if (kind == 2) c[j].m = (double)(1 + below(&rng, 1000)) / 1024;     // many ties
+        if (kind == 3) c[j].m = ldexp(1 + u, -31);
+        if (kind == 4) c[j].m = 3.7 * (u + 0.1);
+        if (kind == 5 && extreme) c[j].m = 1e6 * u;
         c[j].bias = (int32_t)((double)(int32_t)random64(&rng) / 2147483648.0 * reach);
-        if (below(&rng, 50) == 0) c[j].bias = (int32_t)random64(&rng) / 2;
+        if (extreme && below(&rng, 50) == 0) c[j].bias = (int32_t)random64(&rng) / 2;
     }
     return c;
 }
@@ -65,7 +67,7 @@ static er_channel *draw_channels(size_t n, double reach)
 static er_output draw_output(bool is_signed, bool real)
 {
     int32_t low = is_signed ? -128 : 0, a = low + (int32_t)below(&rng, 256), b = low + (int32_t)below(&rng, 256);
-    er_output o = {low + (int32_t)below(&rng, 256), low, low + 255, real};
+    er_output o = {low + (int32_t)below(&rng, 256), low, low + 255, real, false};
     if (below(&rng, 2)) { o.min = er_min32(a, b); o.max = er_max32(a, b); }
     return o;
 }
@@ -73,10 +75,11 @@ static er_output draw_output(bool is_signed, bool real)
 // ---- matrix product
 
 typedef struct {
-    size_t m, n, segments, length, gap;     // gap: elements of x between segments
+    size_t m, gap;              // gap: elements of x between segments
     bool is_signed;
-    int32_t zero, row_factor;
-    const uint8_t *x, *weights;
+    int32_t zero;
+    const uint8_t *x;
+    er_gemm_weights w;
     const er_channel *channels;
     er_output o;
 } product;
@@ -85,55 +88,61 @@ typedef struct {
 static uint8_t *run_product(const er_kernels *k, const product *p)
 {
     const er_qgemm *g = &k->qgemm;
-    size_t stride = p->segments * (p->length + p->gap), a_size = (size_t)g->a_size, panels = (p->n + (size_t)g->nr - 1) / (size_t)g->nr;
+    size_t length = p->w.length, segments = p->w.segments, n = p->w.n, a_size = (size_t)g->a_size, kr = (size_t)g->kr;
+    size_t stride = segments * (length + p->gap), panels = (n + (size_t)g->nr - 1) / (size_t)g->nr, groups = (length + kr - 1) / kr;
     int32_t shift = g->a_size == 1 && p->is_signed ? 128 : 0;
     uint8_t *a = er_aligned_alloc(p->m * stride * a_size + 64);
     memset(a, 0x5A, p->m * stride * a_size + 64);
     for (size_t i = 0; i < p->m; i++) g->pack_a(a + i * stride * a_size, p->x + i * stride, stride, p->is_signed);
-    size_t panel_bytes = er_qgemm_panel_bytes(g, p->segments, p->length);
+    size_t extras = er_qgemm_extras(g, &p->w, NULL), panel_bytes = er_qgemm_panel_bytes(g, segments, length, extras);
+    uint32_t *list = malloc(extras * sizeof *list + 1);
+    size_t *extra_at = malloc(extras * sizeof *extra_at + 1);
+    er_qgemm_extras(g, &p->w, list);
+    for (size_t e = 0; e < extras; e++) extra_at[e] = (list[e] / groups * (length + p->gap) + list[e] % groups * kr) * a_size;
     uint8_t *packed = er_aligned_alloc(panels * panel_bytes);
-    er_qgemm_pack(g, p->n, p->segments, p->length, p->weights, !p->is_signed, p->zero + shift, p->channels, &p->o, packed);
-    int32_t *row_bias = malloc(p->m * sizeof *row_bias);
-    for (size_t i = 0; i < p->m; i++) {
-        uint32_t sum = 0;
-        for (size_t s = 0; s < p->segments; s++) sum += (uint32_t)g->sum_a(a + (i * stride + s * (p->length + p->gap)) * a_size, p->length);
-        row_bias[i] = (int32_t)((uint32_t)p->row_factor * (sum - (uint32_t)(p->zero + shift) * (uint32_t)(p->segments * p->length)));
-    }
+    er_qgemm_pack(g, &p->w, extras, list, p->zero + shift, p->channels, p->o.real, packed);
     // Where m divides, as lines of rows too.
     size_t lines = p->m % 3 == 0 ? 3 : 1;
-    er_rows rows = {a, lines, p->m / lines * stride * a_size, p->m / lines, stride * a_size, p->segments, (p->length + p->gap) * a_size, (p->length + (size_t)g->kr - 1) / (size_t)g->kr, row_bias};
-    uint8_t *out = guarded(p->m * (p->n + 3));
-    g->run(&rows, p->n, packed, panel_bytes, &p->o, out + CANARY, p->n + 3);
-    check_guards("qgemm", k->isa, out, p->m * (p->n + 3));
+    er_rows rows = {a, lines, p->m / lines * stride * a_size, p->m / lines, stride * a_size, segments, (length + p->gap) * a_size, groups, extras, extra_at};
+    uint8_t *out = guarded(p->m * (n + 3));
+    g->run(&rows, n, packed, panel_bytes, &p->o, out + CANARY, n + 3);
+    check_guards("qgemm", k->isa, out, p->m * (n + 3));
     for (size_t i = 0; i < p->m; i++)
-        for (size_t j = 0; j < 3; j++) CHECK(out[CANARY + i * (p->n + 3) + p->n + j] == GUARD, "qgemm of %s writes behind a row", k->isa);
+        for (size_t j = 0; j < 3; j++) CHECK(out[CANARY + i * (n + 3) + n + j] == GUARD, "qgemm of %s writes behind a row", k->isa);
     er_aligned_free(a);
     er_aligned_free(packed);
-    free(row_bias);
+    free(list);
+    free(extra_at);
     return out;
 }
 
 static void check_qgemm(const er_kernels *generic, const er_kernels *k)
 {
     for (int round = 0; round < 1500; round++) {
-        product p = {.m = 1 + below(&rng, 30), .n = 1 + below(&rng, 70), .segments = 1 + below(&rng, 3), .length = 1 + below(&rng, 40),
-                     .gap = below(&rng, 5), .is_signed = below(&rng, 2)};
-        if (round % 100 == 0) p.length = 2000;
+        product p = {.m = 1 + below(&rng, 40), .gap = below(&rng, 5), .is_signed = below(&rng, 2)};
+        p.w = (er_gemm_weights){.n = 1 + below(&rng, 140), .segments = 1 + below(&rng, 3), .length = 1 + below(&rng, 40), .is_unsigned = !p.is_signed};
+        if (below(&rng, 4) == 0) p.m = 1 + below(&rng, 2);
+        if (round % 100 == 0) p.w.length = 2000;
         p.zero = (p.is_signed ? -128 : 0) + (int32_t)below(&rng, 256);
-        p.row_factor = p.is_signed ? 0 : 128 - (int32_t)below(&rng, 256);
-        size_t xs = p.m * p.segments * (p.length + p.gap), ws = p.n * p.segments * p.length;
+        p.w.zero = p.is_signed ? 0 : (int32_t)below(&rng, 256);
+        size_t xs = p.m * p.w.segments * (p.w.length + p.gap), k_all = p.w.segments * p.w.length, ws = p.w.n * k_all;
         uint8_t *x = malloc(xs), *w = malloc(ws);
         fill(x, xs, (int)below(&rng, 8), p.is_signed);
         fill(w, ws, (int)below(&rng, 8), p.is_signed);
-        er_channel *channels = draw_channels(p.n, 128.0 * 128 * sqrt((double)(p.segments * p.length)));
+        // Mostly few weights are far from the zero point.
+        if (!p.is_signed && below(&rng, 2))
+            for (size_t i = 0; i < ws; i++)
+                if (below(&rng, 200)) w[i] = (uint8_t)(p.w.zero + (w[i] - 128) / 8 < 0 ? 0 : p.w.zero + (w[i] - 128) / 8 > 255 ? 255 : p.w.zero + (w[i] - 128) / 8);
+        er_channel *channels = draw_channels(p.w.n, 128.0 * 128 * sqrt((double)k_all), below(&rng, 4) == 0);
         p.x = x;
-        p.weights = w;
+        p.w.w = w;
         p.channels = channels;
         p.o = draw_output(p.is_signed, below(&rng, 4) == 0);
+        p.o.slow = !er_reach_is_small(p.w.n, k_all, 1, k_all, w, p.w.is_unsigned, p.w.zero, channels);
         uint8_t *want = run_product(generic, &p), *got = run_product(k, &p);
         for (size_t i = 0; i < p.m; i++)
-            for (size_t j = 0; j < p.n; j++) {
-                size_t at = CANARY + i * (p.n + 3) + j;
+            for (size_t j = 0; j < p.w.n; j++) {
+                size_t at = CANARY + i * (p.w.n + 3) + j;
                 CHECK(want[at] == got[at], "qgemm of %s: case %d row %zu channel %zu: %d, expected %d (m = %g)", k->isa, round, i, j, got[at], want[at], channels[j].m);
             }
         er_aligned_free(want);
@@ -146,48 +155,59 @@ static void check_qgemm(const er_kernels *generic, const er_kernels *k)
 
 // ---- depthwise
 
-static uint8_t *run_depthwise(const er_kernels *k, size_t pixels, size_t channels, size_t taps, const uint8_t *const *tap, size_t step, bool is_signed,
-                              const uint8_t *w, int32_t wz, int32_t xz, const er_channel *params, const er_output *o)
+typedef struct { size_t n, kh, kw, x_step, tap_step, row_bytes; bool is_signed; const uint8_t *x; er_depthwise_weights w; er_output o; } window;
+
+static uint8_t *run_depthwise(const er_kernels *k, const window *p)
 {
     const er_qdepthwise *d = &k->qdepthwise;
-    size_t block = er_qdepthwise_block_bytes(d, taps);
-    uint8_t *packed = er_aligned_alloc((channels + (size_t)d->cb - 1) / (size_t)d->cb * block), *out = guarded(pixels * channels);
-    er_qdepthwise_pack(d, channels, taps, w, !is_signed, wz, xz, params, o, packed);
-    d->run(pixels, channels, taps, tap, step, is_signed, packed, block, o, out + CANARY, channels);
-    check_guards("qdepthwise", k->isa, out, pixels * channels);
+    bool flip = d->unsigned_only && p->is_signed;
+    uint8_t *x = malloc(p->kh * p->row_bytes + ER_SLACK), *out = guarded(p->n * (p->w.channels + 3));
+    const uint8_t *row[8];
+    for (size_t i = 0; i < p->kh * p->row_bytes; i++) x[i] = p->x[i] ^ (flip ? 0x80 : 0);
+    for (size_t ky = 0; ky < p->kh; ky++) row[ky] = x + ky * p->row_bytes;
+    er_depthwise_weights w = p->w;
+    w.x_zero += flip ? 128 : 0;
+    uint8_t *packed = er_aligned_alloc(d->packed_bytes(w.channels, p->kh, p->kw));
+    d->pack(&w, packed);
+    er_taps taps = {row, p->kh, p->kw, p->x_step, p->tap_step, p->is_signed && !flip};
+    d->run(p->n, w.channels, &taps, packed, &p->o, out + CANARY, w.channels + 3);
+    check_guards("qdepthwise", k->isa, out, p->n * (w.channels + 3));
     er_aligned_free(packed);
+    free(x);
     return out;
 }
 
 static void check_qdepthwise(const er_kernels *generic, const er_kernels *k)
 {
     for (int round = 0; round < 1500; round++) {
-        size_t pixels = 1 + below(&rng, 6), channels = 1 + below(&rng, 50), taps = round % 3 ? 9 : 1 + below(&rng, 26), step = channels * (1 + below(&rng, 2));
-        bool is_signed = below(&rng, 2);
-        int32_t low = is_signed ? -128 : 0, xz = low + (int32_t)below(&rng, 256), wz = is_signed ? 0 : (int32_t)below(&rng, 256);
-        const uint8_t *tap[32];
-        uint8_t *x[32], *w = malloc(taps * channels);
-        size_t length = (pixels - 1) * step + channels;
-        int mode = (int)below(&rng, 8);
-        for (size_t t = 0; t < taps; t++) {
-            tap[t] = x[t] = malloc(length);     // exactly what may be read, for the address sanitizer
-            fill(x[t], length, mode, is_signed);
-        }
-        // Every third case has taps that are neighbours in rows of one image, as most convolutions do.
-        uint8_t *image = malloc(3 * (pixels + 2) * channels);
-        fill(image, 3 * (pixels + 2) * channels, mode, is_signed);
-        if (round % 3 == 1) {
-            step = channels;
-            for (size_t t = 0; t < 9; t++) tap[t] = image + (t / 3 * (pixels + 2) + t % 3) * channels;
-        }
-        fill(w, taps * channels, (int)below(&rng, 8), is_signed);
-        er_channel *params = draw_channels(channels, 128.0 * 128 * sqrt((double)taps));
-        er_output o = draw_output(is_signed, false);
-        uint8_t *want = run_depthwise(generic, pixels, channels, taps, tap, step, is_signed, w, wz, xz, params, &o);
-        uint8_t *got = run_depthwise(k, pixels, channels, taps, tap, step, is_signed, w, wz, xz, params, &o);
-        CHECK(!memcmp(want, got, pixels * channels + 2 * CANARY), "qdepthwise of %s: case %d differs", k->isa, round);
-        for (size_t t = 0; t < taps; t++) free(x[t]);
-        free(image);
+        window p = {.n = 1 + below(&rng, 11), .is_signed = below(&rng, 2)};
+        size_t channels = 1 + below(&rng, 170), size = below(&rng, 5), dilation = below(&rng, 4) ? 1 : 2, taps;
+        p.kh = size < 3 ? 3 : size == 3 ? 5 : 1 + below(&rng, 8);
+        p.kw = size < 4 ? p.kh : 1 + below(&rng, 5);
+        taps = p.kh * p.kw;
+        p.tap_step = dilation * channels;
+        p.x_step = (1 + below(&rng, 3)) * channels;
+        p.row_bytes = (p.n - 1) * p.x_step + (p.kw - 1) * p.tap_step + channels;
+        int32_t low = p.is_signed ? -128 : 0;
+        uint8_t *x = malloc(p.kh * p.row_bytes), *w = malloc(taps * channels);
+        fill(x, p.kh * p.row_bytes, (int)below(&rng, 8), p.is_signed);
+        fill(w, taps * channels, (int)below(&rng, 8), p.is_signed);
+        int32_t zero = p.is_signed ? 0 : (int32_t)below(&rng, 256);
+        if (!p.is_signed && below(&rng, 2))     // mostly few weights are far from the zero point
+            for (size_t i = 0; i < taps * channels; i++)
+                if (below(&rng, 100)) w[i] = (uint8_t)(zero + w[i] % 9 > 255 ? 255 : zero + w[i] % 9);
+        er_channel *params = draw_channels(channels, 128.0 * 128 * sqrt((double)taps), below(&rng, 4) == 0);
+        p.x = x;
+        p.w = (er_depthwise_weights){channels, p.kh, p.kw, w, !p.is_signed, zero, low + (int32_t)below(&rng, 256), params, false};
+        p.o = draw_output(p.is_signed, false);
+        p.o.slow = !er_reach_is_small(channels, taps, channels, 1, w, !p.is_signed, zero, params);
+        uint8_t *want = run_depthwise(generic, &p), *got = run_depthwise(k, &p);
+        for (size_t i = 0; i < p.n; i++)
+            for (size_t c = 0; c < channels + 3; c++) {
+                size_t at = CANARY + i * (channels + 3) + c;
+                CHECK(want[at] == got[at], "qdepthwise of %s: case %d pixel %zu channel %zu of %zu (%zux%zu): %d, expected %d", k->isa, round, i, c, channels, p.kh, p.kw, got[at], want[at]);
+            }
+        free(x);
         free(w);
         free(params);
         er_aligned_free(want);
@@ -206,7 +226,7 @@ static void check_qadd(const er_kernels *generic, const er_kernels *k)
         double a = exp((double)below(&rng, 1000) / 100 - 7), b = below(&rng, 5) ? exp((double)below(&rng, 1000) / 100 - 7) : a, y = exp((double)below(&rng, 1400) / 100 - 10);
         double twice = 2 * fmax(a, b);
         er_qadd_params p = {low + (int32_t)below(&rng, 256), low + (int32_t)below(&rng, 256), er_make_multiplier(a / twice), er_make_multiplier(b / twice),
-                            er_make_multiplier(twice / ((1 << 20) * y)), draw_output(is_signed, false), is_signed, below(&rng, 2)};
+                            er_make_multiplier(twice / ((1 << 20) * y)), draw_output(is_signed, false), is_signed, below(&rng, 4) ? is_signed : !is_signed, below(&rng, 2)};
         uint8_t *xa = malloc(n), *xb = malloc(n), *want = guarded(n), *got = guarded(n);
         fill(xa, n, (int)below(&rng, 8), is_signed);
         fill(xb, n, (int)below(&rng, 8), is_signed);
@@ -262,7 +282,7 @@ static void check_floats(const er_kernels *generic, const er_kernels *k)
             float *packed = er_aligned_alloc((n + (size_t)g->nr - 1) / (size_t)g->nr * panel * sizeof *packed);
             er_sgemm_pack(g, n, length, w, NULL, packed);
             out[i] = malloc(m * n * sizeof *out[i]);
-            g->run(&(er_rows){a, 1, 0, m, length * sizeof *a, 1, 0, length, NULL}, n, packed, panel, -3, 3, out[i], n);
+            g->run(&(er_rows){a, 1, 0, m, length * sizeof *a, 1, 0, length, 0, NULL}, n, packed, panel, -3, 3, out[i], n);
             er_aligned_free(packed);
         }
         for (size_t i = 0; i < m * n; i++) CHECK(fabsf(out[0][i] - out[1][i]) < 1e-5f, "sgemm of %s: case %d: %g, expected %g", k->isa, round, (double)out[1][i], (double)out[0][i]);
@@ -285,12 +305,12 @@ static void check_floats(const er_kernels *generic, const er_kernels *k)
 
 static double time_product(const er_kernels *k)
 {
-    product p = {.m = 196, .n = 96, .segments = 1, .length = 576, .is_signed = true, .zero = 3, .o = {0, -128, 127, false}};
-    uint8_t *x = calloc(p.m, p.length), *w = calloc(p.n, p.length);
-    er_channel *channels = draw_channels(p.n, 1e5);
-    for (size_t j = 0; j < p.n; j++) channels[j].m = 0.002;
+    product p = {.m = 196, .is_signed = true, .zero = 3, .o = {0, -128, 127, false, false}};
+    uint8_t *x = calloc(p.m, 576), *w = calloc(96, 576);
+    er_channel *channels = draw_channels(96, 1e5, false);
+    for (size_t j = 0; j < 96; j++) channels[j].m = 0.002;
     p.x = x;
-    p.weights = w;
+    p.w = (er_gemm_weights){96, 1, 576, w, false, 0};
     p.channels = channels;
     double best = INFINITY;
     for (int i = 0; i < 30; i++) {      // packing included in each: it is small beside the product
@@ -301,12 +321,12 @@ static double time_product(const er_kernels *k)
     free(x);
     free(w);
     free(channels);
-    return (double)(p.m * p.n * p.length) / best;
+    return (double)(p.m * p.w.n * p.w.length) / best;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const isas[] = {"avx2", "avx512vnni"};
+    static const char *const isas[] = {"avx2", "avxvnni", "avx512vnni"};
     const er_kernels *generic = er_kernels_of("generic");
     CHECK(generic, "generic is missing");
     bool bench = argc > 1 && !strcmp(argv[1], "--bench");

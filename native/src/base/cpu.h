@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-typedef struct er_cpu { bool avx2_fma, avx512_vnni; } er_cpu;
+typedef struct er_cpu { bool avx2_fma, avx_vnni, avx512_vnni; } er_cpu;
 
 er_cpu er_cpu_features(void);
 

@@ -28,6 +28,9 @@ static void fill_tables(void)
 #if defined(ER_HAVE_AVX2)
     if (cpu.avx2_fma) add("avx2", er_kernels_avx2);
 #endif
+#if defined(ER_HAVE_AVXVNNI)
+    if (cpu.avx_vnni) add("avxvnni", er_kernels_avxvnni);
+#endif
 #if defined(ER_HAVE_AVX512VNNI)
     if (cpu.avx512_vnni) add("avx512vnni", er_kernels_avx512vnni);
 #endif
@@ -38,6 +41,9 @@ const char *edgert_isas_built(void)
     return "generic"
 #if defined(ER_HAVE_AVX2)
            " avx2"
+#endif
+#if defined(ER_HAVE_AVXVNNI)
+           " avxvnni"
 #endif
 #if defined(ER_HAVE_AVX512VNNI)
            " avx512vnni"

@@ -12,29 +12,31 @@
 #include "base/fixed_point.h"
 #include "base/status.h"
 
-// How 32-bit sums become 8-bit outputs: y = clamp(zero + requantize(sum), min, max), stored as one byte. `real`
-// multiplies in double instead (er_requantize_real). [min, max] lies in the range of the output's type.
-typedef struct er_output { int32_t zero, min, max; bool real; } er_output;
+// Parameters of one output channel.
+typedef struct er_channel { int32_t bias; double m; } er_channel;
 
-// What the epilogue needs of `w` output channels, before their weights in a panel or block (48 * w bytes):
-//     int32 bias[w], q[w], left[w], right[w], offset[w], slow[w];  int64 positive[w], negative[w], shift[w]
-// left and right are the shifts of the multiplier, both >= 0. With `real`, double m[w] stands in the place of positive,
-// and the rest but the bias is not used.
+// How 32-bit sums become 8-bit outputs: y = clamp(zero + requantize(sum), min, max), stored as one byte. `real`
+// multiplies in double instead (er_requantize_real). [min, max] and zero lie in the range of the output's type, whose
+// zero is at or below `min` where it is uint8.
 //
-// Both roundings are one floor (docs/numerics.md), so vectors compute, in 64 bits, with a logical shift,
-//     y + zero = low 32 bits of ((sum * q + (sum * q < 0 ? negative : positive)) >> shift) + offset
-// where 2^63 is added before the shift and taken off after it, in offset. The 64-bit constants have the even channels
-// first, then the odd ones: the order in which vectors multiply. slow[0] is set where a left shift could overflow, which
-// rules this out.
-enum { ER_HEADER = 48 };
+// `slow`: some sum times its multiplier may not stay below 2^30 (er_reach_is_small), where only er_finish is right.
+typedef struct er_output { int32_t zero, min, max; bool real, slow; } er_output;
+
+// What the epilogue needs of `w` output channels, before their weights in a panel or block (ER_HEADER * w bytes):
+//     int32 bias[w], q[w], shift[w]   of er_multiplier; with `real`, double m[w] in the place of q and shift
+// Vectors need not compute with q: finish.h of an instruction set says how it gets the same bytes.
+enum { ER_HEADER = 12 };
 
 // ---- matrix product, 8-bit
 //
-// out[i][j] = output(bias[j] + row_bias[i] + sum over s < segments, k < groups * kr of a[i][s][k] * w[j][s][k])
+// out[i][j] = output(bias[j] + sum over s < segments, k < groups * kr of a[i][s][k] * w[j][s][k]
+//                            + sum over e < extras, k < kr of *(a[i] + extra_at[e])[k] * extra[j][e][k])
 //
 // A row of A is `segments` runs of memory, in the kernel's own element type (`a_size` bytes: 1 is uint8, 2 is int16), made
 // from 8-bit activations by `pack_a`. A fully connected layer has one segment, a convolution one for each filter row.
-// Weights are int8 in panels of `nr` channels: the header above, then w[segments][groups][nr][kr], padded to 64 bytes.
+// Weights are int8 in panels of `nr` channels: the header above, then w[segments][groups][nr][kr], then
+// extra[extras][nr][kr], padded to 64 bytes. Extras hold what is left of weights that do not fit int8 (uint8 minus their
+// zero point): few, because few do.
 // Where a run is no multiple of kr long, the kernel reads on to the next multiple: weights there are zero.
 //
 // Rows come in lines of m, which need not follow each other in memory (a line of output pixels); their outputs do.
@@ -45,7 +47,8 @@ typedef struct er_rows {
     size_t row_stride;          // bytes from row to row
     size_t segments, segment_stride;    // bytes
     size_t groups;
-    const int32_t *row_bias;    // [lines * m]
+    size_t extras;
+    const size_t *extra_at;     // [extras], bytes from the start of a row
 } er_rows;
 
 typedef struct er_qgemm {
@@ -55,15 +58,12 @@ typedef struct er_qgemm {
     // Writes exactly n elements.
     void (*pack_a)(void *dst, const void *src, size_t n, bool is_signed);
 
-    // Sum of n elements of A.
-    int32_t (*sum_a)(const void *a, size_t n);
-
     // n channels from the first of `panels` on, which are panel_bytes apart; rows of out are out_stride bytes apart.
     void (*run)(const er_rows *rows, size_t n, const void *panels, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride);
 } er_qgemm;
 
 // ---- matrix product, float32: the same with panels of float bias[nr], w[segments][groups][nr]; strides in bytes but for
-// out_stride, in floats; out is clamped to [min, max]; row_bias is not used.
+// out_stride, in floats; out is clamped to [min, max]; there are no extras.
 typedef struct er_sgemm {
     int nr;
     void (*run)(const er_rows *rows, size_t n, const float *panels, size_t panel_floats, float min, float max, float *out, size_t out_stride);
@@ -71,16 +71,36 @@ typedef struct er_sgemm {
 
 // ---- depthwise product, 8-bit
 //
-// out[x][c] = output(bias[c] + sum_t w[t][c] * tap[t][x * x_step + c])      0 <= x < n
+// out[x][c] = output(bias[c] + sum over ky < kh, kx < kw of w[ky][kx][c] * row[ky][x * x_step + kx * tap_step + c])      0 <= x < n
 //
-// Weights in blocks of `cb` channels: the header above, then pairs of int16, w[ceil(taps / tap_group)][cb][2]. With
-// tap_group 2 a pair holds the weights of two taps (of an odd last one, zero beside it); with 1, one tap's and zero.
-// Taps are int8 where is_signed, else uint8; exactly `channels` bytes of each are read.
+// The bytes are int8 where is_signed, else uint8; a kernel may take only unsigned ones. Up to ER_SLACK bytes behind the last may be read. Weights come in the
+// kernel's own layout, block after block, made by `pack` (er_qdepthwise_pack).
+typedef struct er_taps {
+    const uint8_t *const *row;  // [kh]
+    size_t kh, kw;
+    size_t x_step, tap_step;    // bytes from output to output, and from tap to tap
+    bool is_signed;
+} er_taps;
+
+// Weights less their zero point, [kh][kw][channels], with each channel's bias, from which x_zero * sum(w) is taken off.
+typedef struct er_depthwise_weights {
+    size_t channels, kh, kw;
+    const void *w;
+    bool is_unsigned;
+    int32_t w_zero, x_zero;
+    const er_channel *params;
+    bool real;
+} er_depthwise_weights;
+
 typedef struct er_qdepthwise {
-    int cb, tap_group;
-    void (*run)(size_t n, size_t channels, size_t taps, const uint8_t *const *tap, size_t x_step, bool is_signed,
-                const void *blocks, size_t block_bytes, const er_output *o, uint8_t *out, size_t out_stride);
+    bool unsigned_only;
+    int wide;                   // as few channels as this take no longer than less of them
+    size_t (*packed_bytes)(size_t channels, size_t kh, size_t kw);
+    void (*pack)(const er_depthwise_weights *w, void *packed);
+    void (*run)(size_t n, size_t channels, const er_taps *taps, const void *packed, const er_output *o, uint8_t *out, size_t out_stride);
 } er_qdepthwise;
+
+enum { ER_SLACK = 64 };
 
 // The same for float32: w[taps][channels]; x_step and out_stride in floats.
 typedef void er_sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias,
@@ -94,7 +114,7 @@ typedef struct er_qadd_params {
     int32_t a_zero, b_zero;
     er_multiplier a, b, out;
     er_output o;
-    bool is_signed, subtract;
+    bool a_signed, b_signed, subtract;  // int8 or uint8, each input
 } er_qadd_params;
 typedef void er_qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out);
 
@@ -128,6 +148,7 @@ const er_kernels *er_kernels_of(const char *isa);
 // Each ISA overwrites what it does better.
 void er_kernels_generic(er_kernels *k);
 void er_kernels_avx2(er_kernels *k);
+void er_kernels_avxvnni(er_kernels *k);
 void er_kernels_avx512vnni(er_kernels *k);
 
 #endif

@@ -4,23 +4,45 @@
 
 #include "kernels/kernels.h"
 
-// Parameters of one output channel.
-typedef struct er_channel { int32_t bias; double m; } er_channel;
+// Channel j of a header of `width` channels; `fold` is taken off its bias. Channels that do not exist are to be zero.
+void er_put_header(void *header, size_t width, size_t j, const er_channel *c, int32_t fold, bool real);
 
-// How the k weights of a channel are cut: `segments` runs of `length`; k = segments * length.
-size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length);
+// True where for every channel no sum can reach 2^30, nor its product with the multiplier. Each channel has k products
+// with weights at `stride` elements from each other; channel j's first is at j * channel_stride.
+bool er_reach_is_small(size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
+                       const er_channel *c);
+
+// How the k weights of a channel are cut: `segments` runs of `length`; k = segments * length. weights: [n][segments][length],
+// int8, or uint8 with a zero point.
+typedef struct er_gemm_weights {
+    size_t n, segments, length;
+    const void *w;
+    bool is_unsigned;
+    int32_t zero;
+} er_gemm_weights;
+
+// The groups of kr weights that need an extra (kernels.h), each as segment * groups + group, as often as it needs one.
+// Returns how many; `list` may be NULL.
+size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint32_t *list);
+
+size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, size_t extras);
+
+// Panels for n channels (n / nr of them, rounded up). a_zero is the zero point as A has it (after pack_a); -a_zero * sum(w)
+// is folded into the bias.
+void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, const uint32_t *list, int32_t a_zero,
+                   const er_channel *channels, bool real, void *packed);
+
 size_t er_sgemm_panel_floats(const er_sgemm *g, size_t k);
-
-// Panels for n channels (n / nr of them, rounded up). weights: [n][segments][length], int8 or, where is_unsigned, uint8
-// (packed as w - 128). a_zero is the zero point as A has it (after pack_a); -a_zero * sum(w) is folded into the bias.
-void er_qgemm_pack(const er_qgemm *g, size_t n, size_t segments, size_t length, const void *weights, bool is_unsigned,
-                   int32_t a_zero, const er_channel *channels, const er_output *o, void *packed);
-
 void er_sgemm_pack(const er_sgemm *g, size_t n, size_t k, const float *weights, const float *bias, float *packed);
 
-// weights: [taps][channels] with zero point w_zero; x_zero is folded into the bias.
-size_t er_qdepthwise_block_bytes(const er_qdepthwise *d, size_t taps);
-void er_qdepthwise_pack(const er_qdepthwise *d, size_t channels, size_t taps, const void *weights, bool is_unsigned,
-                        int32_t w_zero, int32_t x_zero, const er_channel *params, const er_output *o, void *packed);
+// Depthwise weight of tap (ky, kx) of channel c, less its zero point: -255 to 255.
+static inline int32_t er_depthwise_weight(const er_depthwise_weights *w, size_t ky, size_t kx, size_t c)
+{
+    size_t at = (ky * w->kw + kx) * w->channels + c;
+    return (w->is_unsigned ? ((const uint8_t *)w->w)[at] : ((const int8_t *)w->w)[at]) - w->w_zero;
+}
+
+// What x_zero times the weights of channel c adds up to.
+int32_t er_depthwise_fold(const er_depthwise_weights *w, size_t c, int32_t x_zero);
 
 #endif

@@ -67,9 +67,10 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
     ER_TRY(er_activation_output(p, activation, y, &s->q.o));
     double sa = (double)er_scale(a), sb = (double)er_scale(b), twice = 2 * (sa > sb ? sa : sb);
     s->kernel = p->kernels->qadd;
-    s->q.is_signed = er_is_signed(a);
-    s->q.a_zero = er_zero(a);
-    s->q.b_zero = er_zero(b);
+    s->q.a_zero = er_stored_zero(a);
+    s->q.b_zero = er_stored_zero(b);
+    s->q.a_signed = er_stored_signed(a);
+    s->q.b_signed = er_stored_signed(b);
     s->q.a = er_make_multiplier(sa / twice);
     s->q.b = er_make_multiplier(sb / twice);
     s->q.out = er_make_multiplier(twice / ((1 << 20) * (double)er_scale(y)));

@@ -127,17 +127,21 @@ er_status er_activation_output(er_prepare *p, er_activation a, const er_tensor *
 {
     float lo, hi;
     ER_TRY(er_activation_floats(p, a, &lo, &hi));
-    int32_t qmin = er_lowest(y), qmax = er_highest(y);
-    *o = (er_output){er_zero(y), qmin, qmax, false};
-    if (a == ER_ACT_NONE) return ER_OK;
-    ER_TRY(er_expect_quantized(p, y, "output"));
-    // As the reference: the quotient in float32, rounded half away from zero.
-    float scale = er_scale(y), q = roundf(lo / scale) + (float)o->zero;
-    o->min = q < (float)qmin ? qmin : q > (float)qmax ? qmax : (int32_t)q;
-    if (isfinite(hi)) {
-        q = roundf(hi / scale) + (float)o->zero;
-        o->max = q < (float)qmin ? qmin : q > (float)qmax ? qmax : (int32_t)q;
+    int32_t qmin = er_lowest(y), qmax = er_highest(y), offset = er_stored_offset(y);
+    *o = (er_output){er_zero(y), qmin, qmax, false, false};
+    if (a != ER_ACT_NONE) {
+        ER_TRY(er_expect_quantized(p, y, "output"));
+        // As the reference: the quotient in float32, rounded half away from zero.
+        float scale = er_scale(y), q = roundf(lo / scale) + (float)o->zero;
+        o->min = q < (float)qmin ? qmin : q > (float)qmax ? qmax : (int32_t)q;
+        if (isfinite(hi)) {
+            q = roundf(hi / scale) + (float)o->zero;
+            o->max = q < (float)qmin ? qmin : q > (float)qmax ? qmax : (int32_t)q;
+        }
     }
+    o->zero += offset;
+    o->min += offset;
+    o->max += offset;
     return ER_OK;
 }
 

@@ -77,9 +77,9 @@ static void run_lines(void *arg, size_t i, int thread)
     er_rows rows = {.a = a + from * mm->element, .lines = lines, .line_stride = (size_t)c->o.stride_h * line * mm->element, .m = m,
                     .row_stride = (size_t)c->o.stride_w * (size_t)c->in_c * mm->element, .segments = (size_t)c->kh,
                     .segment_stride = (size_t)c->o.dilation_h * line * mm->element};
-    int32_t *row_bias = (int32_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
+    size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
     uint8_t *y = er_u8(t->op->outputs[0]) + ((image * out_h + oy) * out_w + first) * (size_t)c->out_c * c->element;
-    er_matmul_run(mm, 0, rows, row_bias, n0, n1, y, (size_t)c->out_c);
+    er_matmul_run(mm, 0, rows, scratch, n0, n1, y, (size_t)c->out_c);
 }
 
 // ---- GATHER: a block of output pixels
@@ -111,11 +111,11 @@ static void run_block(void *arg, size_t i, int thread)
     size_t pixels = t->op->outputs[0]->count / (size_t)c->out_c, first = i * c->block;
     size_t m = pixels - first < c->block ? pixels - first : c->block, run_bytes = er_matmul_run_bytes(mm);
     uint8_t *scratch = t->op->scratch + (size_t)thread * t->op->scratch_stride;
-    uint8_t *a = scratch + er_round_up(c->block * sizeof(int32_t), ER_ALIGN);
+    uint8_t *a = scratch + er_round_up(er_matmul_scratch(mm), ER_ALIGN);
     er_rows rows = {.a = a, .lines = 1, .m = m, .row_stride = run_bytes * mm->segments, .segments = mm->segments, .segment_stride = run_bytes};
     for (size_t g = 0; g < mm->groups; g++) {
         for (size_t r = 0; r < m; r++) gather(c, er_u8(t->op->inputs[0]), first + r, g, a + r * rows.row_stride);
-        er_matmul_run(mm, g, rows, (int32_t *)(void *)scratch, 0, mm->n,
+        er_matmul_run(mm, g, rows, (size_t *)(void *)scratch, 0, mm->n,
                       er_u8(t->op->outputs[0]) + (first * (size_t)c->out_c + g * mm->n) * c->element, (size_t)c->out_c);
     }
 }
@@ -164,7 +164,7 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
         c->block = row_bytes * 112 <= 32768 ? 112 : row_bytes * 56 <= 65536 ? 56 : 28;
         c->tasks = divide_up(pixels, c->block);
         if (!er_mul_size(c->block, row_bytes, &a_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
-        op->scratch_bytes = er_round_up(c->block * sizeof(int32_t), ER_ALIGN) + a_bytes;
+        op->scratch_bytes = er_round_up(er_matmul_scratch(&c->mm), ER_ALIGN) + a_bytes;
         return ER_OK;
     }
     // A task's rows of A should stay in the cache while the weights go by. Rows that are too long are cut into even
@@ -181,7 +181,7 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
     c->block = divide_up(out_w, c->blocks);
     if (threads > 1 && images * c->line_tasks * c->blocks < threads) c->n_split = threads;
     c->tasks = images * c->line_tasks * c->blocks * c->n_split;
-    op->scratch_bytes = c->lines * c->block * sizeof(int32_t);
+    op->scratch_bytes = er_matmul_scratch(&c->mm);
     return ER_OK;
 }
 

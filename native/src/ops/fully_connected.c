@@ -13,8 +13,8 @@ static void run_part(void *arg, size_t part, int thread)
     const er_matmul *mm = &t->f->mm;
     size_t n0, n1;
     er_matmul_part(mm, part, t->f->n_split, &n0, &n1);
-    int32_t *row_bias = (int32_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    if (n0 < n1) er_matmul_run(mm, 0, t->rows, row_bias, n0, n1, t->op->outputs[0]->data, mm->n);
+    size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
+    if (n0 < n1) er_matmul_run(mm, 0, t->rows, scratch, n0, n1, t->op->outputs[0]->data, mm->n);
 }
 
 static void run_fully_connected(const er_op *op, er_pool *pool)
@@ -65,7 +65,7 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
     f->n_split = (size_t)p->threads;
     if (!f->direct && !er_mul_size(f->rows, er_matmul_run_bytes(&f->mm), &op->shared_bytes))
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is too large");
-    op->scratch_bytes = f->rows * sizeof(int32_t);
+    op->scratch_bytes = er_matmul_scratch(&f->mm);
     op->macs = (int64_t)y->count * (int64_t)k;
     op->run = run_fully_connected;
     return ER_OK;

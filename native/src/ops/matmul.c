@@ -61,7 +61,7 @@ er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, co
                             er_activation activation, bool real)
 {
     const er_qgemm *g = &p->kernels->qgemm;
-    *mm = (er_matmul){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_is_signed(x), .groups = groups, .n = n,
+    *mm = (er_matmul){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_is_8bit(x) && er_stored_signed(x), .groups = groups, .n = n,
                       .segments = segments, .length = length};
     ER_TRY(er_expect_constant(p, w, "weights"));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
@@ -75,18 +75,28 @@ er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, co
     ER_TRY(er_activation_output(p, activation, y, &mm->o));
     mm->o.real = real;
     mm->element = (size_t)g->a_size;
-    mm->pad = er_zero(x) + (g->a_size == 1 && mm->is_signed ? 128 : 0);
-    mm->row_factor = er_is_signed(w) ? 0 : 128 - er_zero(w);
+    mm->pad = er_stored_zero(x) + (g->a_size == 1 && mm->is_signed ? 128 : 0);
     mm->k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr;
     mm->nr = (size_t)g->nr;
-    mm->panel_bytes = er_qgemm_panel_bytes(g, segments, length);
-    mm->group_bytes = (n + mm->nr - 1) / mm->nr * mm->panel_bytes;
+    size_t k = segments * length;
+    er_gemm_weights all = {groups * n, segments, length, w->data, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
+    mm->o.slow = !er_reach_is_small(all.n, k, 1, k, all.w, all.is_unsigned, all.zero, channels);
+    mm->extras = er_qgemm_extras(g, &all, NULL);
     er_status status;
+    uint32_t *list = er_alloc(p, mm->extras * sizeof *list + 1, &status);
+    ER_TRY(status);
+    if (mm->extras) er_qgemm_extras(g, &all, list);
+    mm->extra_list = list;
+    mm->panel_bytes = er_qgemm_panel_bytes(g, segments, length, mm->extras);
+    mm->group_bytes = (n + mm->nr - 1) / mm->nr * mm->panel_bytes;
     mm->packed = er_alloc(p, groups * mm->group_bytes, &status);
     ER_TRY(status);
-    for (size_t i = 0; i < groups; i++)
-        er_qgemm_pack(g, n, segments, length, (const uint8_t *)w->data + i * n * segments * length, !er_is_signed(w), mm->pad,
-                      channels + i * n, &mm->o, mm->packed + i * mm->group_bytes);
+    for (size_t i = 0; i < groups; i++) {
+        er_gemm_weights part = all;
+        part.n = n;
+        part.w = (const uint8_t *)w->data + i * n * k;
+        er_qgemm_pack(g, &part, mm->extras, list, mm->pad, channels + i * n, real, mm->packed + i * mm->group_bytes);
+    }
     return ER_OK;
 }
 
@@ -111,36 +121,20 @@ void er_matmul_fill(const er_matmul *mm, void *a, size_t n)
     }
 }
 
-static void set_row_bias(const er_matmul *mm, const er_rows *r, int32_t *row_bias)
-{
-    if (!mm->row_factor) {
-        memset(row_bias, 0, r->lines * r->m * sizeof *row_bias);
-        return;
-    }
-    const er_qgemm *g = &mm->kernels->qgemm;
-    uint32_t all_pad = (uint32_t)mm->pad * (uint32_t)(mm->segments * mm->length);
-    for (size_t line = 0; line < r->lines; line++) {
-        for (size_t i = 0; i < r->m; i++) {
-            const uint8_t *row = (const uint8_t *)r->a + line * r->line_stride + i * r->row_stride;
-            uint32_t sum = 0;
-            for (size_t s = 0; s < r->segments; s++) sum += (uint32_t)g->sum_a(row + s * r->segment_stride, mm->length);
-            *row_bias++ = (int32_t)((uint32_t)mm->row_factor * (sum - all_pad));
-        }
-    }
-}
-
-void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, int32_t *row_bias, size_t n0, size_t n1, void *out, size_t out_stride)
+void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride)
 {
     const uint8_t *panels = mm->packed + group * mm->group_bytes + n0 / mm->nr * mm->panel_bytes;
     rows.groups = mm->k_groups;
-    rows.row_bias = row_bias;
     if (mm->is_float) {
         mm->kernels->sgemm.run(&rows, n1 - n0, (const float *)(const void *)panels, mm->panel_bytes / sizeof(float), mm->min, mm->max,
                                (float *)out + n0, out_stride);
-    } else {
-        set_row_bias(mm, &rows, row_bias);
-        mm->kernels->qgemm.run(&rows, n1 - n0, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
+        return;
     }
+    rows.extras = mm->extras;
+    rows.extra_at = scratch;
+    for (size_t e = 0; e < mm->extras; e++)
+        scratch[e] = mm->extra_list[e] / mm->k_groups * rows.segment_stride + mm->extra_list[e] % mm->k_groups * (size_t)mm->kernels->qgemm.kr * mm->element;
+    mm->kernels->qgemm.run(&rows, n1 - n0, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
 }
 
 void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, size_t *n1)

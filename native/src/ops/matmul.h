@@ -15,7 +15,8 @@ typedef struct er_matmul {
     size_t nr, panel_bytes, group_bytes;
     uint8_t *packed;
     int32_t pad;                // what a padded tap is in A
-    int32_t row_factor;         // what the sum of (a - pad) over a row counts; 0 but for uint8 weights
+    size_t extras;              // of er_rows
+    const uint32_t *extra_list; // er_qgemm_extras
     er_output o;
     float min, max;
 } er_matmul;
@@ -39,9 +40,12 @@ static inline size_t er_matmul_run_bytes(const er_matmul *mm)
     return mm->is_float ? mm->length * sizeof(float) : mm->k_groups * (size_t)mm->kernels->qgemm.kr * mm->element;
 }
 
-// `rows` times the channels [n0, n1) of a group; n0 is a multiple of nr. `row_bias` is scratch for
-// lines * m values. `out` points at the group's channel 0; out_stride in elements.
-void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, int32_t *row_bias, size_t n0, size_t n1, void *out, size_t out_stride);
+// Bytes of `er_matmul_run`'s scratch.
+static inline size_t er_matmul_scratch(const er_matmul *mm) { return mm->extras * sizeof(size_t); }
+
+// `rows` times the channels [n0, n1) of a group; n0 is a multiple of nr. `out` points at the group's channel 0; out_stride
+// in elements.
+void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride);
 
 // Cuts the channels of a group into `parts`: those of part i.
 void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, size_t *n1);

@@ -21,6 +21,7 @@ typedef struct er_tensor {
     size_t count, bytes;
     void *data;                 // of constants set before prepare; others are in the arena and get theirs after it
     bool constant;              // comes from the model, or was computed from constants when the plan was made
+    bool flipped;               // the top bit of its 8-bit values is inverted in memory, as kernels like it (er_kernels)
     bool has_shape;             // an operator before gave it its shape, or it is an input or constant
 } er_tensor;
 
@@ -117,10 +118,14 @@ static inline bool er_is_signed(const er_tensor *t) { return t->def->type != EDG
 static inline int32_t er_lowest(const er_tensor *t) { return er_is_signed(t) ? INT8_MIN : 0; }
 static inline int32_t er_highest(const er_tensor *t) { return er_is_signed(t) ? INT8_MAX : UINT8_MAX; }
 static inline int32_t er_byte_value(const er_tensor *t, int32_t byte) { return er_is_signed(t) ? (int8_t)byte : byte; }
+// What the bytes of an 8-bit tensor are in memory.
+static inline bool er_stored_signed(const er_tensor *t) { return er_is_signed(t) != t->flipped; }
+static inline int32_t er_stored_offset(const er_tensor *t) { return !t->flipped ? 0 : er_is_signed(t) ? 128 : -128; }
 static inline float er_scale(const er_tensor *t) { return t->def->quant.n ? t->def->quant.scale[0] : 0; }
 static inline int32_t er_zero(const er_tensor *t) { return t->def->quant.n_zero ? (int32_t)t->def->quant.zero[0] : 0; }
+static inline int32_t er_stored_zero(const er_tensor *t) { return er_zero(t) + er_stored_offset(t); }
 
-// Range of outputs after the fused activation.
+// Zero point and range of outputs after the fused activation, as they are stored.
 er_status er_activation_output(er_prepare *p, er_activation a, const er_tensor *y, er_output *o);
 er_status er_activation_floats(er_prepare *p, er_activation a, float *min, float *max);
 

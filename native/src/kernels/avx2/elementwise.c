@@ -3,7 +3,56 @@
 
 #include "base/checked.h"
 #include "kernels/avx2/avx2.h"
-#include "kernels/avx2/requant.h"
+
+#include <immintrin.h>
+
+// Requantization of eight numbers, bit for bit er_requantize: one multiply, one addition and one shift in 64 bits
+// (er_make_rounding). 64-bit constants for the even and for the odd lanes.
+typedef struct { __m256i q, positive[2], negative[2], shift[2], offset; } requant8;
+
+static inline __m256i requant8_half(__m256i x, __m256i q, __m256i positive, __m256i negative, __m256i shift)
+{
+    __m256i product = _mm256_mul_epi32(x, q);
+    __m256i round = _mm256_castpd_si256(_mm256_blendv_pd(_mm256_castsi256_pd(positive), _mm256_castsi256_pd(negative), _mm256_castsi256_pd(product)));
+    return _mm256_srlv_epi64(_mm256_add_epi64(product, round), shift);
+}
+
+// y + zero of eight sums.
+static inline __m256i requantize8(__m256i x, const requant8 *r)
+{
+    __m256i even = requant8_half(x, r->q, r->positive[0], r->negative[0], r->shift[0]);
+    __m256i odd = requant8_half(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(r->q, 32), r->positive[1], r->negative[1], r->shift[1]);
+    return _mm256_add_epi32(_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA), r->offset);
+}
+
+// Clamps, and takes the low bytes of the eight lanes, in order.
+static inline __m128i narrow8(__m256i y, const er_output *o)
+{
+    y = _mm256_max_epi32(_mm256_min_epi32(y, _mm256_set1_epi32(o->max)), _mm256_set1_epi32(o->min));
+    const __m256i low = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+    __m256i b = _mm256_shuffle_epi8(y, low);
+    return _mm_unpacklo_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+}
+
+// Stores the first n <= 8 bytes.
+static inline void store_bytes(uint8_t *out, __m128i bytes, size_t n)
+{
+    if (n >= 8) {
+        _mm_storel_epi64((__m128i *)(void *)out, bytes);
+        return;
+    }
+    uint64_t v = (uint64_t)_mm_cvtsi128_si64(bytes);
+    for (size_t i = 0; i < n; i++, v >>= 8) out[i] = (uint8_t)v;
+}
+
+// Loads the first n <= 8 bytes; the rest is zero.
+static inline __m128i load_bytes(const uint8_t *p, size_t n)
+{
+    if (n >= 8) return _mm_loadl_epi64((const __m128i *)(const void *)p);
+    uint64_t v = 0;
+    for (size_t i = n; i-- > 0;) v = v << 8 | p[i];
+    return _mm_cvtsi64_si128((int64_t)v);
+}
 
 static inline __m256i widen8(__m128i x, bool is_signed) { return is_signed ? _mm256_cvtepi8_epi32(x) : _mm256_cvtepu8_epi32(x); }
 
@@ -39,8 +88,8 @@ static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
     const __m256i za = _mm256_set1_epi32(p->a_zero), zb = _mm256_set1_epi32(p->b_zero);
     for (size_t i = 0; i < n; i += 8) {
         size_t rest = n - i;
-        __m256i x = _mm256_slli_epi32(_mm256_sub_epi32(widen8(load_step(a, i, a_step, rest), p->is_signed), za), 20);
-        __m256i y = _mm256_slli_epi32(_mm256_sub_epi32(widen8(load_step(b, i, b_step, rest), p->is_signed), zb), 20);
+        __m256i x = _mm256_slli_epi32(_mm256_sub_epi32(widen8(load_step(a, i, a_step, rest), p->a_signed), za), 20);
+        __m256i y = _mm256_slli_epi32(_mm256_sub_epi32(widen8(load_step(b, i, b_step, rest), p->b_signed), zb), 20);
         x = scaled(x, &ma, a_half);
         y = scaled(y, &mb, b_half);
         __m256i sum = p->subtract ? _mm256_sub_epi32(x, y) : _mm256_add_epi32(x, y);

@@ -2,36 +2,15 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "kernels/kernels.h"
+#include "kernels/finish.h"
+#include "kernels/pack.h"
 
-enum { NR = 4, CB = 8 };
-
-// One output of channel j from its sum and the header of `width` channels.
-static inline uint8_t finish(int32_t sum, const int32_t *header, size_t width, size_t j, const er_output *o)
-{
-    int32_t q = header[width + j], left = header[2 * width + j], right = header[3 * width + j];
-    if (o->real) {
-        double m;
-        memcpy(&m, (const uint8_t *)header + 24 * width + 8 * j, 8);
-        int32_t v = (int32_t)((uint32_t)er_requantize_real(sum, m) + (uint32_t)o->zero);
-        return (uint8_t)er_clamp32(v, o->min, o->max);
-    }
-    int32_t y = er_requantize(sum, (er_multiplier){q, left - right});
-    int64_t shifted = (int64_t)y + o->zero;
-    return (uint8_t)(shifted < o->min ? o->min : shifted > o->max ? o->max : (int32_t)shifted);
-}
+enum { NR = 4 };
 
 static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
 {
     int16_t *d = dst;
     for (size_t i = 0; i < n; i++) d[i] = is_signed ? ((const int8_t *)src)[i] : ((const uint8_t *)src)[i];
-}
-
-static int32_t sum_a(const void *a, size_t n)
-{
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++) sum += ((const int16_t *)a)[i];
-    return sum;
 }
 
 static void qgemm(const er_rows *r, size_t n, const void *panels, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
@@ -43,13 +22,18 @@ static void qgemm(const er_rows *r, size_t n, const void *panels, size_t panel_b
             const uint8_t *row = (const uint8_t *)r->a + i / r->m * r->line_stride + i % r->m * r->row_stride;
             const int8_t *w = (const int8_t *)panel + ER_HEADER * NR;
             uint32_t sum[NR];
-            for (size_t j = 0; j < NR; j++) sum[j] = (uint32_t)header[j] + (uint32_t)r->row_bias[i];
+            for (size_t j = 0; j < NR; j++) sum[j] = (uint32_t)header[j];
             for (size_t s = 0; s < r->segments; s++) {
                 const int16_t *a = (const int16_t *)(const void *)(row + s * r->segment_stride);
                 for (size_t k = 0; k < r->groups; k++, w += NR)
                     for (size_t j = 0; j < NR; j++) sum[j] += (uint32_t)(a[k] * w[j]);
             }
-            for (size_t j = 0; j < NR && n0 + j < n; j++) out[i * out_stride + n0 + j] = finish((int32_t)sum[j], header, NR, j, o);
+            for (size_t e = 0; e < r->extras; e++, w += NR) {
+                int16_t a;
+                memcpy(&a, row + r->extra_at[e], sizeof a);
+                for (size_t j = 0; j < NR; j++) sum[j] += (uint32_t)(a * w[j]);
+            }
+            for (size_t j = 0; j < NR && n0 + j < n; j++) out[i * out_stride + n0 + j] = er_finish((int32_t)sum[j], header, NR, j, o);
         }
     }
 }
@@ -74,22 +58,39 @@ static void sgemm(const er_rows *r, size_t n, const float *panels, size_t panel_
     }
 }
 
-static void qdepthwise(size_t n, size_t channels, size_t taps, const uint8_t *const *tap, size_t x_step, bool is_signed,
-                       const void *blocks, size_t block_bytes, const er_output *o, uint8_t *out, size_t out_stride)
+static inline int32_t value(uint8_t raw, bool is_signed) { return is_signed ? (int8_t)raw : raw; }
+
+// One header for all channels, then int16 w[kh][kw][channels].
+static size_t depthwise_bytes(size_t channels, size_t kh, size_t kw) { return (ER_HEADER + 2 * kh * kw) * channels; }
+
+static void depthwise_pack(const er_depthwise_weights *w, void *packed)
 {
-    for (size_t c = 0; c < channels; c++) {
-        const uint8_t *block = (const uint8_t *)blocks + c / CB * block_bytes;
-        const int32_t *header = (const int32_t *)(const void *)block;
-        const int16_t *w = (const int16_t *)(const void *)(block + ER_HEADER * CB);
-        size_t j = c % CB;
-        for (size_t x = 0; x < n; x++) {
-            uint32_t sum = (uint32_t)header[j];
-            for (size_t t = 0; t < taps; t++) {
-                uint8_t raw = tap[t][x * x_step + c];
-                int32_t v = is_signed ? (int8_t)raw : raw;
-                sum += (uint32_t)(v * w[(t * CB + j) * 2]);
+    uint8_t *to = packed;
+    size_t n = w->channels;
+    for (size_t c = 0; c < n; c++) {
+        int32_t fold = er_depthwise_fold(w, c, w->x_zero);
+        er_put_header(packed, n, c, &w->params[c], fold, w->real);
+        for (size_t ky = 0; ky < w->kh; ky++) {
+            for (size_t kx = 0; kx < w->kw; kx++) {
+                int16_t v = (int16_t)er_depthwise_weight(w, ky, kx, c);
+                memcpy(to + ER_HEADER * n + 2 * ((ky * w->kw + kx) * n + c), &v, 2);
             }
-            out[x * out_stride + c] = finish((int32_t)sum, header, CB, j, o);
+        }
+    }
+}
+
+static void qdepthwise(size_t n, size_t channels, const er_taps *t, const void *packed, const er_output *o, uint8_t *out, size_t out_stride)
+{
+    const int32_t *bias = packed;
+    const int16_t *weights = (const int16_t *)(const void *)((const uint8_t *)packed + ER_HEADER * channels);
+    for (size_t x = 0; x < n; x++) {
+        for (size_t c = 0; c < channels; c++) {
+            const int16_t *w = weights + c;
+            uint32_t sum = (uint32_t)bias[c];
+            for (size_t ky = 0; ky < t->kh; ky++)
+                for (size_t kx = 0; kx < t->kw; kx++, w += channels)
+                    sum += (uint32_t)(value(t->row[ky][x * t->x_step + kx * t->tap_step + c], t->is_signed) * *w);
+            out[x * out_stride + c] = er_finish((int32_t)sum, packed, channels, c, o);
         }
     }
 }
@@ -106,13 +107,11 @@ static void sdepthwise(size_t n, size_t channels, size_t taps, const float *cons
     }
 }
 
-static inline int32_t value(uint8_t raw, bool is_signed) { return is_signed ? (int8_t)raw : raw; }
-
 void er_qadd_generic(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
 {
     for (size_t i = 0; i < n; i++) {
-        int32_t x = er_requantize((value(a[i * a_step], p->is_signed) - p->a_zero) * (1 << 20), p->a);
-        int32_t y = er_requantize((value(b[i * b_step], p->is_signed) - p->b_zero) * (1 << 20), p->b);
+        int32_t x = er_requantize((value(a[i * a_step], p->a_signed) - p->a_zero) * (1 << 20), p->a);
+        int32_t y = er_requantize((value(b[i * b_step], p->b_signed) - p->b_zero) * (1 << 20), p->b);
         uint32_t sum = p->subtract ? (uint32_t)x - (uint32_t)y : (uint32_t)x + (uint32_t)y;
         int64_t r = (int64_t)er_requantize((int32_t)sum, p->out) + p->o.zero;
         out[i] = (uint8_t)(r < p->o.min ? p->o.min : r > p->o.max ? p->o.max : (int32_t)r);
@@ -141,9 +140,9 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
 
 void er_kernels_generic(er_kernels *k)
 {
-    k->qgemm = (er_qgemm){NR, 1, 2, pack_a, sum_a, qgemm};
+    k->qgemm = (er_qgemm){NR, 1, 2, pack_a, qgemm};
     k->sgemm = (er_sgemm){NR, sgemm};
-    k->qdepthwise = (er_qdepthwise){CB, 1, qdepthwise};
+    k->qdepthwise = (er_qdepthwise){false, 1, depthwise_bytes, depthwise_pack, qdepthwise};
     k->sdepthwise = sdepthwise;
     k->qadd = er_qadd_generic;
     k->qmax_pool = qmax_pool;

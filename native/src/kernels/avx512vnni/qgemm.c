@@ -1,0 +1,30 @@
+// 8-bit matrix product: vpdpbusd multiplies four unsigned by four signed bytes into a 32-bit lane, exactly. int8
+// activations become unsigned by adding 128 when A is packed.
+#include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/x86/vec512.h"
+
+enum { KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6, MOST_8 = 2 };
+
+static inline vi v_spread(const uint8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm512_set1_epi32(four);
+}
+static inline vi v_weights(const uint8_t *p) { return _mm512_loadu_si512(p); }
+static inline vi v_dot(vi sum, vi a, vi w) { return _mm512_dpbusd_epi32(sum, a, w); }
+
+#include "kernels/x86/qgemm.h"
+
+static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
+{
+    uint8_t *d = dst;
+    const uint8_t *s = src;
+    const __m512i flip = _mm512_set1_epi8(is_signed ? (char)-128 : 0);
+    for (size_t i = 0; i < n; i += 64) {
+        __mmask64 some = n - i >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (n - i)) - 1;
+        _mm512_mask_storeu_epi8(d + i, some, _mm512_xor_si512(_mm512_maskz_loadu_epi8(some, s + i), flip));
+    }
+}
+
+void er_avx512vnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, qgemm}; }

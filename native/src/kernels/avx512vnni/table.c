@@ -1,0 +1,8 @@
+#include "kernels/avx512vnni/avx512vnni.h"
+
+void er_kernels_avx512vnni(er_kernels *k)
+{
+    er_avx512vnni_qgemm(k);
+    er_avx512vnni_qdepthwise(k);
+    er_avx512vnni_elementwise(k);
+}

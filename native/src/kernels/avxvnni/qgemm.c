@@ -1,0 +1,29 @@
+// 8-bit matrix product: vpdpbusd multiplies four unsigned by four signed bytes into a 32-bit lane, exactly. int8
+// activations become unsigned by adding 128 when A is packed.
+#include "kernels/avxvnni/avxvnni.h"
+#include "kernels/x86/vec256.h"
+
+enum { KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3, MOST_8 = 0 };
+
+static inline vi v_spread(const uint8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm256_set1_epi32(four);
+}
+static inline vi v_weights(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline vi v_dot(vi sum, vi a, vi w) { return _mm256_dpbusd_avx_epi32(sum, a, w); }
+
+#include "kernels/x86/qgemm.h"
+
+static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
+{
+    uint8_t *d = dst;
+    const uint8_t *s = src;
+    const __m256i flip = v_set8(is_signed ? 0x80 : 0);
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) v_save(d + i, v_xor(v_load(s + i), flip));
+    for (; i < n; i++) d[i] = (uint8_t)(s[i] ^ (is_signed ? 0x80 : 0));
+}
+
+void er_avxvnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, qgemm}; }

@@ -1,0 +1,7 @@
+#include "kernels/avxvnni/avxvnni.h"
+
+void er_kernels_avxvnni(er_kernels *k)
+{
+    er_avxvnni_qgemm(k);
+    er_avxvnni_qdepthwise(k);
+}

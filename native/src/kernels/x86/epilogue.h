@@ -1,0 +1,74 @@
+// From 32-bit sums to bytes, for every vector width: compiled once for each instruction set, after its vec*.h.
+//
+// The two roundings of er_requantize are one (docs/numerics.md): with m = q * 2^(shift-31),
+//     y = sum * m + sign(sum) * 2^(shift-1), rounded to the nearest integer       (the second term only where shift < 0)
+// where only exact ties need a thought. In float32 this is one fused multiply-add and one conversion, and right unless the
+// value lies within LIMIT of a tie: |y| is at most 256 where it matters, m and the sum are rounded to 24 bits, so is the result:
+// 256 * 2^-23 + 2^-16 is less than 2^-14. The largest fraction of a tile is kept, and where it comes too near to 1/2, the
+// outputs that do are computed again by er_finish.
+#ifndef ER_X86_EPILOGUE_H
+#define ER_X86_EPILOGUE_H
+
+#include "kernels/finish.h"
+
+static const float LIMIT = 0.5f - 0x1p-14f;
+
+// Of LANES channels: what a sum is multiplied with and what is added with the sum's sign.
+typedef struct { float m[LANES], nudge[LANES]; } scales;
+
+static inline scales scales_of(const uint8_t *header, size_t width, size_t at, bool real)
+{
+    scales s;
+    const uint8_t *h = header + 4 * width;
+    if (real) {
+        v_savef(s.m, v_from_doubles(h + 8 * at));
+        v_savef(s.nudge, v_zerof());
+        return s;
+    }
+    vi q = v_load(h + 4 * at), shift = v_load(h + 4 * (width + at));
+    v_savef(s.m, v_mulf(v_float(q), v_power(v_add32(shift, v_set32(-31)))));
+    v_savef(s.nudge, v_where_negative(shift, v_power(v_add32(shift, v_set32(-1)))));
+    return s;
+}
+
+__attribute__((always_inline)) static inline vf scaled(vi sum, const scales *s)
+{
+    vf x = v_float(sum);
+    return v_fma(x, v_loadf(s->m), v_copysign(v_loadf(s->nudge), x));
+}
+
+// The output's zero point and range for bytes counted from the type's lowest value; `flip` takes them back.
+typedef struct { vi zero, low, high, flip; } range;
+
+static inline range range_of(const er_output *o)
+{
+    int32_t base = o->min < 0 ? 128 : 0;
+    return (range){v_set16((int16_t)(o->zero + base)), v_set8((uint8_t)(o->min + base)), v_set8((uint8_t)(o->max + base)), v_set8((uint8_t)base)};
+}
+
+// The bytes of up to four vectors of outputs, n of them, next to each other.
+__attribute__((always_inline)) static inline void store_outputs(uint8_t *out, const vi *y, size_t vectors, size_t n, const range *r)
+{
+    vi a = v_adds16(v_pack32(y[0], y[vectors > 1 ? 1 : 0]), r->zero);
+    vi b = vectors > 2 ? v_adds16(v_pack32(y[2], y[vectors > 3 ? 3 : 2]), r->zero) : a;
+    vi bytes = v_xor(v_clamp8(v_in_order(v_pack16(a, b)), r->low, r->high), r->flip);
+    v_store_bytes(out, bytes, n < vectors * LANES ? n : vectors * LANES);
+}
+
+// Outputs of one vector of sums that float32 cannot be trusted with, of n that exist. `header` has `width` channels, of
+// which these are the ones from `at` on. `apart`: the bytes of every four lanes are 16 from those before.
+static __attribute__((noinline)) void mend_vector(vi sum, const scales *s, const uint8_t *header, size_t width, size_t at, size_t n,
+                                                  const er_output *o, uint8_t *out, bool apart)
+{
+    uint32_t lanes = o->slow ? UINT32_MAX >> (32 - LANES) : v_far(scaled(sum, s), LIMIT);
+    if (n < LANES) lanes &= (UINT32_C(1) << n) - 1;
+    if (!lanes) return;
+    int32_t sums[LANES];
+    v_save(sums, sum);
+    for (; lanes; lanes &= lanes - 1) {
+        size_t j = (size_t)__builtin_ctz(lanes);
+        out[apart ? j / 4 * 16 + j % 4 : j] = er_finish(sums[j], header, width, at + j, o);
+    }
+}
+
+#endif

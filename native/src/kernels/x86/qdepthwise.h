@@ -1,0 +1,205 @@
+// The 8-bit depthwise product, for every x86 instruction set: compiled once for each, after its vec*.h and
+//     GROUP                               taps of an instruction: 4 with int8 weights, or 2 with int16 ones
+//     OUTPUTS                             how many outputs are computed together
+//     v_dot(sum, a, w)                    GROUP taps by their weights, per lane
+//     v_interleave(row, n, at, x[4])      the bytes of up to GROUP rows at `at`, WIDE channels of each: a lane has one channel,
+//                                         with its rows. The channels come in the order of v_pack32 and v_pack16.
+//     v_interleave_one(row, n, at)        the same for LANES channels, in order
+//
+// A column of the filter is up to GROUP taps in one instruction. Columns are interleaved once and used for all the outputs
+// that see them. Channels go in blocks of WIDE, the rest in blocks of LANES.
+//
+// Packed: a block_info for each block, then the blocks: header, then w[planes][kw][ceil(kh / GROUP)][channels][GROUP]. A
+// second and third plane hold what is left of uint8 weights less their zero point that do not fit int8.
+#ifndef ER_X86_QDEPTHWISE_H
+#define ER_X86_QDEPTHWISE_H
+
+#include "kernels/pack.h"
+#include "kernels/x86/epilogue.h"
+
+enum { WIDE = 4 * LANES };
+
+typedef struct { uint32_t at, planes; } block_info;
+
+static inline size_t block_width(size_t left) { return left >= WIDE ? WIDE : LANES; }
+
+static size_t count_blocks(size_t channels) { return channels / WIDE + (channels % WIDE + LANES - 1) / LANES; }
+
+// The channel of place j of a block: wide ones have the order in which bytes are interleaved and packed.
+static inline size_t channel_of(size_t j, size_t width)
+{
+    if (width != WIDE) return j;
+    size_t v = j / LANES, lane = j % LANES;
+    return lane / 4 * 16 + 4 * v + lane % 4;
+}
+
+static size_t groups_of(size_t kh) { return (kh + GROUP - 1) / GROUP; }
+static size_t plane_bytes(size_t width, size_t kh, size_t kw) { return kw * groups_of(kh) * width * 4; }
+
+// Room for three planes of every block: more than most need, and little beside a model's other weights.
+static size_t depthwise_bytes(size_t channels, size_t kh, size_t kw)
+{
+    size_t blocks = count_blocks(channels);
+    return er_round_up(blocks * sizeof(block_info), 64) + blocks * 64 + er_round_up(channels, LANES) * ER_HEADER + 3 * plane_bytes(er_round_up(channels, LANES), kh, kw);
+}
+
+// As much of a weight as one plane takes.
+static int32_t piece(int32_t *rest)
+{
+    if (GROUP == 2) {
+        int32_t all = *rest;
+        *rest = 0;
+        return all;
+    }
+    int32_t v = *rest < -128 ? -128 : *rest > 127 ? 127 : *rest;
+    *rest -= v;
+    return v;
+}
+
+static void put_piece(uint8_t *to, int32_t *rest)
+{
+    int16_t v = (int16_t)piece(rest);
+    memcpy(to, &v, 4 / GROUP);      // little-endian
+}
+
+static void depthwise_pack(const er_depthwise_weights *w, void *packed)
+{
+    uint8_t *base = packed;
+    block_info *info = packed;
+    size_t groups = groups_of(w->kh), at = er_round_up(count_blocks(w->channels) * sizeof *info, 64);
+    for (size_t c = 0, width; c < w->channels; c += width, info++) {
+        width = block_width(w->channels - c);
+        size_t bytes = plane_bytes(width, w->kh, w->kw);
+        uint8_t *weights = base + at + ER_HEADER * width;
+        *info = (block_info){(uint32_t)at, 1};
+        memset(base + at, 0, ER_HEADER * width + bytes);
+        for (size_t j = 0; j < width; j++) {
+            size_t channel = c + channel_of(j, width);
+            if (channel >= w->channels) continue;
+            er_put_header(base + at, width, j, &w->params[channel], er_depthwise_fold(w, channel, w->x_zero), w->real);
+            for (size_t ky = 0; ky < w->kh; ky++) {
+                for (size_t kx = 0; kx < w->kw; kx++) {
+                    int32_t rest = er_depthwise_weight(w, ky, kx, channel);
+                    uint8_t *to = weights + ((kx * groups + ky / GROUP) * width + j) * 4 + ky % GROUP * (4 / GROUP);
+                    put_piece(to, &rest);
+                    for (uint32_t p = 1; rest; p++) {
+                        if (p == info->planes) memset(weights + info->planes++ * bytes, 0, bytes);
+                        put_piece(to + p * bytes, &rest);
+                    }
+                }
+            }
+        }
+        at = er_round_up(at + ER_HEADER * width + info->planes * bytes, 64);
+    }
+}
+
+typedef struct {
+    const er_taps *taps;
+    size_t c;                   // the block's first channel
+    const uint8_t *block;
+    size_t planes, n;           // n: channels that exist from c on
+    const scales *s;
+    const er_output *o;
+    const range *range;
+    uint8_t *out;
+    size_t out_stride;
+} dw_job;
+
+// Outputs [x, x + outputs) of one block. `share`: by how many columns outputs are apart, 0 where their columns are not the
+// same. planes > 1 only where nothing is a constant.
+__attribute__((always_inline)) static inline void
+dw_tile(size_t outputs, size_t vectors, size_t kh, size_t kw, size_t share, size_t planes, const dw_job *t, size_t x)
+{
+    const size_t width = vectors * LANES, groups = groups_of(kh), x_step = t->taps->x_step, tap_step = t->taps->tap_step;
+    const uint8_t *w = t->block + ER_HEADER * width;
+    vi sum[OUTPUTS][4], column[4];
+    for (size_t p = 0; p < outputs; p++)
+        for (size_t v = 0; v < vectors; v++) sum[p][v] = v_load(t->block + 4 * LANES * v);
+    const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw;
+    for (size_t j = 0; j < columns; j++) {
+        size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step);
+        for (size_t g = 0; g < groups; g++) {
+            size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
+            if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
+            else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
+            for (size_t p = 0; p < outputs; p++) {
+                size_t first = share ? p * share : p * kw;
+                if (j < first || j - first >= kw) continue;
+                for (size_t plane = 0; plane < planes; plane++) {
+                    const uint8_t *from = w + plane * kw * groups * width * 4 + ((j - first) * groups + g) * width * 4;
+                    for (size_t v = 0; v < vectors; v++) sum[p][v] = v_dot(sum[p][v], column[v], v_load(from + v * LANES * 4));
+                }
+            }
+        }
+    }
+    vf worst = v_zerof();
+    for (size_t p = 0; p < outputs; p++) {
+        vi y[4];
+        for (size_t v = 0; v < vectors; v++) {
+            vf f = scaled(sum[p][v], &t->s[v]);
+            worst = v_worst(worst, f);
+            y[v] = v_round(f);
+        }
+        uint8_t *out = t->out + (x + p) * t->out_stride;
+        if (vectors == 4) {
+            vi bytes = v_pack16(v_adds16(v_pack32(y[0], y[1]), t->range->zero), v_adds16(v_pack32(y[2], y[3]), t->range->zero));
+            v_store_bytes(out, v_xor(v_clamp8(bytes, t->range->low, t->range->high), t->range->flip), WIDE);
+        } else {
+            store_outputs(out, y, 1, t->n, t->range);
+        }
+    }
+    if (__builtin_expect(v_any_above(worst, LIMIT) || t->o->slow, 0)) {
+        vi sums[OUTPUTS * 4];
+        for (size_t p = 0; p < outputs; p++)
+            for (size_t v = 0; v < vectors; v++) sums[p * vectors + v] = sum[p][v];
+        for (size_t p = 0; p < outputs; p++)
+            for (size_t v = 0; v < vectors; v++)
+                mend_vector(sums[p * vectors + v], &t->s[v], t->block, width, v * LANES, vectors == 4 ? LANES : t->n, t->o,
+                            t->out + (x + p) * t->out_stride + 4 * v, vectors == 4);
+    }
+}
+
+#define TILES(vectors, kh, kw, share) \
+    if (OUTPUTS == 4) for (; x + 4 <= n; x += OUTPUTS) dw_tile(OUTPUTS, vectors, kh, kw, share, 1, t, x); \
+    for (; x + 2 <= n; x += 2) dw_tile(2, vectors, kh, kw, share, 1, t, x); \
+    if (x < n) dw_tile(1, vectors, kh, kw, share, 1, t, x)
+
+static void dw_3x3_1(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 3, 3, 1); } else { TILES(1, 3, 3, 1); } }
+static void dw_3x3_2(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 3, 3, 2); } else { TILES(1, 3, 3, 2); } }
+static void dw_3x3_apart(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 3, 3, 0); } else { TILES(1, 3, 3, 0); } }
+static void dw_5x5_1(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 5, 5, 1); } else { TILES(1, 5, 5, 1); } }
+static void dw_5x5_2(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 5, 5, 2); } else { TILES(1, 5, 5, 2); } }
+
+static void dw_any(const dw_job *t, size_t vectors, size_t n)
+{
+    for (size_t x = 0; x < n; x++) {
+        if (vectors == 4) dw_tile(1, 4, t->taps->kh, t->taps->kw, 0, t->planes, t, x);
+        else dw_tile(1, 1, t->taps->kh, t->taps->kw, 0, t->planes, t, x);
+    }
+}
+
+typedef void dw_run(const dw_job *, size_t, size_t);
+
+static dw_run *choose(const er_taps *t)
+{
+    size_t share = t->x_step == t->tap_step ? 1 : t->x_step == 2 * t->tap_step ? 2 : 0;
+    if (t->kh == 3 && t->kw == 3) return share == 1 ? dw_3x3_1 : share == 2 ? dw_3x3_2 : dw_3x3_apart;
+    if (t->kh == 5 && t->kw == 5 && share) return share == 1 ? dw_5x5_1 : dw_5x5_2;
+    return dw_any;
+}
+
+static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const void *packed, const er_output *o, uint8_t *out, size_t out_stride)
+{
+    const block_info *info = packed;
+    const range r = range_of(o);
+    dw_run *run = choose(taps);
+    for (size_t c = 0, width; c < channels; c += width, info++) {
+        width = block_width(channels - c);
+        scales s[4];
+        dw_job t = {taps, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, out + c, out_stride};
+        for (size_t v = 0; v < width / LANES; v++) s[v] = scales_of(t.block, width, v * LANES, o->real);
+        (info->planes > 1 ? dw_any : run)(&t, width / LANES, n);
+    }
+}
+
+#endif

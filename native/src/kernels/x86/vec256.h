@@ -1,0 +1,96 @@
+// Vectors of AVX2: 8 lanes. See epilogue.h and qgemm.h for what they are used for.
+#ifndef ER_VEC256_H
+#define ER_VEC256_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef __m256i vi;
+typedef __m256 vf;
+enum { LANES = 8 };
+
+static inline vi v_zero(void) { return _mm256_setzero_si256(); }
+static inline vf v_zerof(void) { return _mm256_setzero_ps(); }
+static inline vi v_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline vf v_loadf(const float *p) { return _mm256_loadu_ps(p); }
+static inline void v_save(void *p, vi x) { _mm256_storeu_si256((__m256i *)p, x); }
+static inline void v_savef(float *p, vf x) { _mm256_storeu_ps(p, x); }
+static inline vi v_set32(int32_t x) { return _mm256_set1_epi32(x); }
+static inline vi v_set16(int16_t x) { return _mm256_set1_epi16(x); }
+static inline vi v_set8(uint8_t x) { return _mm256_set1_epi8((char)x); }
+static inline vf v_setf(float x) { return _mm256_set1_ps(x); }
+static inline vf v_float(vi x) { return _mm256_cvtepi32_ps(x); }
+static inline vi v_round(vf x) { return _mm256_cvtps_epi32(x); }
+static inline vf v_mulf(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vi v_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi v_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+static inline vf v_from_doubles(const void *p)
+{
+    const double *d = (const double *)p;
+    return _mm256_set_m128(_mm256_cvtpd_ps(_mm256_loadu_pd(d + 4)), _mm256_cvtpd_ps(_mm256_loadu_pd(d)));
+}
+
+// 2^x for whole x from -126 to 127, and 0 where x is not negative.
+static inline vf v_power(vi x) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(x, _mm256_set1_epi32(127)), 23)); }
+static inline vf v_where_negative(vi x, vf y) { return _mm256_and_ps(_mm256_castsi256_ps(_mm256_srai_epi32(x, 31)), y); }
+
+// y >= 0 with the sign of x.
+static inline vf v_copysign(vf y, vf x) { return _mm256_or_ps(_mm256_and_ps(x, _mm256_set1_ps(-0.0f)), y); }
+
+// The larger of `worst` and of the distance of x from its nearest integer.
+static inline vf v_distance(vf x)
+{
+    vf d = _mm256_sub_ps(x, _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), d);
+}
+static inline vf v_worst(vf worst, vf x) { return _mm256_max_ps(worst, v_distance(x)); }
+static inline uint32_t v_far(vf x, float limit)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(v_distance(x), _mm256_set1_ps(limit), _CMP_GT_OQ));
+}
+static inline _Bool v_any_above(vf x, float limit) { return _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_set1_ps(limit), _CMP_GT_OQ)) != 0; }
+
+// Saturated to 16 bits and to unsigned bytes, within each 128 bits.
+static inline vi v_pack32(vi a, vi b) { return _mm256_packs_epi32(a, b); }
+static inline vi v_pack16(vi a, vi b) { return _mm256_packus_epi16(a, b); }
+static inline vi v_adds16(vi a, vi b) { return _mm256_adds_epi16(a, b); }
+static inline vi v_clamp8(vi x, vi low, vi high) { return _mm256_min_epu8(_mm256_max_epu8(x, low), high); }
+
+// The bytes that v_pack32 and v_pack16 made of four vectors: back in order.
+static inline vi v_in_order(vi x) { return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
+
+// The first n bytes of x, at most a whole vector.
+static inline void v_store_bytes(uint8_t *out, vi x, size_t n)
+{
+    if (n >= 32) {
+        _mm256_storeu_si256((__m256i *)(void *)out, x);
+        return;
+    }
+    __m128i rest = _mm256_castsi256_si128(x);
+    if (n & 16) {
+        _mm_storeu_si128((__m128i *)(void *)out, rest);
+        rest = _mm256_extracti128_si256(x, 1);
+        out += 16;
+    }
+    if (n & 8) {
+        _mm_storel_epi64((__m128i *)(void *)out, rest);
+        rest = _mm_unpackhi_epi64(rest, rest);
+        out += 8;
+    }
+    uint64_t last = (uint64_t)_mm_cvtsi128_si64(rest);
+    if (n & 4) {
+        memcpy(out, &last, 4);
+        last >>= 32;
+        out += 4;
+    }
+    if (n & 2) {
+        memcpy(out, &last, 2);
+        last >>= 16;
+        out += 2;
+    }
+    if (n & 1) *out = (uint8_t)last;
+}
+
+#endif

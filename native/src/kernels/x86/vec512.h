@@ -1,0 +1,72 @@
+// Vectors of AVX-512: 16 lanes. See epilogue.h and qgemm.h for what they are used for.
+#ifndef ER_VEC512_H
+#define ER_VEC512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef __m512i vi;
+typedef __m512 vf;
+enum { LANES = 16 };
+
+static inline vi v_zero(void) { return _mm512_setzero_si512(); }
+static inline vf v_zerof(void) { return _mm512_setzero_ps(); }
+static inline vi v_load(const void *p) { return _mm512_loadu_si512(p); }
+static inline vf v_loadf(const float *p) { return _mm512_loadu_ps(p); }
+static inline void v_save(void *p, vi x) { _mm512_storeu_si512(p, x); }
+static inline void v_savef(float *p, vf x) { _mm512_storeu_ps(p, x); }
+static inline vi v_set32(int32_t x) { return _mm512_set1_epi32(x); }
+static inline vi v_set16(int16_t x) { return _mm512_set1_epi16(x); }
+static inline vi v_set8(uint8_t x) { return _mm512_set1_epi8((char)x); }
+static inline vf v_setf(float x) { return _mm512_set1_ps(x); }
+static inline vf v_float(vi x) { return _mm512_cvtepi32_ps(x); }
+static inline vi v_round(vf x) { return _mm512_cvtps_epi32(x); }
+static inline vf v_mulf(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vi v_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi v_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+static inline vf v_from_doubles(const void *p)
+{
+    __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(p)), high = _mm512_cvtpd_ps(_mm512_loadu_pd((const uint8_t *)p + 64));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+
+// 2^x for whole x from -126 to 127, and 0 where x is not negative.
+static inline vf v_power(vi x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(127)), 23)); }
+static inline vf v_where_negative(vi x, vf y) { return _mm512_maskz_mov_ps(_mm512_movepi32_mask(x), y); }
+
+// y >= 0 with the sign of x.
+static inline vf v_copysign(vf y, vf x)
+{
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(INT32_MIN), _mm512_castps_si512(y), 0xEA));
+}
+
+// The larger of `worst` and of the distance of x from its nearest integer.
+static inline vf v_worst(vf worst, vf x) { return _mm512_range_ps(worst, _mm512_reduce_ps(x, 8), 0x0B); }
+static inline uint32_t v_far(vf x, float limit)
+{
+    return _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_reduce_ps(x, 8)), _mm512_set1_ps(limit), _CMP_GT_OQ);
+}
+static inline _Bool v_any_above(vf x, float limit) { return _mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_GT_OQ) != 0; }
+
+// Saturated to 16 bits and to unsigned bytes, within each 128 bits.
+static inline vi v_pack32(vi a, vi b) { return _mm512_packs_epi32(a, b); }
+static inline vi v_pack16(vi a, vi b) { return _mm512_packus_epi16(a, b); }
+static inline vi v_adds16(vi a, vi b) { return _mm512_adds_epi16(a, b); }
+static inline vi v_clamp8(vi x, vi low, vi high) { return _mm512_min_epu8(_mm512_max_epu8(x, low), high); }
+
+// The bytes that v_pack32 and v_pack16 made of four vectors: back in order.
+static inline vi v_in_order(vi x)
+{
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
+}
+
+// The first n bytes of x, at most a whole vector.
+static inline void v_store_bytes(uint8_t *out, vi x, size_t n)
+{
+    if (n >= 64) _mm512_storeu_si512(out, x);
+    else _mm512_mask_storeu_epi8(out, (UINT64_C(1) << n) - 1, x);
+}
+
+#endif

@@ -1,0 +1,17 @@
+// What the two halves of DEPTHWISE_CONV_2D share: depthwise_conv_2d.c (checks, float32) and depthwise_8bit.c.
+#ifndef ER_DEPTHWISE_H
+#define ER_DEPTHWISE_H
+
+#include "ops/op.h"
+
+typedef struct er_depthwise_shape {
+    int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw;
+    int32_t multiplier;                 // out_c / in_c
+    er_conv_options o;
+    int32_t pad_top, pad_left;
+} er_depthwise_shape;
+
+// Sets run, state and scratch. Shapes are checked and set.
+er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise_shape *d, const er_tensor *bias);
+
+#endif

@@ -1,0 +1,169 @@
+// DEPTHWISE_CONV_2D on 8 bits: int8 (per tensor or channel), uint8 (per tensor); any depth multiplier, dilated.
+//
+// The kernel computes a line of output from kh rows of input that have their padding at both sides. Such rows are read where they
+// lie if there is no padding at the sides; else they are copied into a ring of rows, as the lines of output go down
+// the image. On the way a depth multiplier repeats their channels, and bytes become what the kernel reads. Rows above and
+// below the image are one row of zero points.
+#include <string.h>
+
+#include "kernels/pack.h"
+#include "ops/depthwise.h"
+#include "ops/matmul.h"
+
+typedef struct {
+    er_depthwise_shape s;
+    const er_qdepthwise *kernel;
+    void *packed;
+    er_output out;
+    bool in_place, flip;                // rows are read where they lie; their top bit is to be inverted
+    bool is_signed;                     // what the kernel reads
+    uint8_t *zero_row;
+    size_t row_bytes, ring_rows;        // of a padded row; rows that the filter spans
+    // Few channels: `together` neighbouring pixels are taken for one with so many times the channels.
+    size_t together;
+    size_t lines, line_tasks;           // output lines of a task, tasks of an image
+} depthwise;
+
+typedef struct { const er_op *op; const depthwise *d; } task_arg;
+
+// Row y of the image, padded, to `to`.
+static void copy_row(const depthwise *d, const uint8_t *x, uint8_t *to)
+{
+    size_t in_c = (size_t)d->s.in_c, out_c = (size_t)d->s.out_c, m = (size_t)d->s.multiplier, pixels = (size_t)d->s.in_w;
+    size_t left = (size_t)d->s.pad_left, span = d->row_bytes / out_c, right = span > left + pixels ? span - left - pixels : 0;
+    if (left + pixels > span) pixels = span - left;      // VALID may leave columns at the right unread
+    memset(to, d->zero_row[0], left * out_c);
+    to += left * out_c;
+    const uint8_t mask = d->flip ? 0x80 : 0;
+    if (m == 1 && mask == 0) {
+        memcpy(to, x, pixels * out_c);
+    } else if (m == 1) {
+        for (size_t i = 0; i < pixels * out_c; i++) to[i] = x[i] ^ mask;
+    } else {
+        for (size_t i = 0; i < pixels * in_c; i++) memset(to + i * m, x[i] ^ mask, m);
+    }
+    memset(to + pixels * out_c, d->zero_row[0], right * out_c);
+}
+
+static void run_line(const depthwise *d, const uint8_t *const *row, uint8_t *out)
+{
+    size_t c = (size_t)d->s.out_c, n = (size_t)d->s.out_w, step = (size_t)d->s.o.stride_w * c;
+    er_taps taps = {row, (size_t)d->s.kh, (size_t)d->s.kw, step, (size_t)d->s.o.dilation_w * c, d->is_signed};
+    if (d->together == 1) {
+        d->kernel->run(n, c, &taps, d->packed, &d->out, out, c);
+        return;
+    }
+    size_t wide = d->together * c;
+    taps.x_step = wide;
+    d->kernel->run(n / d->together, wide, &taps, d->packed, &d->out, out, wide);
+    if (n % d->together == 0) return;
+    // The last pixels once more, with some before them.
+    size_t first = n - d->together;
+    const uint8_t **moved = (const uint8_t **)(uintptr_t)(row + d->s.kh);
+    for (int32_t ky = 0; ky < d->s.kh; ky++) moved[ky] = row[ky] + first * c;
+    taps.row = moved;
+    d->kernel->run(1, wide, &taps, d->packed, &d->out, out + first * c, wide);
+}
+
+static void run_lines(void *arg, size_t i, int thread)
+{
+    const task_arg *t = arg;
+    const depthwise *d = t->d;
+    const er_depthwise_shape *s = &d->s;
+    const uint8_t **row = (const uint8_t **)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
+    uint8_t *ring = (uint8_t *)(void *)(row + 2 * s->kh);
+    size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines;
+    if (end > (size_t)s->out_h) end = (size_t)s->out_h;
+    size_t in_row = (size_t)s->in_w * (size_t)s->in_c, out_row = (size_t)s->out_w * (size_t)s->out_c;
+    const uint8_t *image = er_u8(t->op->inputs[0]) + b * (size_t)s->in_h * in_row;
+    uint8_t *out = er_u8(t->op->outputs[0]) + (b * (size_t)s->out_h + first) * out_row;
+    int32_t copied = INT32_MIN;         // rows below this one are in the ring, where a line needs them
+    for (size_t oy = first; oy < end; oy++, out += out_row) {
+        int32_t y0 = (int32_t)oy * s->o.stride_h - s->pad_top;
+        for (int32_t ky = 0; ky < s->kh; ky++) {
+            int32_t y = y0 + ky * s->o.dilation_h;
+            if (y < 0 || y >= s->in_h) {
+                row[ky] = d->zero_row;
+            } else if (d->in_place) {
+                row[ky] = image + (size_t)y * in_row;
+            } else {
+                uint8_t *slot = ring + (size_t)y % d->ring_rows * d->row_bytes;
+                if (s->o.dilation_h > 1 || y >= copied) copy_row(d, image + (size_t)y * in_row, slot);
+                row[ky] = slot;
+            }
+        }
+        copied = y0 + s->kh;
+        run_line(d, row, out);
+    }
+}
+
+static void run_depthwise(const er_op *op, er_pool *pool)
+{
+    const depthwise *d = op->state;
+    task_arg t = {op, d};
+    er_for(pool, (size_t)d->s.batch * d->line_tasks, op->macs * 4, run_lines, &t);
+}
+
+// ---- prepare
+
+// Weights, repeated for pixels that are taken together.
+static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_tensor *bias)
+{
+    const er_tensor *x = op->inputs[0], *w = op->inputs[1];
+    size_t channels = (size_t)d->s.out_c, taps = (size_t)(d->s.kh * d->s.kw), n = d->together;
+    er_channel *params, *all;
+    ER_TRY(er_channel_parameters(p, x, w, bias, op->outputs[0], 3, channels, false, &params));
+    int32_t w_zero = er_is_signed(w) ? 0 : er_zero(w);
+    d->out.slow = !er_reach_is_small(channels, taps, channels, 1, w->data, !er_is_signed(w), w_zero, params);
+    er_depthwise_weights weights = {channels * n, (size_t)d->s.kh, (size_t)d->s.kw, w->data, !er_is_signed(w), w_zero,
+                                    er_stored_zero(x) + (d->flip ? 128 : 0), params, false};
+    er_status status;
+    if (n > 1) {
+        uint8_t *repeated = er_alloc(p, taps * channels * n, &status);
+        ER_TRY(status);
+        weights.params = all = er_alloc(p, channels * n * sizeof *all, &status);
+        ER_TRY(status);
+        weights.w = repeated;
+        for (size_t t = 0; t < taps * n; t++) memcpy(repeated + t * channels, er_u8(w) + t / n * channels, channels);
+        for (size_t i = 0; i < n; i++) memcpy(all + i * channels, params, channels * sizeof *all);
+    }
+    d->packed = er_alloc(p, d->kernel->packed_bytes(channels * n, weights.kh, weights.kw), &status);
+    ER_TRY(status);
+    d->kernel->pack(&weights, d->packed);
+    return ER_OK;
+}
+
+er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *bias)
+{
+    const er_tensor *x = op->inputs[0];
+    er_status status;
+    depthwise *d = op->state = er_alloc(p, sizeof *d, &status);
+    ER_TRY(status);
+    *d = (depthwise){.s = *s, .kernel = &p->kernels->qdepthwise, .together = 1};
+    ER_TRY(er_activation_output(p, s->o.activation, op->outputs[0], &d->out));
+    d->flip = d->kernel->unsigned_only && er_stored_signed(x);
+    d->is_signed = er_stored_signed(x) && !d->flip;
+    size_t channels = (size_t)s->out_c, threads = (size_t)p->threads, row_bytes;
+    size_t span = ((size_t)er_max32(s->out_w, 1) - 1) * (size_t)s->o.stride_w + ((size_t)s->kw - 1) * (size_t)s->o.dilation_w + 1;
+    if (!er_mul_size(span, channels, &row_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    d->row_bytes = row_bytes;
+    d->in_place = s->pad_left == 0 && span <= (size_t)s->in_w && !d->flip && s->multiplier == 1 && !x->constant;
+    if (s->o.stride_w == 1 && channels < (size_t)d->kernel->wide && (size_t)d->kernel->wide % channels == 0 &&
+        (size_t)s->out_w >= (size_t)d->kernel->wide / channels)
+        d->together = (size_t)d->kernel->wide / channels;
+    ER_TRY(pack(p, op, d, bias));
+    d->zero_row = er_alloc(p, row_bytes + ER_SLACK, &status);
+    ER_TRY(status);
+    memset(d->zero_row, er_stored_zero(x) ^ (d->flip ? 0x80 : 0), row_bytes);
+    // With rows that are not copied the ring is empty.
+    d->ring_rows = ((size_t)s->kh - 1) * (size_t)s->o.dilation_h + 1;
+    size_t ring = 0;
+    if (!d->in_place && !er_mul_size(d->ring_rows, row_bytes, &ring)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    if (!er_add_size(ring, 2 * (size_t)s->kh * sizeof(uint8_t *) + ER_SLACK, &op->scratch_bytes))
+        return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    d->lines = threads == 1 ? (size_t)er_max32(s->out_h, 1) : ((size_t)s->out_h + 4 * threads - 1) / (4 * threads);
+    if (!d->lines) d->lines = 1;
+    d->line_tasks = ((size_t)s->out_h + d->lines - 1) / d->lines;
+    op->run = run_depthwise;
+    return ER_OK;
+}
