@@ -27,8 +27,9 @@ static inline int32_t weight_at(const void *weights, size_t i, bool is_unsigned)
 
 static bool is_small(const er_channel *c, double sum)
 {
+    // Below 1/2 the product of any 32-bit number is small. Channels that are always zero come with biases of 2^30.
     double reach = fabs((double)c->bias) + sum;
-    return reach < 0x1p30 && reach * c->m < 0x1p30;
+    return c->m < 0.5 || (reach < 0x1p30 && reach * c->m < 0x1p30);
 }
 
 bool er_reach_is_small(size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,

@@ -7,8 +7,8 @@
 // Channel j of a header of `width` channels; `fold` is taken off its bias. Channels that do not exist are to be zero.
 void er_put_header(void *header, size_t width, size_t j, const er_channel *c, int32_t fold, bool real);
 
-// True where for every channel no sum can reach 2^30, nor its product with the multiplier. Each channel has k products
-// with weights at `stride` elements from each other; channel j's first is at j * channel_stride.
+// True where for every channel the product of sum and multiplier stays below 2^30. Each channel has k products with weights
+// at `stride` elements from each other; channel j's first is at j * channel_stride.
 bool er_reach_is_small(size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
                        const er_channel *c);
 

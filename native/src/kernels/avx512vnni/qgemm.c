@@ -3,7 +3,7 @@
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/x86/vec512.h"
 
-enum { KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6, MOST_8 = 2 };
+enum { KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 
 static inline vi v_spread(const uint8_t *p)
 {
@@ -12,7 +12,13 @@ static inline vi v_spread(const uint8_t *p)
     return _mm512_set1_epi32(four);
 }
 static inline vi v_weights(const uint8_t *p) { return _mm512_loadu_si512(p); }
-static inline vi v_dot(vi sum, vi a, vi w) { return _mm512_dpbusd_epi32(sum, a, w); }
+
+// As assembly: with the intrinsic gcc copies sums from register to register.
+static inline vi v_dot(vi sum, vi a, vi w)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "vm"(w));
+    return sum;
+}
 
 #include "kernels/x86/qgemm.h"
 

@@ -4,7 +4,13 @@
 
 enum { GROUP = 4, OUTPUTS = 2 };
 
-static inline vi v_dot(vi sum, vi a, vi w) { return _mm256_dpbusd_avx_epi32(sum, a, w); }
+
+// As assembly: with the intrinsic gcc copies sums from register to register.
+static inline vi v_dot(vi sum, vi a, vi w)
+{
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "xm"(w));
+    return sum;
+}
 
 __attribute__((always_inline)) static inline void v_interleave(const uint8_t *const *row, size_t n, size_t at, vi *x)
 {

@@ -3,7 +3,7 @@
 #include "kernels/avxvnni/avxvnni.h"
 #include "kernels/x86/vec256.h"
 
-enum { KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3, MOST_8 = 0 };
+enum { KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3 };
 
 static inline vi v_spread(const uint8_t *p)
 {
@@ -12,7 +12,13 @@ static inline vi v_spread(const uint8_t *p)
     return _mm256_set1_epi32(four);
 }
 static inline vi v_weights(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
-static inline vi v_dot(vi sum, vi a, vi w) { return _mm256_dpbusd_avx_epi32(sum, a, w); }
+
+// As assembly: with the intrinsic gcc copies sums from register to register.
+static inline vi v_dot(vi sum, vi a, vi w)
+{
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "xm"(w));
+    return sum;
+}
 
 #include "kernels/x86/qgemm.h"
 

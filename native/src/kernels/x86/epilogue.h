@@ -3,7 +3,7 @@
 // The two roundings of er_requantize are one (docs/numerics.md): with m = q * 2^(shift-31),
 //     y = sum * m + sign(sum) * 2^(shift-1), rounded to the nearest integer       (the second term only where shift < 0)
 // where only exact ties need a thought. In float32 this is one fused multiply-add and one conversion, and right unless the
-// value lies within LIMIT of a tie: |y| is at most 256 where it matters, m and the sum are rounded to 24 bits, so is the result:
+// value lies within 2^-14 of a tie: |y| is at most 256 where it matters, m and the sum are rounded to 24 bits, so is the result:
 // 256 * 2^-23 + 2^-16 is less than 2^-14. The largest fraction of a tile is kept, and where it comes too near to 1/2, the
 // outputs that do are computed again by er_finish.
 #ifndef ER_X86_EPILOGUE_H
@@ -31,10 +31,10 @@ static inline scales scales_of(const uint8_t *header, size_t width, size_t at, b
     return s;
 }
 
-__attribute__((always_inline)) static inline vf scaled(vi sum, const scales *s)
+__attribute__((always_inline)) static inline vf scaled(vi sum, vf m, vf nudge)
 {
     vf x = v_float(sum);
-    return v_fma(x, v_loadf(s->m), v_copysign(v_loadf(s->nudge), x));
+    return v_fma(x, m, v_copysign(nudge, x));
 }
 
 // The output's zero point and range for bytes counted from the type's lowest value; `flip` takes them back.
@@ -42,17 +42,22 @@ typedef struct { vi zero, low, high, flip; } range;
 
 static inline range range_of(const er_output *o)
 {
-    int32_t base = o->min < 0 ? 128 : 0;
+    int32_t base = o->min < 0 || o->zero < 0 ? 128 : 0;
     return (range){v_set16((int16_t)(o->zero + base)), v_set8((uint8_t)(o->min + base)), v_set8((uint8_t)(o->max + base)), v_set8((uint8_t)base)};
 }
 
-// The bytes of up to four vectors of outputs, n of them, next to each other.
-__attribute__((always_inline)) static inline void store_outputs(uint8_t *out, const vi *y, size_t vectors, size_t n, const range *r)
+// What there is to store of `vectors` vectors of which n channels exist.
+static inline v_tail tail_of(size_t n, size_t vectors) { return v_tail_of(n < vectors * LANES ? n : vectors * LANES); }
+
+static inline vi clamped(vi bytes, range r) { return v_xor(v_clamp8(bytes, r.low, r.high), r.flip); }
+
+// The bytes of up to four vectors of outputs, as many as exist, next to each other.
+__attribute__((always_inline)) static inline void
+store_outputs(uint8_t *out, vi y0, vi y1, vi y2, vi y3, size_t vectors, v_tail tail, range r)
 {
-    vi a = v_adds16(v_pack32(y[0], y[vectors > 1 ? 1 : 0]), r->zero);
-    vi b = vectors > 2 ? v_adds16(v_pack32(y[2], y[vectors > 3 ? 3 : 2]), r->zero) : a;
-    vi bytes = v_xor(v_clamp8(v_in_order(v_pack16(a, b)), r->low, r->high), r->flip);
-    v_store_bytes(out, bytes, n < vectors * LANES ? n : vectors * LANES);
+    vi a = v_adds16(v_pack32(y0, vectors > 1 ? y1 : y0), r.zero);
+    vi b = vectors > 2 ? v_adds16(v_pack32(y2, vectors > 3 ? y3 : y2), r.zero) : a;
+    v_store_bytes(out, clamped(v_in_order(v_pack16(a, b)), r), tail);
 }
 
 // Outputs of one vector of sums that float32 cannot be trusted with, of n that exist. `header` has `width` channels, of
@@ -60,7 +65,7 @@ __attribute__((always_inline)) static inline void store_outputs(uint8_t *out, co
 static __attribute__((noinline)) void mend_vector(vi sum, const scales *s, const uint8_t *header, size_t width, size_t at, size_t n,
                                                   const er_output *o, uint8_t *out, bool apart)
 {
-    uint32_t lanes = o->slow ? UINT32_MAX >> (32 - LANES) : v_far(scaled(sum, s), LIMIT);
+    uint32_t lanes = o->slow ? UINT32_MAX >> (32 - LANES) : v_far(scaled(sum, v_loadf(s->m), v_loadf(s->nudge)), LIMIT);
     if (n < LANES) lanes &= (UINT32_C(1) << n) - 1;
     if (!lanes) return;
     int32_t sums[LANES];

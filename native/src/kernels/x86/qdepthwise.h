@@ -101,61 +101,80 @@ typedef struct {
     const scales *s;
     const er_output *o;
     const range *range;
+    v_tail tail;
     uint8_t *out;
     size_t out_stride;
 } dw_job;
 
+// Sums are variables, s<output>_<vector>, as in qgemm.h.
+#define EACH_OUTPUT(X) X(0) X(1) X(2) X(3)
+#define EACH_VECTOR(X, p) X(p, 0) X(p, 1) X(p, 2) X(p, 3)
+
+#define DW_DECLARE(p) vi s##p##_0 = bias0, s##p##_1 = bias1, s##p##_2 = bias2, s##p##_3 = bias3;
+#define DW_DOT(p, v) if (v < vectors) s##p##_##v = v_dot(s##p##_##v, column[v], v_load(from + v * LANES * 4));
+// Column j is tap j - first of output p, where it is one.
+#define DW_DOT_OUTPUT(p) \
+    if (p < outputs) { \
+        const size_t first = share ? p * share : p * kw; \
+        if (j >= first && j - first < kw) { \
+            const uint8_t *from = w + ((j - first) * groups + g) * width * 4; \
+            EACH_VECTOR(DW_DOT, p) \
+        } \
+    }
+#define DW_SCALE(p, v) if (v < vectors) { vf f = scaled(s##p##_##v, v_loadf(t->s[v].m), v_loadf(t->s[v].nudge)); worst = v_worst(worst, f); y##v = v_round(f); }
+#define DW_FINISH(p) \
+    if (p < outputs) { \
+        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
+        EACH_VECTOR(DW_SCALE, p) \
+        uint8_t *out = t->out + (x + p) * t->out_stride; \
+        if (vectors == 4) \
+            v_store_bytes(out, clamped(v_pack16(v_adds16(v_pack32(y0, y1), r.zero), v_adds16(v_pack32(y2, y3), r.zero)), r), t->tail); \
+        else \
+            store_outputs(out, y0, y1, y2, y3, 1, t->tail, r); \
+    }
+#define DW_SAVE(p, v) if (v < vectors) sums[p * vectors + v] = s##p##_##v;
+#define DW_SAVE_OUTPUT(p) if (p < outputs) { EACH_VECTOR(DW_SAVE, p) }
+
+static __attribute__((noinline)) void dw_mend(const dw_job *t, size_t outputs, size_t vectors, const vi *sums, size_t x)
+{
+    for (size_t p = 0; p < outputs; p++)
+        for (size_t v = 0; v < vectors; v++)
+            mend_vector(sums[p * vectors + v], &t->s[v], t->block, vectors * LANES, v * LANES, vectors == 4 ? LANES : t->n, t->o,
+                        t->out + (x + p) * t->out_stride + 4 * v, vectors == 4);
+}
+
 // Outputs [x, x + outputs) of one block. `share`: by how many columns outputs are apart, 0 where their columns are not the
 // same. planes > 1 only where nothing is a constant.
 __attribute__((always_inline)) static inline void
-dw_tile(size_t outputs, size_t vectors, size_t kh, size_t kw, size_t share, size_t planes, const dw_job *t, size_t x)
+dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_t kw, const size_t share, const size_t planes, const dw_job *t, size_t x)
 {
     const size_t width = vectors * LANES, groups = groups_of(kh), x_step = t->taps->x_step, tap_step = t->taps->tap_step;
     const uint8_t *w = t->block + ER_HEADER * width;
-    vi sum[OUTPUTS][4], column[4];
-    for (size_t p = 0; p < outputs; p++)
-        for (size_t v = 0; v < vectors; v++) sum[p][v] = v_load(t->block + 4 * LANES * v);
+    const vi bias0 = v_load(t->block), bias1 = vectors > 1 ? v_load(t->block + 4 * LANES) : bias0;
+    const vi bias2 = vectors > 2 ? v_load(t->block + 8 * LANES) : bias0, bias3 = vectors > 3 ? v_load(t->block + 12 * LANES) : bias0;
+    EACH_OUTPUT(DW_DECLARE)
     const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw;
-    for (size_t j = 0; j < columns; j++) {
-        size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step);
-        for (size_t g = 0; g < groups; g++) {
-            size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
-            if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
-            else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
-            for (size_t p = 0; p < outputs; p++) {
-                size_t first = share ? p * share : p * kw;
-                if (j < first || j - first >= kw) continue;
-                for (size_t plane = 0; plane < planes; plane++) {
-                    const uint8_t *from = w + plane * kw * groups * width * 4 + ((j - first) * groups + g) * width * 4;
-                    for (size_t v = 0; v < vectors; v++) sum[p][v] = v_dot(sum[p][v], column[v], v_load(from + v * LANES * 4));
-                }
+    for (size_t plane = 0; plane < planes; plane++, w += kw * groups * width * 4) {
+#pragma GCC unroll 16
+        for (size_t j = 0; j < columns; j++) {
+            size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step);
+#pragma GCC unroll 3
+            for (size_t g = 0; g < groups; g++) {
+                vi column[4];
+                size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
+                if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
+                else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
+                EACH_OUTPUT(DW_DOT_OUTPUT)
             }
         }
     }
+    const range r = *t->range;
     vf worst = v_zerof();
-    for (size_t p = 0; p < outputs; p++) {
-        vi y[4];
-        for (size_t v = 0; v < vectors; v++) {
-            vf f = scaled(sum[p][v], &t->s[v]);
-            worst = v_worst(worst, f);
-            y[v] = v_round(f);
-        }
-        uint8_t *out = t->out + (x + p) * t->out_stride;
-        if (vectors == 4) {
-            vi bytes = v_pack16(v_adds16(v_pack32(y[0], y[1]), t->range->zero), v_adds16(v_pack32(y[2], y[3]), t->range->zero));
-            v_store_bytes(out, v_xor(v_clamp8(bytes, t->range->low, t->range->high), t->range->flip), WIDE);
-        } else {
-            store_outputs(out, y, 1, t->n, t->range);
-        }
-    }
+    EACH_OUTPUT(DW_FINISH)
     if (__builtin_expect(v_any_above(worst, LIMIT) || t->o->slow, 0)) {
         vi sums[OUTPUTS * 4];
-        for (size_t p = 0; p < outputs; p++)
-            for (size_t v = 0; v < vectors; v++) sums[p * vectors + v] = sum[p][v];
-        for (size_t p = 0; p < outputs; p++)
-            for (size_t v = 0; v < vectors; v++)
-                mend_vector(sums[p * vectors + v], &t->s[v], t->block, width, v * LANES, vectors == 4 ? LANES : t->n, t->o,
-                            t->out + (x + p) * t->out_stride + 4 * v, vectors == 4);
+        EACH_OUTPUT(DW_SAVE_OUTPUT)
+        dw_mend(t, outputs, vectors, sums, x);
     }
 }
 
@@ -196,7 +215,7 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const voi
     for (size_t c = 0, width; c < channels; c += width, info++) {
         width = block_width(channels - c);
         scales s[4];
-        dw_job t = {taps, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, out + c, out_stride};
+        dw_job t = {taps, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, tail_of(channels - c, width / LANES), out + c, out_stride};
         for (size_t v = 0; v < width / LANES; v++) s[v] = scales_of(t.block, width, v * LANES, o->real);
         (info->planes > 1 ? dw_any : run)(&t, width / LANES, n);
     }

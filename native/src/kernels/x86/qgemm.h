@@ -4,13 +4,13 @@
 //     v_spread(p)                 a step's A in all lanes
 //     v_weights(p)                a step's weights of a panel of LANES channels, LANES * KR bytes
 //     v_dot(sum, a, w)            sum + products
-//     MOST_1 ... MOST_4, MOST_8   rows of a tile of so many panels: all sums are in registers (0: no such tile)
+//     MOST_1 ... MOST_4           rows of a tile of so many panels: all sums are in registers (0: no such tile)
 #ifndef ER_X86_QGEMM_H
 #define ER_X86_QGEMM_H
 
 #include "kernels/x86/epilogue.h"
 
-enum { MAX_PANELS = 8, MAX_SUMS = 24 };
+enum { MAX_PANELS = 4, MAX_SUMS = 24 };
 
 typedef struct {
     const er_rows *rows;
@@ -19,6 +19,7 @@ typedef struct {
     size_t panel_bytes, n;      // channels from there on
     const scales *s;            // of each panel
     range range;
+    v_tail tail;                // what there is to store of a row
     size_t out_stride;
 } job;
 
@@ -29,59 +30,81 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
             mend_vector(sums[i * panels + p], &t->s[p], t->panel + p * t->panel_bytes, LANES, 0, t->n - p * LANES, t->o, out + i * t->out_stride + p * LANES, false);
 }
 
-__attribute__((always_inline)) static inline void
-step(vi (*sum)[MAX_PANELS], size_t mr, size_t panels, const uint8_t *a, size_t stride, const uint8_t *w, size_t panel_bytes)
-{
-    vi weights[MAX_PANELS];
-    for (size_t p = 0; p < panels; p++) weights[p] = v_weights(w + p * panel_bytes);
-    for (size_t i = 0; i < mr; i++) {
-        vi x = v_spread(a + i * stride);
-        for (size_t p = 0; p < panels; p++) sum[i][p] = v_dot(sum[i][p], x, weights[p]);
-    }
-}
+// A tile's sums are variables, s<row>_<panel>, and what is done with each is written out by macros: whether a compiler unrolls
+// loops over an array early enough to keep it in registers is luck (gcc 12 does at no level). Conditions are constants.
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define EACH_PANEL(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3)
 
-// mr rows by `panels` panels. Inlined with constants, so that the sums are registers.
-__attribute__((always_inline)) static inline void tile(size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+#define DECLARE(i) vi s##i##_0 = bias0, s##i##_1 = bias1, s##i##_2 = bias2, s##i##_3 = bias3;
+
+#define DOT(i, p) if (p < panels) s##i##_##p = v_dot(s##i##_##p, x##i, w##p);
+#define DOT_ROW(i) if (i < mr) { vi x##i = v_spread(a + i * stride); EACH_PANEL(DOT, i) }
+#define STEP \
+    { \
+        vi w0 = v_weights(w), w1 = panels > 1 ? v_weights(w + panel_bytes) : w0; \
+        vi w2 = panels > 2 ? v_weights(w + 2 * panel_bytes) : w0, w3 = panels > 3 ? v_weights(w + 3 * panel_bytes) : w0; \
+        EACH_ROW(DOT_ROW) \
+        w += LANES * KR; \
+    }
+
+// Two rows together, so that what they are multiplied with is loaded once for both. HOLD is a barrier for the compiler, which else
+// computes parts of all rows ahead and has no registers left.
+#define EACH_PAIR(X) X(0, 1) X(2, 3) X(4, 5) X(6, 7) X(8, 9) X(10, 11) X(12, 13) X(14, 15)
+#define HOLD(i, p) if (i < mr && p < panels) __asm__ volatile("" : "+" V_REGISTER(s##i##_##p));
+#define SCALE(i, p, y) if (i < mr) { vf x = scaled(s##i##_##p, m, nudge); worst = v_worst(worst, x); y = v_round(x); }
+#define SCALE_PAIR(i, k, p) if (p < panels) { const vf m = v_loadf(t->s[p].m), nudge = v_loadf(t->s[p].nudge); SCALE(i, p, y##p) SCALE(k, p, z##p) }
+#define FINISH_PAIR(i, k) \
+    if (i < mr) { \
+        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0, z0 = y0, z1 = y0, z2 = y0, z3 = y0; \
+        EACH_PANEL(HOLD, i) EACH_PANEL(HOLD, k) \
+        SCALE_PAIR(i, k, 0) SCALE_PAIR(i, k, 1) SCALE_PAIR(i, k, 2) SCALE_PAIR(i, k, 3) \
+        store_outputs(out + i * out_stride, y0, y1, y2, y3, panels, tail, range); \
+        if (k < mr) store_outputs(out + k * out_stride, z0, z1, z2, z3, panels, tail, range); \
+    }
+
+#define SAVE(i, p) if (p < panels) sums[i * panels + p] = s##i##_##p;
+#define SAVE_ROW(i) if (i < mr) { EACH_PANEL(SAVE, i) }
+
+// mr rows by `panels` panels: constants.
+__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const er_rows *r = t->rows;
-    vi sum[MAX_SUMS][MAX_PANELS];
-    for (size_t p = 0; p < panels; p++) {
-        vi bias = v_load(t->panel + p * t->panel_bytes);
-        for (size_t i = 0; i < mr; i++) sum[i][p] = bias;
-    }
-    const uint8_t *w = t->panel + ER_HEADER * LANES;
     const size_t stride = r->row_stride, panel_bytes = t->panel_bytes;
+    const uint8_t *w = t->panel;
+    const vi bias0 = v_load(w), bias1 = panels > 1 ? v_load(w + panel_bytes) : bias0;
+    const vi bias2 = panels > 2 ? v_load(w + 2 * panel_bytes) : bias0, bias3 = panels > 3 ? v_load(w + 3 * panel_bytes) : bias0;
+    EACH_ROW(DECLARE)
+    w += ER_HEADER * LANES;
     for (size_t s = 0; s < r->segments; s++) {
         const uint8_t *a = rows + s * r->segment_stride;
-        for (size_t g = 0; g < r->groups; g++, a += A_BYTES, w += LANES * KR) step(sum, mr, panels, a, stride, w, panel_bytes);
+        for (size_t g = 0; g < r->groups; g++, a += A_BYTES) STEP
     }
-    for (size_t e = 0; e < r->extras; e++, w += LANES * KR) step(sum, mr, panels, rows + r->extra_at[e], stride, w, panel_bytes);
-
+    for (size_t e = 0; e < r->extras; e++) {
+        const uint8_t *a = rows + r->extra_at[e];
+        STEP
+    }
+    const range range = t->range;
+    const v_tail tail = t->tail;
+    const size_t out_stride = t->out_stride;
     vf worst = v_zerof();
-    for (size_t i = 0; i < mr; i++) {
-        for (size_t first = 0; first < panels; first += 4) {
-            size_t vectors = panels - first < 4 ? panels - first : 4;
-            vi y[4];
-            for (size_t p = 0; p < vectors; p++) {
-                vf x = scaled(sum[i][first + p], &t->s[first + p]);
-                worst = v_worst(worst, x);
-                y[p] = v_round(x);
-            }
-            store_outputs(out + i * t->out_stride + first * LANES, y, vectors, t->n - first * LANES, &t->range);
-        }
-    }
+    EACH_PAIR(FINISH_PAIR)
     if (__builtin_expect(v_any_above(worst, LIMIT) || t->o->slow, 0)) {
         vi sums[MAX_SUMS];
-        for (size_t i = 0; i < mr; i++)
-            for (size_t p = 0; p < panels; p++) sums[i * panels + p] = sum[i][p];
+        EACH_ROW(SAVE_ROW)
         mend(t, mr, panels, sums, out);
     }
 }
 
-#define ROWS(mr, panels) case mr: if ((mr) <= MOST_##panels) tile(mr, panels, t, rows, out); break
+#define ROWS(mr, panels) \
+    case mr: \
+        if ((mr) <= MOST_##panels) \
+            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, t, rows, out); \
+        break
 
-static void run_tile(size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+// `count` tiles of mr rows by `panels` panels.
+static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
+    const size_t row_stride = t->rows->row_stride, out_stride = t->out_stride;
     switch (panels) {
     case 1:
         switch (mr) {
@@ -101,15 +124,12 @@ static void run_tile(size_t mr, size_t panels, const job *t, const uint8_t *rows
     case 4:
         switch (mr) { ROWS(1, 4); ROWS(2, 4); ROWS(3, 4); ROWS(4, 4); ROWS(5, 4); ROWS(6, 4); }
         break;
-    default:
-        switch (mr) { ROWS(1, 8); ROWS(2, 8); }
     }
 }
 
-// How many panels to take next: `left` panels of rows in lines of m.
-static size_t next_panels(size_t left, size_t m)
+// How many of the panels that are left to take next.
+static size_t next_panels(size_t left)
 {
-    if (m <= MOST_8 && left >= 8) return 8;
     size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : 2;
     if (left <= widest) return left;
     return left < 2 * widest ? (left + 1) / 2 : widest;     // 5 = 3 + 2: narrow tiles do less for each load
@@ -117,23 +137,23 @@ static size_t next_panels(size_t left, size_t m)
 
 static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
 {
-    static const size_t most[MAX_PANELS + 1] = {0, MOST_1, MOST_2, MOST_3, MOST_4, 0, 0, 0, MOST_8};
+    static const size_t most[MAX_PANELS + 1] = {0, MOST_1, MOST_2, MOST_3, MOST_4};
     scales s[MAX_PANELS];
-    job t = {r, o, packed, panel_bytes, n, s, range_of(o), out_stride};
+    if (!r->m) return;
+    job t = {r, o, packed, panel_bytes, n, s, range_of(o), v_tail_of(0), out_stride};
     for (size_t panels; t.n;) {
-        panels = next_panels((t.n + LANES - 1) / LANES, r->m);
+        panels = next_panels((t.n + LANES - 1) / LANES);
+        t.tail = tail_of(t.n, panels);
         for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.panel + p * panel_bytes, LANES, 0, o->real);
         for (size_t line = 0; line < r->lines; line++) {
             const uint8_t *rows = (const uint8_t *)r->a + line * r->line_stride;
             uint8_t *to = out + line * r->m * out_stride;
-            // Tiles of even height: a small rest would not hide the latency of its few sums.
-            for (size_t left = r->m, tiles = (left + most[panels] - 1) / most[panels]; left; tiles--) {
-                size_t mr = (left + tiles - 1) / tiles;
-                run_tile(mr, panels, &t, rows, to);
-                left -= mr;
-                rows += mr * r->row_stride;
-                to += mr * out_stride;
-            }
+            // Tiles of even height, some one row higher: a small rest would not hide the latency of its few sums.
+            size_t tiles = (r->m + most[panels] - 1) / most[panels], mr = r->m / tiles, higher = r->m % tiles;
+            run_tiles(higher, mr + 1, panels, &t, rows, to);
+            rows += higher * (mr + 1) * r->row_stride;
+            to += higher * (mr + 1) * out_stride;
+            run_tiles(tiles - higher, mr, panels, &t, rows, to);
         }
         t.panel += panels * panel_bytes;
         out += panels * LANES;

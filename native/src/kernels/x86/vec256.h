@@ -10,6 +10,8 @@ typedef __m256i vi;
 typedef __m256 vf;
 enum { LANES = 8 };
 
+#define V_REGISTER(x) "x"(x)      // as an operand of assembly
+
 static inline vi v_zero(void) { return _mm256_setzero_si256(); }
 static inline vf v_zerof(void) { return _mm256_setzero_ps(); }
 static inline vi v_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
@@ -62,7 +64,9 @@ static inline vi v_clamp8(vi x, vi low, vi high) { return _mm256_min_epu8(_mm256
 static inline vi v_in_order(vi x) { return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
 
 // The first n bytes of x, at most a whole vector.
-static inline void v_store_bytes(uint8_t *out, vi x, size_t n)
+typedef size_t v_tail;
+static inline v_tail v_tail_of(size_t n) { return n; }
+static inline void v_store_bytes(uint8_t *out, vi x, v_tail n)
 {
     if (n >= 32) {
         _mm256_storeu_si256((__m256i *)(void *)out, x);

@@ -10,6 +10,8 @@ typedef __m512i vi;
 typedef __m512 vf;
 enum { LANES = 16 };
 
+#define V_REGISTER(x) "v"(x)      // as an operand of assembly
+
 static inline vi v_zero(void) { return _mm512_setzero_si512(); }
 static inline vf v_zerof(void) { return _mm512_setzero_ps(); }
 static inline vi v_load(const void *p) { return _mm512_loadu_si512(p); }
@@ -63,10 +65,8 @@ static inline vi v_in_order(vi x)
 }
 
 // The first n bytes of x, at most a whole vector.
-static inline void v_store_bytes(uint8_t *out, vi x, size_t n)
-{
-    if (n >= 64) _mm512_storeu_si512(out, x);
-    else _mm512_mask_storeu_epi8(out, (UINT64_C(1) << n) - 1, x);
-}
+typedef __mmask64 v_tail;
+static inline v_tail v_tail_of(size_t n) { return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1; }
+static inline void v_store_bytes(uint8_t *out, vi x, v_tail tail) { _mm512_mask_storeu_epi8(out, tail, x); }
 
 #endif
