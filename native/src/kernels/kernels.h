@@ -131,6 +131,7 @@ typedef void er_qpool(size_t channels, size_t taps, const uint8_t *const *tap, b
 
 typedef struct er_kernels {
     const char *isa;
+    bool unsigned_bytes;        // 8-bit activations need no conversion where they are stored as uint8
     er_qgemm qgemm;
     er_sgemm sgemm;
     er_qdepthwise qdepthwise;

@@ -88,7 +88,7 @@ er_status er_prepare_mean(er_prepare *p, er_op *op)
     er_status status;
     mean *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (mean){.is_float = !er_is_8bit(x), .is_signed = er_is_signed(x), .rank = x->rank, .n = 1};
+    *s = (mean){.is_float = !er_is_8bit(x), .is_signed = er_stored_signed(x), .rank = x->rank, .n = 1};
     size_t stride = 1;
     for (int32_t d = x->rank - 1; d >= 0; d--) {
         s->dims[d] = x->dims[d];
@@ -104,7 +104,7 @@ er_status er_prepare_mean(er_prepare *p, er_op *op)
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
     ER_TRY(er_activation_output(p, ER_ACT_NONE, y, &s->o));
-    s->x_zero = er_zero(x);
+    s->x_zero = er_stored_zero(x);
     s->m = er_make_multiplier((double)er_scale(x) / (double)er_scale(y));
     if (s->n > 0) {
         int32_t shift = 63 - __builtin_clzll((unsigned long long)s->n);

@@ -59,11 +59,21 @@ typedef struct er_prepare {
 // What the types of the first two inputs may be.
 typedef enum er_pair { ER_PAIR_FREE, ER_PAIR_SAME, ER_PAIR_SAME_OR_HYBRID /* or float32 and int8 */ } er_pair;
 
+// Which 8-bit tensors an operator can do with that are stored flipped (er_tensor.flipped).
+typedef enum er_storage {
+    ER_STORAGE_AS_TYPE,         // none
+    ER_STORAGE_FIRST,           // its first input, and its outputs; each or not
+    ER_STORAGE_ANY,             // its inputs and outputs; each or not
+    ER_STORAGE_SAME,            // its first input and its outputs: all or none
+    ER_STORAGE_ALL,             // its inputs and outputs: all or none
+} er_storage;
+
 typedef struct er_op_type {
     int32_t builtin;
     er_status (*prepare)(er_prepare *p, er_op *op);
     uint32_t types;             // of the first input
     er_pair pair;               // types of the first two inputs together
+    er_storage storage;
 } er_op_type;
 
 // NULL where edgert does not have it.

@@ -4,12 +4,12 @@
 
 #include "ops/op.h"
 
-#define ER_OP(number, name, function, types, pair) er_status function(er_prepare *p, er_op *op);
+#define ER_OP(number, name, function, types, pair, storage) er_status function(er_prepare *p, er_op *op);
 #include "ops/ops.def"
 #undef ER_OP
 
 static const er_op_type op_types[] = {
-#define ER_OP(number, name, function, types, pair) {number, function, types, pair},
+#define ER_OP(number, name, function, types, pair, storage) {number, function, types, pair, ER_STORAGE_##storage},
 #include "ops/ops.def"
 #undef ER_OP
 };

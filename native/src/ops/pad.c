@@ -66,7 +66,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
         if (s->value_tensor->count != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its padding value has %zu values, expected 1", s->value_tensor->count);
         ER_TRY(er_expect_same_quantization(p, s->value_tensor, y));
     } else if (er_is_8bit(x)) {
-        s->value[0] = (uint8_t)er_zero(y);
+        s->value[0] = (uint8_t)er_stored_zero(y);
     }
     op->run = run_pad;
     return ER_OK;

@@ -69,7 +69,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool average)
     ER_TRY(er_place_window(p, o.padding, x->dims[1], o.filter_h, o.stride_h, 1, &wy));
     ER_TRY(er_place_window(p, o.padding, x->dims[2], o.filter_w, o.stride_w, 1, &wx));
     ER_TRY(er_set_shape(p, y, (int32_t[]){x->dims[0], wy.out, wx.out, x->dims[3]}, 4));
-    *s = (pool){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_is_signed(x), .average = average, .in_h = x->dims[1],
+    *s = (pool){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_stored_signed(x), .average = average, .in_h = x->dims[1],
                 .in_w = x->dims[2], .channels = x->dims[3], .out_h = wy.out, .out_w = wx.out, .o = o, .pad_top = wy.before, .pad_left = wx.before};
     // A window may be larger than the image, but only what is inside counts.
     size_t taps = (size_t)er_min32(o.filter_h, er_max32(s->in_h, 1)) * (size_t)er_min32(o.filter_w, er_max32(s->in_w, 1));

@@ -10,7 +10,7 @@ static void run_quantize_floats(const er_op *op, er_pool *pool)
     const er_tensor *y = op->outputs[0];
     const float *x = er_f32(op->inputs[0]);
     float scale = er_scale(y);
-    int32_t zero = er_zero(y), min = er_lowest(y), max = er_highest(y);
+    int32_t offset = er_stored_offset(y), zero = er_stored_zero(y), min = er_lowest(y) + offset, max = er_highest(y) + offset;
     for (size_t i = 0; i < y->count; i++) {
         // Clamped before the conversion: what float holds, int32 may not. NaN becomes the zero point.
         float v = roundf(x[i] / scale) + (float)zero;
@@ -41,17 +41,20 @@ er_status er_prepare_quantize(er_prepare *p, er_op *op)
     }
     ER_TRY(er_expect_quantized(p, x, "input"));
     uint8_t *table;
-    bool flips = true;
+    bool flips = true, same = true;
     ER_TRY(er_use_table(p, op, &table));
     er_multiplier m = er_make_multiplier((double)er_scale(x) / (double)er_scale(y));
     int32_t min = er_lowest(y), max = er_highest(y);
     for (int32_t i = 0; i < 256; i++) {
         int32_t v = er_byte_value(x, i) - er_zero(x);
         int64_t q = (int64_t)er_requantize(v, m) + er_zero(y);
-        table[i] = (uint8_t)(q < min ? min : q > max ? max : (int32_t)q);
-        flips = flips && table[i] == (i ^ 0x80);
+        int32_t from = i ^ (x->flipped ? 0x80 : 0);
+        table[from] = (uint8_t)((q < min ? min : q > max ? max : (int32_t)q) ^ (y->flipped ? 0x80 : 0));
+        flips = flips && table[from] == (from ^ 0x80);
+        same = same && table[from] == from;
     }
-    if (flips) op->run = run_flip;
+    if (same) er_use_view(op);
+    else if (flips) op->run = run_flip;
     return ER_OK;
 }
 

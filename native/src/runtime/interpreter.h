@@ -12,6 +12,7 @@ struct edgert_interpreter {
     const er_kernels *kernels;
     er_pool *pool;
     bool preserve_all;
+    bool rewrites;              // plan rewrites that change no output are made (EDGERT_FUSE=0: none)
     er_shape *input_shapes;     // [graph->n_inputs], the model's or what resize has set
     er_tensor *tensors;         // [graph->n_tensors]
 
@@ -30,5 +31,8 @@ struct edgert_interpreter {
 // Makes the plan; on failure there is none.
 er_status er_make_plan(edgert_interpreter *it, edgert_error *error);
 void er_drop_plan(edgert_interpreter *it);
+
+// Decides er_tensor.flipped, before operators are prepared.
+er_status er_choose_storage(edgert_interpreter *it, edgert_error *error);
 
 #endif

@@ -246,7 +246,7 @@ static er_status lay_out(edgert_interpreter *it, layout *l, int32_t *first, int3
         it->ops[i].shared = it->ops[i].scratch + it->ops[i].scratch_stride * threads;
     }
     for (int32_t t = 0; t < g->n_tensors; t++)
-        it->readable[t] = l->block_of[t] < 0 ? it->tensors[t].data != NULL : l->blocks[l->block_of[t]].last == g->n_ops;
+        it->readable[t] = !it->tensors[t].flipped && (l->block_of[t] < 0 ? it->tensors[t].data != NULL : l->blocks[l->block_of[t]].last == g->n_ops);
     return ER_OK;
 }
 
@@ -273,6 +273,7 @@ static er_status make_plan(edgert_interpreter *it, edgert_error *error)
     it->nanoseconds = er_heap_alloc(&it->heap, ((size_t)g->n_ops + 1) * sizeof *it->nanoseconds);
     it->readable = er_heap_alloc(&it->heap, (size_t)g->n_tensors + 1);
     if (!it->ops || !it->nanoseconds || !it->readable) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
+    ER_TRY(er_choose_storage(it, error));
     ER_TRY(prepare_ops(it, error));
     for (int32_t i = 0; i < g->n_outputs; i++)
         if (!it->tensors[g->outputs[i]].has_shape)
