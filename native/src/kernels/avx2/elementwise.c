@@ -4,7 +4,7 @@
 #include "base/checked.h"
 #include "kernels/avx2/avx2.h"
 
-#include <immintrin.h>
+#include "kernels/x86/vec256.h"
 
 // Requantization of eight numbers, bit for bit er_requantize: one multiply, one addition and one shift in 64 bits
 // (er_make_rounding). 64-bit constants for the even and for the odd lanes.
@@ -75,9 +75,9 @@ static inline requant8 spread(er_multiplier m, int32_t zero)
     return c;
 }
 
-static inline __m256i scaled(__m256i x, const requant8 *r, bool half) { return half ? _mm256_srai_epi32(x, 1) : requantize8(x, r); }
+static inline __m256i halved_or_scaled(__m256i x, const requant8 *r, bool half) { return half ? _mm256_srai_epi32(x, 1) : requantize8(x, r); }
 
-static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
+static void qadd_exact(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
 {
     if (p->a.shift > 0 || p->b.shift > 0 || p->out.shift > 0) {     // scales far apart: not worth vectors
         er_qadd_generic(n, a, a_step, b, b_step, p, out);
@@ -90,12 +90,16 @@ static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
         size_t rest = n - i;
         __m256i x = _mm256_slli_epi32(_mm256_sub_epi32(widen8(load_step(a, i, a_step, rest), p->a_signed), za), 20);
         __m256i y = _mm256_slli_epi32(_mm256_sub_epi32(widen8(load_step(b, i, b_step, rest), p->b_signed), zb), 20);
-        x = scaled(x, &ma, a_half);
-        y = scaled(y, &mb, b_half);
+        x = halved_or_scaled(x, &ma, a_half);
+        y = halved_or_scaled(y, &mb, b_half);
         __m256i sum = p->subtract ? _mm256_sub_epi32(x, y) : _mm256_add_epi32(x, y);
         store_bytes(out + i, narrow8(requantize8(sum, &mo), &p->o), rest);
     }
 }
+
+static inline vi v_widen(const uint8_t *p, bool is_signed) { return widen8(_mm_loadl_epi64((const __m128i *)(const void *)p), is_signed); }
+
+#include "kernels/x86/qadd.h"
 
 static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {

@@ -1,7 +1,7 @@
-// 8-bit addition, sixteen elements at a time.
+// 8-bit addition.
 #include "kernels/avx512vnni/avx512vnni.h"
 
-#include <immintrin.h>
+#include "kernels/x86/vec512.h"
 
 // Requantization in 64 bits, as in avx2/elementwise.c.
 typedef struct { __m512i q, positive[2], negative[2], shift[2], offset; } requant16;
@@ -43,7 +43,7 @@ static inline requant16 spread(er_multiplier m, int32_t zero)
     return c;
 }
 
-static inline __m512i scaled(__m512i x, const requant16 *r, bool half) { return half ? _mm512_srai_epi32(x, 1) : requantize16(x, r); }
+static inline __m512i halved_or_scaled(__m512i x, const requant16 *r, bool half) { return half ? _mm512_srai_epi32(x, 1) : requantize16(x, r); }
 
 static inline __m512i term(const uint8_t *p, size_t i, size_t step, __mmask16 lanes, bool is_signed, __m512i zero)
 {
@@ -52,7 +52,7 @@ static inline __m512i term(const uint8_t *p, size_t i, size_t step, __mmask16 la
     return _mm512_slli_epi32(_mm512_sub_epi32(v, zero), 20);
 }
 
-static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
+static void qadd_exact(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
 {
     if (p->a.shift > 0 || p->b.shift > 0 || p->out.shift > 0) {     // scales far apart: not worth vectors
         er_qadd_generic(n, a, a_step, b, b_step, p, out);
@@ -63,11 +63,19 @@ static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
     const __m512i za = _mm512_set1_epi32(p->a_zero), zb = _mm512_set1_epi32(p->b_zero);
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 lanes = first_lanes(n - i);
-        __m512i x = scaled(term(a, i, a_step, lanes, p->a_signed, za), &ma, a_half);
-        __m512i y = scaled(term(b, i, b_step, lanes, p->b_signed, zb), &mb, b_half);
+        __m512i x = halved_or_scaled(term(a, i, a_step, lanes, p->a_signed, za), &ma, a_half);
+        __m512i y = halved_or_scaled(term(b, i, b_step, lanes, p->b_signed, zb), &mb, b_half);
         __m512i sum = p->subtract ? _mm512_sub_epi32(x, y) : _mm512_add_epi32(x, y);
         _mm_mask_storeu_epi8(out + i, lanes, narrow16(requantize16(sum, &mo), &p->o));
     }
 }
+
+static inline vi v_widen(const uint8_t *p, bool is_signed)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x);
+}
+
+#include "kernels/x86/qadd.h"
 
 void er_avx512vnni_elementwise(er_kernels *k) { k->qadd = qadd; }

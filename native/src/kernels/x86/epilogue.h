@@ -1,4 +1,4 @@
-// From 32-bit sums to bytes, for every vector width: compiled once for each instruction set, after its vec*.h.
+// From 32-bit sums to outputs, for every vector width: compiled once for each instruction set, after its vec*.h.
 //
 // The two roundings of er_requantize are one (docs/numerics.md): with m = q * 2^(shift-31),
 //     y = sum * m + sign(sum) * 2^(shift-1), rounded to the nearest integer       (the second term only where shift < 0)
@@ -10,6 +10,7 @@
 #define ER_X86_EPILOGUE_H
 
 #include "kernels/finish.h"
+#include "kernels/x86/bytes.h"
 
 static const float LIMIT = 0.5f - 0x1p-14f;
 
@@ -35,29 +36,6 @@ __attribute__((always_inline)) static inline vf scaled(vi sum, vf m, vf nudge)
 {
     vf x = v_float(sum);
     return v_fma(x, m, v_copysign(nudge, x));
-}
-
-// The output's zero point and range for bytes counted from the type's lowest value; `flip` takes them back.
-typedef struct { vi zero, low, high, flip; } range;
-
-static inline range range_of(const er_output *o)
-{
-    int32_t base = o->min < 0 || o->zero < 0 ? 128 : 0;
-    return (range){v_set16((int16_t)(o->zero + base)), v_set8((uint8_t)(o->min + base)), v_set8((uint8_t)(o->max + base)), v_set8((uint8_t)base)};
-}
-
-// What there is to store of `vectors` vectors of which n channels exist.
-static inline v_tail tail_of(size_t n, size_t vectors) { return v_tail_of(n < vectors * LANES ? n : vectors * LANES); }
-
-static inline vi clamped(vi bytes, range r) { return v_xor(v_clamp8(bytes, r.low, r.high), r.flip); }
-
-// The bytes of up to four vectors of outputs, as many as exist, next to each other.
-__attribute__((always_inline)) static inline void
-store_outputs(uint8_t *out, vi y0, vi y1, vi y2, vi y3, size_t vectors, v_tail tail, range r)
-{
-    vi a = v_adds16(v_pack32(y0, vectors > 1 ? y1 : y0), r.zero);
-    vi b = vectors > 2 ? v_adds16(v_pack32(y2, vectors > 3 ? y3 : y2), r.zero) : a;
-    v_store_bytes(out, clamped(v_in_order(v_pack16(a, b)), r), tail);
 }
 
 // Outputs of one vector of sums that float32 cannot be trusted with, of n that exist. `header` has `width` channels, of

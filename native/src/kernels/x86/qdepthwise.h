@@ -121,16 +121,13 @@ typedef struct {
             EACH_VECTOR(DW_DOT, p) \
         } \
     }
-#define DW_SCALE(p, v) if (v < vectors) { vf f = scaled(s##p##_##v, v_loadf(t->s[v].m), v_loadf(t->s[v].nudge)); worst = v_worst(worst, f); y##v = v_round(f); }
+#define DW_SCALE(p, v, y) if (p < outputs) { vf f = scaled(s##p##_##v, v_loadf(t->s[v].m), v_loadf(t->s[v].nudge)); worst = v_worst(worst, f); y = v_round(f); }
 #define DW_FINISH(p) \
-    if (p < outputs) { \
+    if (p < outputs && vectors == 4) { \
         vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
-        EACH_VECTOR(DW_SCALE, p) \
-        uint8_t *out = t->out + (x + p) * t->out_stride; \
-        if (vectors == 4) \
-            v_store_bytes(out, clamped(v_pack16(v_adds16(v_pack32(y0, y1), r.zero), v_adds16(v_pack32(y2, y3), r.zero)), r), t->tail); \
-        else \
-            store_outputs(out, y0, y1, y2, y3, 1, t->tail, r); \
+        DW_SCALE(p, 0, y0) DW_SCALE(p, 1, y1) DW_SCALE(p, 2, y2) DW_SCALE(p, 3, y3) \
+        vi bytes = v_pack16(v_adds16(v_pack32(y0, y1), r.zero), v_adds16(v_pack32(y2, y3), r.zero)); \
+        v_store_bytes(t->out + (x + p) * t->out_stride, clamped(bytes, r), t->tail); \
     }
 #define DW_SAVE(p, v) if (v < vectors) sums[p * vectors + v] = s##p##_##v;
 #define DW_SAVE_OUTPUT(p) if (p < outputs) { EACH_VECTOR(DW_SAVE, p) }
@@ -171,6 +168,11 @@ dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_
     const range r = *t->range;
     vf worst = v_zerof();
     EACH_OUTPUT(DW_FINISH)
+    if (vectors == 1) {     // all outputs in one vector of bytes
+        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0;
+        DW_SCALE(0, 0, y0) DW_SCALE(1, 0, y1) DW_SCALE(2, 0, y2) DW_SCALE(3, 0, y3)
+        store_rows(t->out + x * t->out_stride, t->out_stride, packed_bytes(y0, y1, y2, y3, 4, r), 4, outputs, t->n, t->tail);
+    }
     if (__builtin_expect(v_any_above(worst, LIMIT) || t->o->slow, 0)) {
         vi sums[OUTPUTS * 4];
         EACH_OUTPUT(DW_SAVE_OUTPUT)

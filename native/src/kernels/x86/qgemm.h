@@ -47,19 +47,39 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
         w += LANES * KR; \
     }
 
-// Two rows together, so that what they are multiplied with is loaded once for both. HOLD is a barrier for the compiler, which else
-// computes parts of all rows ahead and has no registers left.
-#define EACH_PAIR(X) X(0, 1) X(2, 3) X(4, 5) X(6, 7) X(8, 9) X(10, 11) X(12, 13) X(14, 15)
+// Rows are finished together as far as their bytes fill a vector: one of four panels, two of two, four of one. What they are
+// multiplied with is loaded once for all. HOLD is a barrier for the compiler, which else computes parts of all rows ahead
+// and has no registers left.
 #define HOLD(i, p) if (i < mr && p < panels) __asm__ volatile("" : "+" V_REGISTER(s##i##_##p));
+#define HOLD_ROW(i) EACH_PANEL(HOLD, i)
 #define SCALE(i, p, y) if (i < mr) { vf x = scaled(s##i##_##p, m, nudge); worst = v_worst(worst, x); y = v_round(x); }
-#define SCALE_PAIR(i, k, p) if (p < panels) { const vf m = v_loadf(t->s[p].m), nudge = v_loadf(t->s[p].nudge); SCALE(i, p, y##p) SCALE(k, p, z##p) }
-#define FINISH_PAIR(i, k) \
-    if (i < mr) { \
-        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0, z0 = y0, z1 = y0, z2 = y0, z3 = y0; \
-        EACH_PANEL(HOLD, i) EACH_PANEL(HOLD, k) \
-        SCALE_PAIR(i, k, 0) SCALE_PAIR(i, k, 1) SCALE_PAIR(i, k, 2) SCALE_PAIR(i, k, 3) \
-        store_outputs(out + i * out_stride, y0, y1, y2, y3, panels, tail, range); \
-        if (k < mr) store_outputs(out + k * out_stride, z0, z1, z2, z3, panels, tail, range); \
+#define PANEL_SCALES(p) const vf m = v_loadf(t->s[p].m), nudge = v_loadf(t->s[p].nudge)
+#define FINISH_FOUR(i, j, k, l) \
+    if (panels == 1 && i < mr) { \
+        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
+        HOLD_ROW(i) HOLD_ROW(j) HOLD_ROW(k) HOLD_ROW(l) \
+        { PANEL_SCALES(0); SCALE(i, 0, y0) SCALE(j, 0, y1) SCALE(k, 0, y2) SCALE(l, 0, y3) } \
+        store_rows(out + i * out_stride, out_stride, packed_bytes(y0, y1, y2, y3, 4, range), 4, mr - i < 4 ? mr - i : 4, t->n, tail); \
+    } \
+    FINISH_TWO(i, j) FINISH_TWO(k, l)
+#define FINISH_TWO(i, k) \
+    if (panels == 2 && i < mr) { \
+        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
+        HOLD_ROW(i) HOLD_ROW(k) \
+        { PANEL_SCALES(0); SCALE(i, 0, y0) SCALE(k, 0, y2) } \
+        { PANEL_SCALES(1); SCALE(i, 1, y1) SCALE(k, 1, y3) } \
+        store_rows(out + i * out_stride, out_stride, packed_bytes(y0, y1, y2, y3, 4, range), 2, mr - i < 2 ? 1 : 2, t->n, tail); \
+    } \
+    FINISH_ONE(i) FINISH_ONE(k)
+#define FINISH_ONE(i) \
+    if (panels > 2 && i < mr) { \
+        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
+        HOLD_ROW(i) \
+        { PANEL_SCALES(0); SCALE(i, 0, y0) } \
+        if (panels > 1) { PANEL_SCALES(1); SCALE(i, 1, y1) } \
+        if (panels > 2) { PANEL_SCALES(2); SCALE(i, 2, y2) } \
+        if (panels > 3) { PANEL_SCALES(3); SCALE(i, 3, y3) } \
+        v_store_bytes(out + i * out_stride, packed_bytes(y0, y1, y2, y3, panels, range), tail); \
     }
 
 #define SAVE(i, p) if (p < panels) sums[i * panels + p] = s##i##_##p;
@@ -87,7 +107,10 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     const v_tail tail = t->tail;
     const size_t out_stride = t->out_stride;
     vf worst = v_zerof();
-    EACH_PAIR(FINISH_PAIR)
+    FINISH_FOUR(0, 1, 2, 3)
+    FINISH_FOUR(4, 5, 6, 7)
+    FINISH_FOUR(8, 9, 10, 11)
+    FINISH_FOUR(12, 13, 14, 15)
     if (__builtin_expect(v_any_above(worst, LIMIT) || t->o->slow, 0)) {
         vi sums[MAX_SUMS];
         EACH_ROW(SAVE_ROW)
@@ -130,9 +153,8 @@ static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, cons
 // How many of the panels that are left to take next.
 static size_t next_panels(size_t left)
 {
-    size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : 2;
-    if (left <= widest) return left;
-    return left < 2 * widest ? (left + 1) / 2 : widest;     // 5 = 3 + 2: narrow tiles do less for each load
+    size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : 2, tiles = (left + widest - 1) / widest;
+    return (left + tiles - 1) / tiles;      // 9 = 3 + 3 + 3: narrow tiles do less for each load
 }
 
 static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)

@@ -63,6 +63,10 @@ static inline vi v_clamp8(vi x, vi low, vi high) { return _mm256_min_epu8(_mm256
 // The bytes that v_pack32 and v_pack16 made of four vectors: back in order.
 static inline vi v_in_order(vi x) { return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
 
+// The upper half, or quarter i, of x to its low end; i is a constant.
+static inline vi v_half(vi x) { return _mm256_castsi128_si256(_mm256_extracti128_si256(x, 1)); }
+#define v_quarter(x, i) _mm256_castsi128_si256(_mm_cvtsi64_si128(_mm256_extract_epi64(x, i)))
+
 // The first n bytes of x, at most a whole vector.
 typedef size_t v_tail;
 static inline v_tail v_tail_of(size_t n) { return n; }

@@ -64,6 +64,10 @@ static inline vi v_in_order(vi x)
     return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
 }
 
+// The upper half, or quarter i, of x to its low end; i is a constant.
+static inline vi v_half(vi x) { return _mm512_castsi256_si512(_mm512_extracti64x4_epi64(x, 1)); }
+#define v_quarter(x, i) _mm512_castsi128_si512(_mm512_extracti32x4_epi32(x, i))
+
 // The first n bytes of x, at most a whole vector.
 typedef __mmask64 v_tail;
 static inline v_tail v_tail_of(size_t n) { return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1; }
