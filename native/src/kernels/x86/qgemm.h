@@ -37,14 +37,28 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
 
 #define DECLARE(i) vi s##i##_0 = bias0, s##i##_1 = bias1, s##i##_2 = bias2, s##i##_3 = bias3;
 
+// Rows are addressed from every fourth one, with one and three strides in registers: x86 can add up to two of them. The compiler
+// would rather have a register for every row, and it has not as many.
 #define DOT(i, p) if (p < panels) s##i##_##p = v_dot(s##i##_##p, x##i, w##p);
-#define DOT_ROW(i) if (i < mr) { vi x##i = v_spread(a + i * stride); EACH_PANEL(DOT, i) }
+#define DOT_ROW(i) \
+    if (i < mr) { \
+        vi x##i = v_spread((i / 4 == 0 ? a0 : i / 4 == 1 ? a4 : i / 4 == 2 ? a8 : a12) + (i % 4 == 3 ? stride3 : i % 4 * stride)); \
+        EACH_PANEL(DOT, i) \
+    }
 #define STEP \
     { \
         vi w0 = v_weights(w), w1 = panels > 1 ? v_weights(w + panel_bytes) : w0; \
         vi w2 = panels > 2 ? v_weights(w + 2 * panel_bytes) : w0, w3 = panels > 3 ? v_weights(w + 3 * panel_bytes) : w0; \
         EACH_ROW(DOT_ROW) \
         w += LANES * KR; \
+    }
+#define ROW_POINTERS(from) const uint8_t *a0 = from, *a4 = a0 + 4 * stride, *a8 = a0 + 8 * stride, *a12 = a0 + 12 * stride
+#define ADVANCE \
+    { \
+        a0 += A_BYTES; \
+        if (mr > 4) { a4 += A_BYTES; __asm__("" : "+r"(a4)); } \
+        if (mr > 8) { a8 += A_BYTES; __asm__("" : "+r"(a8)); } \
+        if (mr > 12) { a12 += A_BYTES; __asm__("" : "+r"(a12)); } \
     }
 
 // Rows are finished together as far as their bytes fill a vector: one of four panels, two of two, four of one. What they are
@@ -95,12 +109,17 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     const vi bias2 = panels > 2 ? v_load(w + 2 * panel_bytes) : bias0, bias3 = panels > 3 ? v_load(w + 3 * panel_bytes) : bias0;
     EACH_ROW(DECLARE)
     w += ER_HEADER * LANES;
+    size_t stride3 = 3 * stride;
+    __asm__("" : "+r"(stride3));
     for (size_t s = 0; s < r->segments; s++) {
-        const uint8_t *a = rows + s * r->segment_stride;
-        for (size_t g = 0; g < r->groups; g++, a += A_BYTES) STEP
+        ROW_POINTERS(rows + s * r->segment_stride);
+        for (size_t g = 0; g < r->groups; g++) {
+            STEP
+            ADVANCE
+        }
     }
     for (size_t e = 0; e < r->extras; e++) {
-        const uint8_t *a = rows + r->extra_at[e];
+        ROW_POINTERS(rows + r->extra_at[e]);
         STEP
     }
     const range range = t->range;
