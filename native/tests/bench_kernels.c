@@ -26,7 +26,7 @@
         } \
         return (double)ROUNDS * 10 * products / (double)(er_nanoseconds() - begin); \
     }
-#define MADD(s, a, b) _mm256_add_epi32(s, _mm256_madd_epi16(a, b))
+#define MADD(s, a, b) ({ __m256i product; __asm__ volatile("vpmaddwd %2, %1, %0" : "=x"(product) : "x"(a), "x"(b)); _mm256_add_epi32(s, product); })
 PEAK(peak_avx2, "avx2", __m256i, _mm256_setzero_si256(), MADD, 16)
 PEAK(peak_avxvnni, "avx2,avxvnni", __m256i, _mm256_setzero_si256(), _mm256_dpbusd_avx_epi32, 32)
 PEAK(peak_avx512vnni, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), _mm512_dpbusd_epi32, 64)
@@ -105,7 +105,7 @@ static void bench_layer(const er_kernels *k, const layer *l, double peak)
     size_t panel_bytes = er_qgemm_panel_bytes(g, l->segments, l->k, 0);
     uint8_t *packed = er_aligned_alloc(panels * panel_bytes);
     er_qgemm_pack(g, &weights, 0, NULL, a_size == 1 ? 128 : 0, c, false, packed);
-    er_output o = {0, -128, 127, false, false};
+    er_output o = {128, 0, 255, false, false, false};
     double best = INFINITY;
     size_t block = 224;
     for (uint64_t begin = er_nanoseconds(), now = begin; now - begin < 100000000;) {
@@ -136,7 +136,7 @@ static void bench_depthwise(const er_kernels *k, const depthwise *d, double peak
     for (size_t i = 0; i < taps * d->channels; i++) w[i] = (uint8_t)(w[i] ^ 0x80);
     uint8_t *packed = er_aligned_alloc(k->qdepthwise.packed_bytes(d->channels, d->kernel, d->kernel));
     k->qdepthwise.pack(&weights, packed);
-    er_output o = {0, -128, 127, false, false};
+    er_output o = {128, 0, 255, false, false, false};
     double best = INFINITY;
     for (uint64_t begin = er_nanoseconds(), now = begin; now - begin < 100000000;) {
         for (size_t oy = 0; oy < out; oy++) {

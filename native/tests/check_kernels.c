@@ -67,7 +67,7 @@ static er_channel *draw_channels(size_t n, double reach, bool extreme)
 static er_output draw_output(bool is_signed, bool real)
 {
     int32_t low = is_signed ? -128 : 0, a = low + (int32_t)below(&rng, 256), b = low + (int32_t)below(&rng, 256);
-    er_output o = {low + (int32_t)below(&rng, 256), low, low + 255, real, false};
+    er_output o = {low + (int32_t)below(&rng, 256), low, low + 255, real, false, false};
     if (below(&rng, 2)) { o.min = er_min32(a, b); o.max = er_max32(a, b); }
     return o;
 }
@@ -138,7 +138,7 @@ static void check_qgemm(const er_kernels *generic, const er_kernels *k)
         p.w.w = w;
         p.channels = channels;
         p.o = draw_output(p.is_signed, below(&rng, 4) == 0);
-        p.o.slow = !er_reach_is_small(p.w.n, k_all, 1, k_all, w, p.w.is_unsigned, p.w.zero, channels);
+        er_set_reach(&p.o, p.w.n, k_all, 1, k_all, w, p.w.is_unsigned, p.w.zero, channels);
         uint8_t *want = run_product(generic, &p), *got = run_product(k, &p);
         for (size_t i = 0; i < p.m; i++)
             for (size_t j = 0; j < p.w.n; j++) {
@@ -200,7 +200,7 @@ static void check_qdepthwise(const er_kernels *generic, const er_kernels *k)
         p.x = x;
         p.w = (er_depthwise_weights){channels, p.kh, p.kw, w, !p.is_signed, zero, low + (int32_t)below(&rng, 256), params, false};
         p.o = draw_output(p.is_signed, false);
-        p.o.slow = !er_reach_is_small(channels, taps, channels, 1, w, !p.is_signed, zero, params);
+        er_set_reach(&p.o, channels, taps, channels, 1, w, !p.is_signed, zero, params);
         uint8_t *want = run_depthwise(generic, &p), *got = run_depthwise(k, &p);
         for (size_t i = 0; i < p.n; i++)
             for (size_t c = 0; c < channels + 3; c++) {
@@ -305,7 +305,7 @@ static void check_floats(const er_kernels *generic, const er_kernels *k)
 
 static double time_product(const er_kernels *k)
 {
-    product p = {.m = 196, .is_signed = true, .zero = 3, .o = {0, -128, 127, false, false}};
+    product p = {.m = 196, .is_signed = true, .zero = 3, .o = {0, -128, 127, false, false, false}};
     uint8_t *x = calloc(p.m, 576), *w = calloc(96, 576);
     er_channel *channels = draw_channels(96, 1e5, false);
     for (size_t j = 0; j < 96; j++) channels[j].m = 0.002;

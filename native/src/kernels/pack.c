@@ -25,24 +25,22 @@ static inline int32_t weight_at(const void *weights, size_t i, bool is_unsigned)
     return is_unsigned ? ((const uint8_t *)weights)[i] : ((const int8_t *)weights)[i];
 }
 
-static bool is_small(const er_channel *c, double sum)
+void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
+                  const er_channel *c)
 {
-    // Below 1/2 the product of any 32-bit number is small. Channels that are always zero come with biases of 2^30.
-    double reach = fabs((double)c->bias) + sum;
-    return c->m < 0.5 || (reach < 0x1p30 && reach * c->m < 0x1p30);
-}
-
-bool er_reach_is_small(size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
-                       const er_channel *c)
-{
+    o->slow = o->large = false;
     for (size_t j = 0; j < n; j++) {
         // Mostly the largest sum that any weights could have is small enough.
-        if (is_small(&c[j], 255.0 * 255.0 * (double)k)) continue;
-        double sum = 0;
-        for (size_t i = 0; i < k; i++) sum += 255.0 * abs(weight_at(weights, j * channel_stride + i * stride, is_unsigned) - w_zero);
-        if (!is_small(&c[j], sum)) return false;
+        double bias = fabs((double)c[j].bias), reach = bias + 255.0 * (is_unsigned ? 255.0 : 128.0) * (double)k;
+        if (reach * c[j].m < 0x1p14 && reach < 0x1p30) continue;
+        int64_t sum = 0;
+        for (size_t i = 0; i < k; i++) sum += abs(weight_at(weights, j * channel_stride + i * stride, is_unsigned) - w_zero);
+        reach = bias + 255.0 * (double)sum;
+        if (reach >= 0x1p31) reach = 0x1p31;    // sums wrap
+        o->large = o->large || reach * c[j].m >= 0x1p14;
+        // Channels that are always zero come with biases of 2^30; what is multiplied with less than 1/2 is small all the same.
+        o->slow = o->slow || (c[j].m >= 0.5 && (reach >= 0x1p30 || reach * c[j].m >= 0x1p30));
     }
-    return true;
 }
 
 // ---- matrix product

@@ -80,7 +80,7 @@ er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, co
     mm->nr = (size_t)g->nr;
     size_t k = segments * length;
     er_gemm_weights all = {groups * n, segments, length, w->data, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
-    mm->o.slow = !er_reach_is_small(all.n, k, 1, k, all.w, all.is_unsigned, all.zero, channels);
+    er_set_reach(&mm->o, all.n, k, 1, k, all.w, all.is_unsigned, all.zero, channels);
     mm->extras = er_qgemm_extras(g, &all, NULL);
     er_status status;
     uint32_t *list = er_alloc(p, mm->extras * sizeof *list + 1, &status);

@@ -4,27 +4,31 @@
 
 #include "kernels/kernels.h"
 
-// The output's zero point and range for bytes counted from the type's lowest value; `flip` takes them back.
-typedef struct { vi zero, low, high, flip; } range;
+// The output's range for bytes counted from the type's lowest value, of which `flip` makes the type's own. `free`: all bytes are
+// in range, and there is nothing to flip.
+typedef struct { vi low, high, flip; bool free; } range;
+
+// The type's lowest value is this much below 0.
+static inline int32_t range_base(const er_output *o) { return o->min < 0 || o->zero < 0 ? 128 : 0; }
 
 static inline range range_of(const er_output *o)
 {
-    int32_t base = o->min < 0 || o->zero < 0 ? 128 : 0;
-    return (range){v_set16((int16_t)(o->zero + base)), v_set8((uint8_t)(o->min + base)), v_set8((uint8_t)(o->max + base)), v_set8((uint8_t)base)};
+    int32_t base = range_base(o);
+    return (range){v_set8((uint8_t)(o->min + base)), v_set8((uint8_t)(o->max + base)), v_set8((uint8_t)base),
+                   base == 0 && o->min == 0 && o->max == 255};
 }
 
 // What there is to store of `vectors` vectors of which n channels exist.
 static inline v_tail tail_of(size_t n, size_t vectors) { return v_tail_of(n < vectors * LANES ? n : vectors * LANES); }
 
-static inline vi clamped(vi bytes, range r) { return v_xor(v_clamp8(bytes, r.low, r.high), r.flip); }
-
-// The bytes of up to four vectors of outputs, next to each other.
-__attribute__((always_inline)) static inline vi packed_bytes(vi y0, vi y1, vi y2, vi y3, size_t vectors, range r)
+static inline vi clamped(vi bytes, const range *r)
 {
-    vi a = v_adds16(v_pack32(y0, vectors > 1 ? y1 : y0), r.zero);
-    vi b = vectors > 2 ? v_adds16(v_pack32(y2, vectors > 3 ? y3 : y2), r.zero) : a;
-    return clamped(v_in_order(v_pack16(a, b)), r);
+    if (!r->free) bytes = v_xor(v_clamp8(bytes, r->low, r->high), r->flip);
+    return bytes;
 }
+
+// The bytes of four vectors' 16-bit outputs as two vectors in the order of v_pack32, next to each other.
+__attribute__((always_inline)) static inline vi packed_bytes(vi a, vi b, const range *r) { return clamped(v_in_order(v_pack16(a, b)), r); }
 
 // Some rows of bytes, a half (parts = 2) or a quarter of a vector each, of which n are to be stored; `tail` is for one row.
 __attribute__((always_inline)) static inline void

@@ -2,17 +2,17 @@
 //
 // The two roundings of er_requantize are one (docs/numerics.md): with m = q * 2^(shift-31),
 //     y = sum * m + sign(sum) * 2^(shift-1), rounded to the nearest integer       (the second term only where shift < 0)
-// where only exact ties need a thought. In float32 this is one fused multiply-add and one conversion, and right unless the
-// value lies within 2^-14 of a tie: |y| is at most 256 where it matters, m and the sum are rounded to 24 bits, so is the result:
-// 256 * 2^-23 + 2^-16 is less than 2^-14. The largest fraction of a tile is kept, and where it comes too near to 1/2, the
-// outputs that do are computed again by er_finish.
+// where only exact ties need a thought. In float32 this is one fused multiply-add, here with 16 bits after the point, and a
+// conversion; it is right unless the value lies within NEAR of a tie: |y| is at most 256 where it matters, m and the sum are
+// rounded to 24 bits, so is the product, and the conversion rounds again: 2^16 * (256 * 2^-23 + 2^-16) + 1/2 is less than NEAR.
+// The least fraction of a tile is kept, and where it comes too near, the outputs that do are computed again by er_finish.
 #ifndef ER_X86_EPILOGUE_H
 #define ER_X86_EPILOGUE_H
 
 #include "kernels/finish.h"
 #include "kernels/x86/bytes.h"
 
-static const float LIMIT = 0.5f - 0x1p-14f;
+enum { ONE = 65536, NEAR = 4, NEAR_BELOW = 2 * NEAR + 1 };
 
 // Of LANES channels: what a sum is multiplied with and what is added with the sum's sign.
 typedef struct { float m[LANES], nudge[LANES]; } scales;
@@ -22,20 +22,27 @@ static inline scales scales_of(const uint8_t *header, size_t width, size_t at, b
     scales s;
     const uint8_t *h = header + 4 * width;
     if (real) {
-        v_savef(s.m, v_from_doubles(h + 8 * at));
+        v_savef(s.m, v_mulf(v_from_doubles(h + 8 * at), v_setf(ONE)));
         v_savef(s.nudge, v_zerof());
         return s;
     }
     vi q = v_load(h + 4 * at), shift = v_load(h + 4 * (width + at));
-    v_savef(s.m, v_mulf(v_float(q), v_power(v_add32(shift, v_set32(-31)))));
-    v_savef(s.nudge, v_where_negative(shift, v_power(v_add32(shift, v_set32(-1)))));
+    v_savef(s.m, v_mulf(v_float(q), v_power(v_add32(shift, v_set32(16 - 31)))));
+    v_savef(s.nudge, v_where_negative(shift, v_power(v_add32(shift, v_set32(16 - 1)))));
     return s;
 }
 
-__attribute__((always_inline)) static inline vf scaled(vi sum, vf m, vf nudge)
+// What is added to an output: its zero point, counted from the type's lowest value, one half to round, and NEAR, so that
+// what is near to a tie has less than NEAR_BELOW behind the point.
+static inline vi offset_of(const er_output *o) { return v_set32((o->zero + range_base(o)) * ONE + ONE / 2 + NEAR); }
+
+// Outputs of sums, with 16 bits after the point. `clip`: what is too large would become the smallest number (er_output.large).
+__attribute__((always_inline)) static inline vi scaled(vi sum, vf m, vf nudge, vi offset, bool clip)
 {
     vf x = v_float(sum);
-    return v_fma(x, m, v_copysign(nudge, x));
+    x = v_fma(x, m, v_copysign(nudge, x));
+    if (__builtin_expect(clip, 0)) x = v_minf(x, v_setf(2.09e9f));
+    return v_add32(v_round(x), offset);
 }
 
 // Outputs of one vector of sums that float32 cannot be trusted with, of n that exist. `header` has `width` channels, of
@@ -43,7 +50,8 @@ __attribute__((always_inline)) static inline vf scaled(vi sum, vf m, vf nudge)
 static __attribute__((noinline)) void mend_vector(vi sum, const scales *s, const uint8_t *header, size_t width, size_t at, size_t n,
                                                   const er_output *o, uint8_t *out, bool apart)
 {
-    uint32_t lanes = o->slow ? UINT32_MAX >> (32 - LANES) : v_far(scaled(sum, v_loadf(s->m), v_loadf(s->nudge)), LIMIT);
+    uint32_t lanes = UINT32_MAX >> (32 - LANES);
+    if (!o->slow) lanes = v_lanes_below(scaled(sum, v_loadf(s->m), v_loadf(s->nudge), offset_of(o), o->large), NEAR_BELOW);
     if (n < LANES) lanes &= (UINT32_C(1) << n) - 1;
     if (!lanes) return;
     int32_t sums[LANES];

@@ -11,7 +11,7 @@
 
 #include "kernels/x86/bytes.h"
 
-typedef struct { vf a, b, c; float limit; } sum_scales;
+typedef struct { vf a, b, c; vi zero; float limit; } sum_scales;
 
 static double real_of(er_multiplier m) { return ldexp(m.q, m.shift - 31); }
 
@@ -21,7 +21,7 @@ static sum_scales sum_scales_of(const er_qadd_params *p)
     if (p->subtract) b = -b;
     // Where float32 may be off: each of the three terms and two sums by half of a last place, and the reference's roundings.
     double reach = 255 * (fabs(a) + fabs(b)) + 256, off = reach * 0x1p-22 + 3 * out;
-    return (sum_scales){v_setf((float)a), v_setf((float)b), v_setf((float)-(p->a_zero * a + p->b_zero * b)), (float)(0.5 - off)};
+    return (sum_scales){v_setf((float)a), v_setf((float)b), v_setf((float)-(p->a_zero * a + p->b_zero * b)), v_set16((int16_t)(p->o.zero + range_base(&p->o))), (float)(0.5 - off)};
 }
 
 __attribute__((always_inline)) static inline vi sum_of(vi a, vi b, const sum_scales *s, vf *worst)
@@ -40,7 +40,7 @@ add_four(const uint8_t *a, bool a_signed, const uint8_t *b, bool b_signed, const
     vi y2 = sum_of(v_widen(a + 2 * LANES, a_signed), v_widen(b + 2 * LANES, b_signed), s, &worst);
     vi y3 = sum_of(v_widen(a + 3 * LANES, a_signed), v_widen(b + 3 * LANES, b_signed), s, &worst);
     if (__builtin_expect(v_any_above(worst, s->limit), 0)) qadd_exact(4 * LANES, a, 1, b, 1, p, out);
-    else v_store_bytes(out, packed_bytes(y0, y1, y2, y3, 4, *r), v_tail_of(4 * LANES));
+    else v_store_bytes(out, packed_bytes(v_adds16(v_pack32(y0, y1), s->zero), v_adds16(v_pack32(y2, y3), s->zero), r), v_tail_of(4 * LANES));
 }
 
 static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)

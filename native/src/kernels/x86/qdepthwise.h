@@ -3,7 +3,7 @@
 //     OUTPUTS                             how many outputs are computed together
 //     v_dot(sum, a, w)                    GROUP taps by their weights, per lane
 //     v_interleave(row, n, at, x[4])      the bytes of up to GROUP rows at `at`, WIDE channels of each: a lane has one channel,
-//                                         with its rows. The channels come in the order of v_pack32 and v_pack16.
+//                                         with its rows. The channels come in the order of v_whole and v_pack16.
 //     v_interleave_one(row, n, at)        the same for LANES channels, in order
 //
 // A column of the filter is up to GROUP taps in one instruction. Columns are interleaved once and used for all the outputs
@@ -121,13 +121,12 @@ typedef struct {
             EACH_VECTOR(DW_DOT, p) \
         } \
     }
-#define DW_SCALE(p, v, y) if (p < outputs) { vf f = scaled(s##p##_##v, v_loadf(t->s[v].m), v_loadf(t->s[v].nudge)); worst = v_worst(worst, f); y = v_round(f); }
+#define DW_SCALE(p, v, y) if (p < outputs) { y = scaled(s##p##_##v, v_loadf(t->s[v].m), v_loadf(t->s[v].nudge), offset, clip); least = v_least(least, y); }
 #define DW_FINISH(p) \
     if (p < outputs && vectors == 4) { \
         vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
         DW_SCALE(p, 0, y0) DW_SCALE(p, 1, y1) DW_SCALE(p, 2, y2) DW_SCALE(p, 3, y3) \
-        vi bytes = v_pack16(v_adds16(v_pack32(y0, y1), r.zero), v_adds16(v_pack32(y2, y3), r.zero)); \
-        v_store_bytes(t->out + (x + p) * t->out_stride, clamped(bytes, r), t->tail); \
+        v_store_bytes(t->out + (x + p) * t->out_stride, clamped(v_pack16(v_whole(y0, y1), v_whole(y2, y3)), r), t->tail); \
     }
 #define DW_SAVE(p, v) if (v < vectors) sums[p * vectors + v] = s##p##_##v;
 #define DW_SAVE_OUTPUT(p) if (p < outputs) { EACH_VECTOR(DW_SAVE, p) }
@@ -165,15 +164,17 @@ dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_
             }
         }
     }
-    const range r = *t->range;
-    vf worst = v_zerof();
+    const range *r = t->range;
+    const vi offset = offset_of(t->o);
+    const bool clip = t->o->large;
+    vi least = v_ones();
     EACH_OUTPUT(DW_FINISH)
     if (vectors == 1) {     // all outputs in one vector of bytes
         vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0;
         DW_SCALE(0, 0, y0) DW_SCALE(1, 0, y1) DW_SCALE(2, 0, y2) DW_SCALE(3, 0, y3)
-        store_rows(t->out + x * t->out_stride, t->out_stride, packed_bytes(y0, y1, y2, y3, 4, r), 4, outputs, t->n, t->tail);
+        store_rows(t->out + x * t->out_stride, t->out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), r), 4, outputs, t->n, t->tail);
     }
-    if (__builtin_expect(v_any_above(worst, LIMIT) || t->o->slow, 0)) {
+    if (__builtin_expect(v_any_below(least, NEAR_BELOW) || t->o->slow, 0)) {
         vi sums[OUTPUTS * 4];
         EACH_OUTPUT(DW_SAVE_OUTPUT)
         dw_mend(t, outputs, vectors, sums, x);

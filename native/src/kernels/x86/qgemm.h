@@ -19,6 +19,7 @@ typedef struct {
     size_t panel_bytes, n;      // channels from there on
     const scales *s;            // of each panel
     range range;
+    vi offset;
     v_tail tail;                // what there is to store of a row
     size_t out_stride;
 } job;
@@ -66,14 +67,14 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
 // and has no registers left.
 #define HOLD(i, p) if (i < mr && p < panels) __asm__ volatile("" : "+" V_REGISTER(s##i##_##p));
 #define HOLD_ROW(i) EACH_PANEL(HOLD, i)
-#define SCALE(i, p, y) if (i < mr) { vf x = scaled(s##i##_##p, m, nudge); worst = v_worst(worst, x); y = v_round(x); }
+#define SCALE(i, p, y) if (i < mr) { y = scaled(s##i##_##p, m, nudge, offset, clip); least = v_least(least, y); }
 #define PANEL_SCALES(p) const vf m = v_loadf(t->s[p].m), nudge = v_loadf(t->s[p].nudge)
 #define FINISH_FOUR(i, j, k, l) \
     if (panels == 1 && i < mr) { \
         vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
         HOLD_ROW(i) HOLD_ROW(j) HOLD_ROW(k) HOLD_ROW(l) \
         { PANEL_SCALES(0); SCALE(i, 0, y0) SCALE(j, 0, y1) SCALE(k, 0, y2) SCALE(l, 0, y3) } \
-        store_rows(out + i * out_stride, out_stride, packed_bytes(y0, y1, y2, y3, 4, range), 4, mr - i < 4 ? mr - i : 4, t->n, tail); \
+        store_rows(out + i * out_stride, out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), range), 4, mr - i < 4 ? mr - i : 4, t->n, tail); \
     } \
     FINISH_TWO(i, j) FINISH_TWO(k, l)
 #define FINISH_TWO(i, k) \
@@ -82,7 +83,7 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
         HOLD_ROW(i) HOLD_ROW(k) \
         { PANEL_SCALES(0); SCALE(i, 0, y0) SCALE(k, 0, y2) } \
         { PANEL_SCALES(1); SCALE(i, 1, y1) SCALE(k, 1, y3) } \
-        store_rows(out + i * out_stride, out_stride, packed_bytes(y0, y1, y2, y3, 4, range), 2, mr - i < 2 ? 1 : 2, t->n, tail); \
+        store_rows(out + i * out_stride, out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), range), 2, mr - i < 2 ? 1 : 2, t->n, tail); \
     } \
     FINISH_ONE(i) FINISH_ONE(k)
 #define FINISH_ONE(i) \
@@ -93,7 +94,7 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
         if (panels > 1) { PANEL_SCALES(1); SCALE(i, 1, y1) } \
         if (panels > 2) { PANEL_SCALES(2); SCALE(i, 2, y2) } \
         if (panels > 3) { PANEL_SCALES(3); SCALE(i, 3, y3) } \
-        v_store_bytes(out + i * out_stride, packed_bytes(y0, y1, y2, y3, panels, range), tail); \
+        v_store_bytes(out + i * out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, panels > 3 ? y3 : y2), range), tail); \
     }
 
 #define SAVE(i, p) if (p < panels) sums[i * panels + p] = s##i##_##p;
@@ -122,15 +123,17 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         ROW_POINTERS(rows + r->extra_at[e]);
         STEP
     }
-    const range range = t->range;
+    const range *range = &t->range;
+    const vi offset = t->offset;
+    const bool clip = t->o->large;
     const v_tail tail = t->tail;
     const size_t out_stride = t->out_stride;
-    vf worst = v_zerof();
+    vi least = v_ones();
     FINISH_FOUR(0, 1, 2, 3)
     FINISH_FOUR(4, 5, 6, 7)
     FINISH_FOUR(8, 9, 10, 11)
     FINISH_FOUR(12, 13, 14, 15)
-    if (__builtin_expect(v_any_above(worst, LIMIT) || t->o->slow, 0)) {
+    if (__builtin_expect(v_any_below(least, NEAR_BELOW) || t->o->slow, 0)) {
         vi sums[MAX_SUMS];
         EACH_ROW(SAVE_ROW)
         mend(t, mr, panels, sums, out);
@@ -148,25 +151,22 @@ static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, cons
 {
     const size_t row_stride = t->rows->row_stride, out_stride = t->out_stride;
     switch (panels) {
-    case 1:
-        switch (mr) {
-        ROWS(1, 1); ROWS(2, 1); ROWS(3, 1); ROWS(4, 1); ROWS(5, 1); ROWS(6, 1); ROWS(7, 1); ROWS(8, 1);
-        ROWS(9, 1); ROWS(10, 1); ROWS(11, 1); ROWS(12, 1); ROWS(13, 1); ROWS(14, 1); ROWS(15, 1); ROWS(16, 1);
-        }
-        break;
-    case 2:
-        switch (mr) {
-        ROWS(1, 2); ROWS(2, 2); ROWS(3, 2); ROWS(4, 2); ROWS(5, 2); ROWS(6, 2);
-        ROWS(7, 2); ROWS(8, 2); ROWS(9, 2); ROWS(10, 2); ROWS(11, 2); ROWS(12, 2);
-        }
-        break;
-    case 3:
-        switch (mr) { ROWS(1, 3); ROWS(2, 3); ROWS(3, 3); ROWS(4, 3); ROWS(5, 3); ROWS(6, 3); ROWS(7, 3); ROWS(8, 3); }
-        break;
-    case 4:
-        switch (mr) { ROWS(1, 4); ROWS(2, 4); ROWS(3, 4); ROWS(4, 4); ROWS(5, 4); ROWS(6, 4); }
-        break;
+    case 1: switch (mr) { ROWS(1, 1); ROWS(2, 1); ROWS(4, 1); ROWS(8, 1); ROWS(12, 1); ROWS(16, 1); } break;
+    case 2: switch (mr) { ROWS(1, 2); ROWS(2, 2); ROWS(4, 2); ROWS(6, 2); ROWS(8, 2); ROWS(10, 2); ROWS(12, 2); } break;
+    case 3: switch (mr) { ROWS(1, 3); ROWS(2, 3); ROWS(3, 3); ROWS(4, 3); ROWS(5, 3); ROWS(6, 3); ROWS(7, 3); ROWS(8, 3); } break;
+    case 4: switch (mr) { ROWS(1, 4); ROWS(2, 4); ROWS(3, 4); ROWS(4, 4); ROWS(5, 4); ROWS(6, 4); } break;
     }
+}
+
+// How high tiles for m rows are: even ones, since a small rest would not hide the latency of its few sums. Narrow tiles come
+// in heights that fill vectors of bytes.
+static size_t tile_height(size_t m, size_t panels)
+{
+    static const size_t most[MAX_PANELS + 1] = {0, MOST_1, MOST_2, MOST_3, MOST_4};
+    size_t tiles = (m + most[panels] - 1) / most[panels], mr = (m + tiles - 1) / tiles, unit = panels > 2 ? 1 : 4 / panels;
+    if (mr >= unit) mr = (mr + unit - 1) / unit * unit;
+    while (mr > m || (mr < unit && mr == 3)) mr = mr > unit ? mr - unit : mr - 1;
+    return mr;
 }
 
 // How many of the panels that are left to take next.
@@ -178,23 +178,20 @@ static size_t next_panels(size_t left)
 
 static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
 {
-    static const size_t most[MAX_PANELS + 1] = {0, MOST_1, MOST_2, MOST_3, MOST_4};
     scales s[MAX_PANELS];
     if (!r->m) return;
-    job t = {r, o, packed, panel_bytes, n, s, range_of(o), v_tail_of(0), out_stride};
+    job t = {r, o, packed, panel_bytes, n, s, range_of(o), offset_of(o), v_tail_of(0), out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);
         for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.panel + p * panel_bytes, LANES, 0, o->real);
+        const size_t mr = tile_height(r->m, panels);
         for (size_t line = 0; line < r->lines; line++) {
             const uint8_t *rows = (const uint8_t *)r->a + line * r->line_stride;
             uint8_t *to = out + line * r->m * out_stride;
-            // Tiles of even height, some one row higher: a small rest would not hide the latency of its few sums.
-            size_t tiles = (r->m + most[panels] - 1) / most[panels], mr = r->m / tiles, higher = r->m % tiles;
-            run_tiles(higher, mr + 1, panels, &t, rows, to);
-            rows += higher * (mr + 1) * r->row_stride;
-            to += higher * (mr + 1) * out_stride;
-            run_tiles(tiles - higher, mr, panels, &t, rows, to);
+            run_tiles(r->m / mr, mr, panels, &t, rows, to);
+            // What is left with some rows that are done already: they come out the same.
+            if (r->m % mr) run_tiles(1, mr, panels, &t, rows + (r->m - mr) * r->row_stride, to + (r->m - mr) * out_stride);
         }
         t.panel += panels * panel_bytes;
         out += panels * LANES;

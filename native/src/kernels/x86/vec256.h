@@ -26,6 +26,8 @@ static inline vf v_float(vi x) { return _mm256_cvtepi32_ps(x); }
 static inline vi v_round(vf x) { return _mm256_cvtps_epi32(x); }
 static inline vf v_mulf(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf v_minf(vf a, vf b) { return _mm256_min_ps(a, b); }
+static inline vi v_ones(void) { return _mm256_set1_epi32(-1); }
 static inline vi v_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vi v_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
 static inline vf v_from_doubles(const void *p)
@@ -41,16 +43,23 @@ static inline vf v_where_negative(vi x, vf y) { return _mm256_and_ps(_mm256_cast
 // y >= 0 with the sign of x.
 static inline vf v_copysign(vf y, vf x) { return _mm256_or_ps(_mm256_and_ps(x, _mm256_set1_ps(-0.0f)), y); }
 
+// Numbers with 16 bits after the point: their whole parts as 16-bit numbers, in the order in which v_pack16 takes them.
+static inline vi v_whole(vi a, vi b) { return _mm256_packs_epi32(_mm256_srai_epi32(a, 16), _mm256_srai_epi32(b, 16)); }
+
+// In the low half of each lane of `least`: the least fraction so far. The high halves mean nothing.
+static inline vi v_least(vi least, vi x) { return _mm256_min_epu16(least, x); }
+static inline uint32_t v_lanes_below(vi x, int32_t limit)
+{
+    __m256i low = _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), _mm256_and_si256(x, _mm256_set1_epi32(0xFFFF)));
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(low));
+}
+static inline _Bool v_any_below(vi least, int32_t limit) { return v_lanes_below(least, limit) != 0; }
+
 // The larger of `worst` and of the distance of x from its nearest integer.
-static inline vf v_distance(vf x)
+static inline vf v_worst(vf worst, vf x)
 {
     vf d = _mm256_sub_ps(x, _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), d);
-}
-static inline vf v_worst(vf worst, vf x) { return _mm256_max_ps(worst, v_distance(x)); }
-static inline uint32_t v_far(vf x, float limit)
-{
-    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(v_distance(x), _mm256_set1_ps(limit), _CMP_GT_OQ));
+    return _mm256_max_ps(worst, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), d));
 }
 static inline _Bool v_any_above(vf x, float limit) { return _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_set1_ps(limit), _CMP_GT_OQ)) != 0; }
 

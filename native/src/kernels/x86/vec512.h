@@ -26,6 +26,8 @@ static inline vf v_float(vi x) { return _mm512_cvtepi32_ps(x); }
 static inline vi v_round(vf x) { return _mm512_cvtps_epi32(x); }
 static inline vf v_mulf(vf a, vf b) { return _mm512_mul_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf v_minf(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vi v_ones(void) { return _mm512_set1_epi32(-1); }
 static inline vi v_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
 static inline vi v_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
 static inline vf v_from_doubles(const void *p)
@@ -44,12 +46,24 @@ static inline vf v_copysign(vf y, vf x)
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(INT32_MIN), _mm512_castps_si512(y), 0xEA));
 }
 
+// Numbers with 16 bits after the point: their whole parts as 16-bit numbers, in the order in which v_pack16 takes them.
+static inline vi v_whole(vi a, vi b)
+{
+    const vi high = _mm512_set_epi32(0x3F003D, 0x3B0039, 0x1F001D, 0x1B0019, 0x370035, 0x330031, 0x170015, 0x130011,
+                                     0x2F002D, 0x2B0029, 0x0F000D, 0x0B0009, 0x270025, 0x230021, 0x070005, 0x030001);
+    return _mm512_permutex2var_epi16(a, high, b);
+}
+
+// In the low half of each lane of `least`: the least fraction so far. The high halves mean nothing.
+static inline vi v_least(vi least, vi x) { return _mm512_min_epu16(least, x); }
+static inline _Bool v_any_below(vi least, int16_t limit) { return _mm512_mask_cmplt_epu16_mask(0x55555555, least, _mm512_set1_epi16(limit)) != 0; }
+static inline uint32_t v_lanes_below(vi x, int32_t limit)
+{
+    return _mm512_cmplt_epu32_mask(_mm512_and_si512(x, _mm512_set1_epi32(0xFFFF)), _mm512_set1_epi32(limit));
+}
+
 // The larger of `worst` and of the distance of x from its nearest integer.
 static inline vf v_worst(vf worst, vf x) { return _mm512_range_ps(worst, _mm512_reduce_ps(x, 8), 0x0B); }
-static inline uint32_t v_far(vf x, float limit)
-{
-    return _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_reduce_ps(x, 8)), _mm512_set1_ps(limit), _CMP_GT_OQ);
-}
 static inline _Bool v_any_above(vf x, float limit) { return _mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_GT_OQ) != 0; }
 
 // Saturated to 16 bits and to unsigned bytes, within each 128 bits.
