@@ -264,6 +264,57 @@ static void check_pools(const er_kernels *generic, const er_kernels *k)
     }
 }
 
+// ---- interpolation, arg max
+
+static void check_resize(const er_kernels *generic, const er_kernels *k)
+{
+    for (int round = 0; round < 500; round++) {
+        size_t channels = 1 + below(&rng, 40), in = 1 + below(&rng, 6), n = 1 + below(&rng, 9), count = in * channels;
+        float *lines = malloc(2 * count * sizeof *lines + ER_SLACK);
+        int32_t *mixed = malloc(count * sizeof *mixed + ER_SLACK);
+        float wy = (float)below(&rng, 1024) / 1024.0f;
+        for (size_t i = 0; i < count; i++) {
+            lines[i] = (float)below(&rng, 256) * (1 - wy);
+            lines[count + i] = (float)below(&rng, 256) * wy;
+            mixed[i] = ((int32_t)below(&rng, 256) - 128) * 1024;
+        }
+        er_resize_column columns[9];
+        for (size_t i = 0; i < n; i++) {
+            size_t low = below(&rng, in), high = low + 1 < in ? low + 1 : low;
+            int32_t fraction = (int32_t)below(&rng, 1024);
+            columns[i] = (er_resize_column){low * channels, high * channels, (float)fraction / 1024.0f, fraction};
+        }
+        for (int kind = 0; kind < 2; kind++) {
+            uint8_t *want = guarded(n * channels), *got = guarded(n * channels);
+            if (kind) {
+                generic->resize_uint8(n, channels, lines, lines + count, columns, want + CANARY);
+                k->resize_uint8(n, channels, lines, lines + count, columns, got + CANARY);
+            } else {
+                generic->resize_int8(n, channels, mixed, columns, (int8_t *)want + CANARY);
+                k->resize_int8(n, channels, mixed, columns, (int8_t *)got + CANARY);
+            }
+            CHECK(!memcmp(want, got, n * channels + 2 * CANARY), "resize (%d) of %s: case %d differs", kind, k->isa, round);
+            er_aligned_free(want);
+            er_aligned_free(got);
+        }
+        free(lines);
+        free(mixed);
+    }
+}
+
+static void check_arg_max(const er_kernels *generic, const er_kernels *k)
+{
+    for (int round = 0; round < 2000; round++) {
+        size_t n = 1 + below(&rng, 70);
+        uint8_t *v = malloc(n), range = (uint8_t)below(&rng, 256);
+        for (size_t i = 0; i < n; i++) v[i] = (uint8_t)(range + below(&rng, 1 + below(&rng, 40)));
+        bool is_signed = below(&rng, 2);
+        size_t want = generic->qarg_max(n, v, is_signed), got = k->qarg_max(n, v, is_signed);
+        CHECK(want == got, "arg max of %s: %zu, expected %zu of %zu", k->isa, got, want, n);
+        free(v);
+    }
+}
+
 // ---- float32: to rounding
 
 static float draw_float(void) { return (float)((double)(int64_t)random64(&rng) * 0x1p-63); }
@@ -341,6 +392,8 @@ int main(int argc, char **argv)
         check_qdepthwise(generic, k);
         check_qadd(generic, k);
         check_pools(generic, k);
+        check_resize(generic, k);
+        check_arg_max(generic, k);
         check_floats(generic, k);
         printf("%s: equal\n", isas[i]);
         if (bench) printf("%s: %.1f billion multiply-adds a second, packing included\n", isas[i], time_product(k));

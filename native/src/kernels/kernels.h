@@ -130,6 +130,19 @@ static inline bool er_is_half(er_multiplier m) { return m.q == 1 << 30 && m.shif
 // max: clamp(max over taps). average: clamp(sum / taps), for int8 rounded half away from zero, for uint8 half up.
 typedef void er_qpool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out);
 
+// ---- bilinear interpolation along a row, 8-bit
+//
+// An output pixel lies between two columns of `channels` numbers, at the offsets `low` and `high`; a row's top and bottom line are
+// weighted already. uint8, in this order of operations, which rounding depends on:
+//     out = floor(top[low] * (1 - real) + bottom[low] * (1 - real) + top[high] * real + bottom[high] * real + 1/2)
+// int8: out = (mixed[low] * (1024 - fixed) + mixed[high] * fixed) / 2^20, rounded half away from zero
+typedef struct er_resize_column { size_t low, high; float real; int32_t fixed; } er_resize_column;
+typedef void er_resize_uint8(size_t n, size_t channels, const float *top, const float *bottom, const er_resize_column *columns, uint8_t *out);
+typedef void er_resize_int8(size_t n, size_t channels, const int32_t *mixed, const er_resize_column *columns, int8_t *out);
+
+// Where the first of the largest of n >= 1 bytes is.
+typedef size_t er_qarg_max(size_t n, const uint8_t *v, bool is_signed);
+
 typedef struct er_kernels {
     const char *isa;
     bool unsigned_bytes;        // 8-bit activations need no conversion where they are stored as uint8
@@ -139,6 +152,9 @@ typedef struct er_kernels {
     er_sdepthwise *sdepthwise;
     er_qadd *qadd;
     er_qpool *qmax_pool, *qaverage_pool;
+    er_resize_uint8 *resize_uint8;
+    er_resize_int8 *resize_int8;
+    er_qarg_max *qarg_max;
 } er_kernels;
 
 // The table in use, or NULL with an error where EDGERT_ISA names one that cannot be used.

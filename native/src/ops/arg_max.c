@@ -1,21 +1,7 @@
 // ARG_MAX along one axis; the first of equal values wins. int8, uint8, float32 in; int32 or int64 out.
-#include <string.h>
-
 #include "ops/op.h"
 
-typedef struct { size_t outer, n, inner; } arg_max;
-
-// Of n bytes side by side: the maximum first, in vectors, then where it is.
-static size_t first_maximum(const uint8_t *v, size_t n, bool is_signed)
-{
-    const uint8_t flip = is_signed ? 0x80 : 0;
-    uint8_t max = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t x = v[i] ^ flip;
-        max = max < x ? x : max;
-    }
-    return (size_t)((const uint8_t *)memchr(v, max ^ flip, n) - v);
-}
+typedef struct { size_t outer, n, inner; er_qarg_max *kernel; } arg_max;
 
 static void run_arg_max(const er_op *op, er_pool *pool)
 {
@@ -29,7 +15,7 @@ static void run_arg_max(const er_op *op, er_pool *pool)
                 const float *v = er_f32(x) + base;
                 for (size_t k = 1; k < s->n; k++) if (v[k * s->inner] > v[best * s->inner]) best = k;
             } else if (s->inner == 1) {
-                best = first_maximum(er_u8(x) + base, s->n, x->def->type == EDGERT_INT8);
+                best = s->kernel(s->n, er_u8(x) + base, er_is_signed(x));
             } else if (x->def->type == EDGERT_INT8) {
                 const int8_t *v = er_i8(x) + base;
                 for (size_t k = 1; k < s->n; k++) if (v[k * s->inner] > v[best * s->inner]) best = k;
@@ -58,7 +44,7 @@ er_status er_prepare_arg_max(er_prepare *p, er_op *op)
     er_status status;
     arg_max *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (arg_max){1, (size_t)x->dims[at], 1};
+    *s = (arg_max){1, (size_t)x->dims[at], 1, p->kernels->qarg_max};
     for (int32_t d = 0; d < x->rank; d++) {
         if (d == at) continue;
         if (d < at) s->outer *= (size_t)x->dims[d];

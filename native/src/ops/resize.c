@@ -11,7 +11,8 @@ typedef struct {
     int32_t in_h, in_w, out_h, out_w;
     size_t channels, pixel;         // pixel: bytes
     int32_t *y_from, *x_from;       // nearest: input row and column of each output row and column
-    struct column *columns;         // bilinear: of each output column
+    er_resize_column *columns;      // bilinear: of each output column, in elements
+    const er_kernels *kernels;
 } resize;
 
 static er_status prepare(er_prepare *p, er_op *op, er_resize_options o, resize **out)
@@ -33,7 +34,7 @@ static er_status prepare(er_prepare *p, er_op *op, er_resize_options o, resize *
     er_status status;
     resize *s = op->state = *out = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (resize){.o = o, .in_h = x->dims[1], .in_w = x->dims[2], .out_h = size[0], .out_w = size[1], .channels = (size_t)x->dims[3],
+    *s = (resize){.o = o, .in_h = x->dims[1], .in_w = x->dims[2], .out_h = size[0], .out_w = size[1], .channels = (size_t)x->dims[3], .kernels = p->kernels,
                   .pixel = (size_t)x->dims[3] * er_type_size(x->def->type)};
     return ER_OK;
 }
@@ -81,9 +82,6 @@ er_status er_prepare_resize_nearest(er_prepare *p, er_op *op)
 typedef struct { int32_t at, low, high; } fixed_point;      // position with 10 fractional bits, and its neighbours
 typedef struct { float at; int32_t low, high; } real_point;
 
-// Where the neighbours of a column begin, in bytes, and how much of the right one: 10-bit fraction, or real.
-struct column { size_t low, high; int32_t fixed; float real; };
-
 static fixed_point locate_fixed(int32_t i, int32_t in, int32_t out, er_resize_options o)
 {
     int32_t scale = o.align_corners && out > 1 ? ((1 << 10) * (in - 1) + (out - 1) / 2) / (out - 1) : ((1 << 10) * in + out / 2) / out;
@@ -100,33 +98,19 @@ static real_point locate_real(int32_t i, int32_t in, int32_t out, er_resize_opti
     return (real_point){at, er_clamp32((int32_t)floorf(at), 0, in - 1), er_clamp32((int32_t)ceilf(at), 0, in - 1)};
 }
 
-static void int8_pixel(size_t n, const int8_t *const v[4], int32_t wy, int32_t wx, int8_t *y)
-{
-    // |sum| <= 128 * 2^20: it fits.
-    const int32_t one = 1 << 10, w[4] = {(one - wy) * (one - wx), wy * (one - wx), (one - wy) * wx, wy * wx};
-    for (size_t c = 0; c < n; c++) {
-        int32_t sum = v[0][c] * w[0] + v[1][c] * w[1] + v[2][c] * w[2] + v[3][c] * w[3];
-        y[c] = (int8_t)((sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20));
-    }
-}
-
 // The reference's order of operations, which rounding depends on.
-#define REAL_SUM(v, c, wy, wx)                                                                                         \
-    ((float)v[0][c] * (1 - wy) * (1 - wx) + (float)v[1][c] * wy * (1 - wx) + (float)v[2][c] * (1 - wy) * wx + (float)v[3][c] * wy * wx)
-
-static void uint8_pixel(size_t n, const uint8_t *const v[4], float wy, float wx, uint8_t *y)
+static void float_row(const resize *s, const float *top, const float *bottom, float wy, float *y)
 {
-    for (size_t c = 0; c < n; c++) y[c] = (uint8_t)(REAL_SUM(v, c, wy, wx) + 0.5f);
-}
-
-static void float_pixel(size_t n, const float *const v[4], float wy, float wx, float *y)
-{
-    for (size_t c = 0; c < n; c++) y[c] = REAL_SUM(v, c, wy, wx);
+    for (int32_t ox = 0; ox < s->out_w; ox++, y += s->channels) {
+        size_t l = s->columns[ox].low, h = s->columns[ox].high;
+        float wx = s->columns[ox].real;
+        for (size_t c = 0; c < s->channels; c++)
+            y[c] = top[l + c] * (1 - wy) * (1 - wx) + bottom[l + c] * wy * (1 - wx) + top[h + c] * (1 - wy) * wx + bottom[h + c] * wy * wx;
+    }
 }
 
 static void run_bilinear_row(void *arg, size_t i, int thread)
 {
-    (void)thread;
     const er_op *op = arg;
     const resize *s = op->state;
     edgert_type type = op->inputs[0]->def->type;
@@ -136,15 +120,23 @@ static void run_bilinear_row(void *arg, size_t i, int thread)
     bool is_fixed = type == EDGERT_INT8;
     fixed_point fy = locate_fixed(oy, s->in_h, s->out_h, s->o);
     real_point ry = locate_real(oy, s->in_h, s->out_h, s->o);
-    float wy = ry.at - (float)ry.low;
-    size_t line = (size_t)s->in_w * s->pixel;
+    size_t line = (size_t)s->in_w * s->pixel, n = (size_t)s->in_w * s->channels, columns = (size_t)s->out_w;
     const uint8_t *top = image + (size_t)(is_fixed ? fy.low : ry.low) * line, *bottom = image + (size_t)(is_fixed ? fy.high : ry.high) * line;
-    for (int32_t ox = 0; ox < s->out_w; ox++, y += s->pixel) {
-        const struct column *c = &s->columns[ox];
-        const uint8_t *v[4] = {top + c->low, bottom + c->low, top + c->high, bottom + c->high};
-        if (is_fixed) int8_pixel(s->channels, (const int8_t *const *)(const void *)v, fy.at - (1 << 10) * fy.low, c->fixed, (int8_t *)y);
-        else if (type == EDGERT_UINT8) uint8_pixel(s->channels, v, wy, c->real, y);
-        else float_pixel(s->channels, (const float *const *)(const void *)v, wy, c->real, (float *)(void *)y);
+    float wy = ry.at - (float)ry.low;
+    uint8_t *scratch = op->scratch + (size_t)thread * op->scratch_stride;
+    if (is_fixed) {
+        int32_t *mixed = (int32_t *)(void *)scratch, w = fy.at - (1 << 10) * fy.low;
+        for (size_t k = 0; k < n; k++) mixed[k] = (int8_t)top[k] * ((1 << 10) - w) + (int8_t)bottom[k] * w;
+        s->kernels->resize_int8(columns, s->channels, mixed, s->columns, (int8_t *)y);
+    } else if (type == EDGERT_UINT8) {
+        float *above = (float *)(void *)scratch, *below = above + n;
+        for (size_t k = 0; k < n; k++) {
+            above[k] = (float)top[k] * (1 - wy);
+            below[k] = (float)bottom[k] * wy;
+        }
+        s->kernels->resize_uint8(columns, s->channels, above, below, s->columns, y);
+    } else {
+        float_row(s, (const float *)(const void *)top, (const float *)(const void *)bottom, wy, (float *)(void *)y);
     }
 }
 
@@ -159,14 +151,17 @@ er_status er_prepare_resize_bilinear(er_prepare *p, er_op *op)
     resize *s;
     ER_TRY(prepare(p, op, er_read_resize_bilinear(op->def->options), &s));
     op->run = run_bilinear;
+    // The weighted lines above and below, read past by less than a vector.
+    if (!er_mul_size((size_t)s->in_w, s->channels * 2 * sizeof(float), &op->scratch_bytes) || !er_add_size(op->scratch_bytes, ER_SLACK, &op->scratch_bytes))
+        return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is too large");
     er_status status;
     s->columns = er_alloc(p, (size_t)s->out_w * sizeof *s->columns, &status);
     for (int32_t i = 0; status == ER_OK && i < s->out_w; i++) {
         fixed_point f = locate_fixed(i, s->in_w, s->out_w, s->o);
         real_point r = locate_real(i, s->in_w, s->out_w, s->o);
         bool is_fixed = op->inputs[0]->def->type == EDGERT_INT8;
-        s->columns[i] = (struct column){(size_t)(is_fixed ? f.low : r.low) * s->pixel, (size_t)(is_fixed ? f.high : r.high) * s->pixel,
-                                        f.at - (1 << 10) * f.low, r.at - (float)r.low};
+        s->columns[i] = (er_resize_column){(size_t)(is_fixed ? f.low : r.low) * s->channels, (size_t)(is_fixed ? f.high : r.high) * s->channels,
+                                           r.at - (float)r.low, f.at - (1 << 10) * f.low};
     }
     return status;
 }

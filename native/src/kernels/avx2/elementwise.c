@@ -1,4 +1,4 @@
-// 8-bit addition and pooling, eight or thirty-two elements at a time.
+// 8-bit addition, pooling, interpolation and the place of a maximum.
 #include <string.h>
 
 #include "base/checked.h"
@@ -100,6 +100,7 @@ static void qadd_exact(size_t n, const uint8_t *a, size_t a_step, const uint8_t 
 static inline vi v_widen(const uint8_t *p, bool is_signed) { return widen8(_mm_loadl_epi64((const __m128i *)(const void *)p), is_signed); }
 
 #include "kernels/x86/qadd.h"
+#include "kernels/x86/resize.h"
 
 static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
@@ -139,9 +140,40 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
     }
 }
 
+// The largest byte of sixteen, as uint8.
+static inline uint8_t largest(__m128i x)
+{
+    x = _mm_xor_si128(x, _mm_set1_epi8(-1));
+    x = _mm_min_epu8(x, _mm_srli_epi16(x, 8));      // the smallest of each two, in 16 bits
+    return (uint8_t)~_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_and_si128(x, _mm_set1_epi16(0xFF))));
+}
+
+static size_t qarg_max(size_t n, const uint8_t *v, bool is_signed)
+{
+    const __m128i flip = _mm_set1_epi8(is_signed ? (char)-128 : 0);
+    if (n < 16) {
+        size_t best = 0;
+        const uint8_t mask = is_signed ? 0x80 : 0;
+        for (size_t i = 1; i < n; i++) best = (v[i] ^ mask) > (v[best] ^ mask) ? i : best;
+        return best;
+    }
+    // The last sixteen overlap with those before.
+    __m128i max = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(v + n - 16)), flip);
+    for (size_t i = 0; i + 16 < n; i += 16) max = _mm_max_epu8(max, _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(v + i)), flip));
+    const __m128i wanted = _mm_xor_si128(_mm_set1_epi8((char)largest(max)), flip);
+    for (size_t i = 0;; i += 16) {
+        size_t at = i + 16 < n ? i : n - 16;
+        int found = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(v + at)), wanted));
+        if (found) return at + (size_t)__builtin_ctz((unsigned)found);
+    }
+}
+
 void er_avx2_elementwise(er_kernels *k)
 {
     k->qadd = qadd;
     k->qmax_pool = qmax_pool;
     k->qaverage_pool = qaverage_pool;
+    k->resize_uint8 = resize_uint8;
+    k->resize_int8 = resize_int8;
+    k->qarg_max = qarg_max;
 }

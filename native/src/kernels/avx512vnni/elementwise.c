@@ -1,4 +1,4 @@
-// 8-bit addition.
+// 8-bit addition and interpolation.
 #include "kernels/avx512vnni/avx512vnni.h"
 
 #include "kernels/x86/vec512.h"
@@ -77,5 +77,11 @@ static inline vi v_widen(const uint8_t *p, bool is_signed)
 }
 
 #include "kernels/x86/qadd.h"
+#include "kernels/x86/resize.h"
 
-void er_avx512vnni_elementwise(er_kernels *k) { k->qadd = qadd; }
+void er_avx512vnni_elementwise(er_kernels *k)
+{
+    k->qadd = qadd;
+    k->resize_uint8 = resize_uint8;
+    k->resize_int8 = resize_int8;
+}

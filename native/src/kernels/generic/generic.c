@@ -138,6 +138,35 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
     }
 }
 
+static void resize_uint8(size_t n, size_t channels, const float *top, const float *bottom, const er_resize_column *columns, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++, out += channels) {
+        size_t l = columns[i].low, h = columns[i].high;
+        float right = columns[i].real, left = 1 - right;
+        for (size_t c = 0; c < channels; c++)
+            out[c] = (uint8_t)(top[l + c] * left + bottom[l + c] * left + top[h + c] * right + bottom[h + c] * right + 0.5f);
+    }
+}
+
+static void resize_int8(size_t n, size_t channels, const int32_t *mixed, const er_resize_column *columns, int8_t *out)
+{
+    for (size_t i = 0; i < n; i++, out += channels) {
+        const int32_t *low = mixed + columns[i].low, *high = mixed + columns[i].high, right = columns[i].fixed, left = 1024 - right;
+        for (size_t c = 0; c < channels; c++) {
+            int32_t sum = low[c] * left + high[c] * right;     // |sum| <= 128 * 2^20: it fits
+            out[c] = (int8_t)((sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20));
+        }
+    }
+}
+
+static size_t qarg_max(size_t n, const uint8_t *v, bool is_signed)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (value(v[i], is_signed) > value(v[best], is_signed)) best = i;
+    return best;
+}
+
 void er_kernels_generic(er_kernels *k)
 {
     k->qgemm = (er_qgemm){NR, 1, 2, pack_a, qgemm};
@@ -147,4 +176,7 @@ void er_kernels_generic(er_kernels *k)
     k->qadd = er_qadd_generic;
     k->qmax_pool = qmax_pool;
     k->qaverage_pool = qaverage_pool;
+    k->resize_uint8 = resize_uint8;
+    k->resize_int8 = resize_int8;
+    k->qarg_max = qarg_max;
 }

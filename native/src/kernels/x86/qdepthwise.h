@@ -140,9 +140,9 @@ static __attribute__((noinline)) void dw_mend(const dw_job *t, size_t outputs, s
 }
 
 // Outputs [x, x + outputs) of one block. `share`: by how many columns outputs are apart, 0 where their columns are not the
-// same. planes > 1 only where nothing is a constant.
+// same.
 __attribute__((always_inline)) static inline void
-dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_t kw, const size_t share, const size_t planes, const dw_job *t, size_t x)
+dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_t kw, const size_t share, const dw_job *t, size_t x)
 {
     const size_t width = vectors * LANES, groups = groups_of(kh), x_step = t->taps->x_step, tap_step = t->taps->tap_step;
     const uint8_t *w = t->block + ER_HEADER * width;
@@ -150,7 +150,7 @@ dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_
     const vi bias2 = vectors > 2 ? v_load(t->block + 8 * LANES) : bias0, bias3 = vectors > 3 ? v_load(t->block + 12 * LANES) : bias0;
     EACH_OUTPUT(DW_DECLARE)
     const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw;
-    for (size_t plane = 0; plane < planes; plane++, w += kw * groups * width * 4) {
+    for (size_t plane = 0; plane < t->planes; plane++, w += kw * groups * width * 4) {
 #pragma GCC unroll 16
         for (size_t j = 0; j < columns; j++) {
             size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step);
@@ -182,9 +182,9 @@ dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_
 }
 
 #define TILES(vectors, kh, kw, share) \
-    if (OUTPUTS == 4) for (; x + 4 <= n; x += OUTPUTS) dw_tile(OUTPUTS, vectors, kh, kw, share, 1, t, x); \
-    for (; x + 2 <= n; x += 2) dw_tile(2, vectors, kh, kw, share, 1, t, x); \
-    if (x < n) dw_tile(1, vectors, kh, kw, share, 1, t, x)
+    if (OUTPUTS == 4) for (; x + 4 <= n; x += OUTPUTS) dw_tile(OUTPUTS, vectors, kh, kw, share, t, x); \
+    for (; x + 2 <= n; x += 2) dw_tile(2, vectors, kh, kw, share, t, x); \
+    if (x < n) dw_tile(1, vectors, kh, kw, share, t, x)
 
 static void dw_3x3_1(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 3, 3, 1); } else { TILES(1, 3, 3, 1); } }
 static void dw_3x3_2(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 3, 3, 2); } else { TILES(1, 3, 3, 2); } }
@@ -195,8 +195,8 @@ static void dw_5x5_2(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; 
 static void dw_any(const dw_job *t, size_t vectors, size_t n)
 {
     for (size_t x = 0; x < n; x++) {
-        if (vectors == 4) dw_tile(1, 4, t->taps->kh, t->taps->kw, 0, t->planes, t, x);
-        else dw_tile(1, 1, t->taps->kh, t->taps->kw, 0, t->planes, t, x);
+        if (vectors == 4) dw_tile(1, 4, t->taps->kh, t->taps->kw, 0, t, x);
+        else dw_tile(1, 1, t->taps->kh, t->taps->kw, 0, t, x);
     }
 }
 
@@ -220,7 +220,7 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const voi
         scales s[4];
         dw_job t = {taps, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, tail_of(channels - c, width / LANES), out + c, out_stride};
         for (size_t v = 0; v < width / LANES; v++) s[v] = scales_of(t.block, width, v * LANES, o->real);
-        (info->planes > 1 ? dw_any : run)(&t, width / LANES, n);
+        run(&t, width / LANES, n);
     }
 }
 
