@@ -36,13 +36,31 @@ static inline scales scales_of(const uint8_t *header, size_t width, size_t at, b
 // what is near to a tie has less than NEAR_BELOW behind the point.
 static inline vi offset_of(const er_output *o) { return v_set32((o->zero + range_base(o)) * ONE + ONE / 2 + NEAR); }
 
-// Outputs of sums, with 16 bits after the point. `clip`: what is too large would become the smallest number (er_output.large).
-__attribute__((always_inline)) static inline vi scaled(vi sum, vf m, vf nudge, vi offset, bool clip)
+// Outputs of sums, times ONE.
+__attribute__((always_inline)) static inline vf scaled(vi sum, vf m, vf nudge)
 {
     vf x = v_float(sum);
-    x = v_fma(x, m, v_copysign(nudge, x));
-    if (__builtin_expect(clip, 0)) x = v_minf(x, v_setf(2.09e9f));
-    return v_add32(v_round(x), offset);
+    return v_fma(x, m, v_copysign(nudge, x));
+}
+
+// Four vectors of them with 16 bits after the point. `clip`: what is too large would become the smallest number (er_output.large).
+__attribute__((always_inline)) static inline void fix(vf x0, vf x1, vf x2, vf x3, vi offset, bool clip, vi *y, vi *least, size_t vectors)
+{
+    if (clip) {
+        const vf most = v_setf(2.09e9f);
+        x0 = v_minf(x0, most);
+        if (vectors > 1) x1 = v_minf(x1, most);
+        if (vectors > 2) x2 = v_minf(x2, most);
+        if (vectors > 3) x3 = v_minf(x3, most);
+    }
+    y[0] = v_add32(v_round(x0), offset);
+    y[1] = vectors > 1 ? v_add32(v_round(x1), offset) : y[0];
+    y[2] = vectors > 2 ? v_add32(v_round(x2), offset) : y[0];
+    y[3] = vectors > 3 ? v_add32(v_round(x3), offset) : y[2];
+    *least = v_least(*least, y[0]);
+    if (vectors > 1) *least = v_least(*least, y[1]);
+    if (vectors > 2) *least = v_least(*least, y[2]);
+    if (vectors > 3) *least = v_least(*least, y[3]);
 }
 
 // Outputs of one vector of sums that float32 cannot be trusted with, of n that exist. `header` has `width` channels, of
@@ -51,7 +69,12 @@ static __attribute__((noinline)) void mend_vector(vi sum, const scales *s, const
                                                   const er_output *o, uint8_t *out, bool apart)
 {
     uint32_t lanes = UINT32_MAX >> (32 - LANES);
-    if (!o->slow) lanes = v_lanes_below(scaled(sum, v_loadf(s->m), v_loadf(s->nudge), offset_of(o), o->large), NEAR_BELOW);
+    if (!o->slow) {
+        vf x = scaled(sum, v_loadf(s->m), v_loadf(s->nudge));
+        vi y[4], least = v_ones();
+        fix(x, x, x, x, offset_of(o), o->large, y, &least, 1);
+        lanes = v_lanes_below(y[0], NEAR_BELOW);
+    }
     if (n < LANES) lanes &= (UINT32_C(1) << n) - 1;
     if (!lanes) return;
     int32_t sums[LANES];

@@ -117,16 +117,18 @@ typedef struct {
     if (p < outputs) { \
         const size_t first = share ? p * share : p * kw; \
         if (j >= first && j - first < kw) { \
-            const uint8_t *from = w + ((j - first) * groups + g) * width * 4; \
+            const uint8_t *from = plane + ((j - first) * groups + g) * width * 4; \
             EACH_VECTOR(DW_DOT, p) \
         } \
     }
-#define DW_SCALE(p, v, y) if (p < outputs) { y = scaled(s##p##_##v, v_loadf(t->s[v].m), v_loadf(t->s[v].nudge), offset, clip); least = v_least(least, y); }
+#define DW_SCALE(p, v, x) if (p < outputs) x = scaled(s##p##_##v, v_loadf(t->s[v].m), v_loadf(t->s[v].nudge));
 #define DW_FINISH(p) \
     if (p < outputs && vectors == 4) { \
-        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
-        DW_SCALE(p, 0, y0) DW_SCALE(p, 1, y1) DW_SCALE(p, 2, y2) DW_SCALE(p, 3, y3) \
-        v_store_bytes(t->out + (x + p) * t->out_stride, clamped(v_pack16(v_whole(y0, y1), v_whole(y2, y3)), r), t->tail); \
+        vf x0 = v_zerof(), x1 = x0, x2 = x0, x3 = x0; \
+        vi y[4]; \
+        DW_SCALE(p, 0, x0) DW_SCALE(p, 1, x1) DW_SCALE(p, 2, x2) DW_SCALE(p, 3, x3) \
+        fix(x0, x1, x2, x3, offset, clip, y, &least, 4); \
+        v_store_bytes(t->out + (x + p) * t->out_stride, clamped(v_pack16(v_whole(y[0], y[1]), v_whole(y[2], y[3])), r), t->tail); \
     }
 #define DW_SAVE(p, v) if (v < vectors) sums[p * vectors + v] = s##p##_##v;
 #define DW_SAVE_OUTPUT(p) if (p < outputs) { EACH_VECTOR(DW_SAVE, p) }
@@ -150,16 +152,20 @@ dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_
     const vi bias2 = vectors > 2 ? v_load(t->block + 8 * LANES) : bias0, bias3 = vectors > 3 ? v_load(t->block + 12 * LANES) : bias0;
     EACH_OUTPUT(DW_DECLARE)
     const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw;
-    for (size_t plane = 0; plane < t->planes; plane++, w += kw * groups * width * 4) {
+    const size_t plane_step = kw * groups * width * 4, planes = t->planes;
 #pragma GCC unroll 16
-        for (size_t j = 0; j < columns; j++) {
-            size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step);
+    for (size_t j = 0; j < columns; j++) {
+        size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step);
 #pragma GCC unroll 3
-            for (size_t g = 0; g < groups; g++) {
-                vi column[4];
-                size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
-                if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
-                else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
+        for (size_t g = 0; g < groups; g++) {
+            vi column[4];
+            size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
+            if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
+            else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
+            const uint8_t *plane = w;
+            EACH_OUTPUT(DW_DOT_OUTPUT)
+            for (size_t k = 1; k < planes; k++) {
+                plane += plane_step;
                 EACH_OUTPUT(DW_DOT_OUTPUT)
             }
         }
@@ -170,9 +176,11 @@ dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_
     vi least = v_ones();
     EACH_OUTPUT(DW_FINISH)
     if (vectors == 1) {     // all outputs in one vector of bytes
-        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0;
-        DW_SCALE(0, 0, y0) DW_SCALE(1, 0, y1) DW_SCALE(2, 0, y2) DW_SCALE(3, 0, y3)
-        store_rows(t->out + x * t->out_stride, t->out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), r), 4, outputs, t->n, t->tail);
+        vf x0 = v_zerof(), x1 = x0, x2 = x0, x3 = x0;
+        vi y[4];
+        DW_SCALE(0, 0, x0) DW_SCALE(1, 0, x1) DW_SCALE(2, 0, x2) DW_SCALE(3, 0, x3)
+        fix(x0, x1, x2, x3, offset, clip, y, &least, outputs);
+        store_rows(t->out + x * t->out_stride, t->out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), r), 4, outputs, t->n, t->tail);
     }
     if (__builtin_expect(v_any_below(least, NEAR_BELOW) || t->o->slow, 0)) {
         vi sums[OUTPUTS * 4];

@@ -67,34 +67,38 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
 // and has no registers left.
 #define HOLD(i, p) if (i < mr && p < panels) __asm__ volatile("" : "+" V_REGISTER(s##i##_##p));
 #define HOLD_ROW(i) EACH_PANEL(HOLD, i)
-#define SCALE(i, p, y) if (i < mr) { y = scaled(s##i##_##p, m, nudge, offset, clip); least = v_least(least, y); }
+#define SCALE(i, p, x) if (i < mr) x = scaled(s##i##_##p, m, nudge);
 #define PANEL_SCALES(p) const vf m = v_loadf(t->s[p].m), nudge = v_loadf(t->s[p].nudge)
+#define FOUR_VECTORS vf x0 = v_zerof(), x1 = x0, x2 = x0, x3 = x0; vi y[4];
 #define FINISH_FOUR(i, j, k, l) \
     if (panels == 1 && i < mr) { \
-        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
+        FOUR_VECTORS \
         HOLD_ROW(i) HOLD_ROW(j) HOLD_ROW(k) HOLD_ROW(l) \
-        { PANEL_SCALES(0); SCALE(i, 0, y0) SCALE(j, 0, y1) SCALE(k, 0, y2) SCALE(l, 0, y3) } \
-        store_rows(out + i * out_stride, out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), range), 4, mr - i < 4 ? mr - i : 4, t->n, tail); \
+        { PANEL_SCALES(0); SCALE(i, 0, x0) SCALE(j, 0, x1) SCALE(k, 0, x2) SCALE(l, 0, x3) } \
+        fix(x0, x1, x2, x3, offset, clip, y, &least, mr - i < 4 ? mr - i : 4); \
+        store_rows(out + i * out_stride, out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), range), 4, mr - i < 4 ? mr - i : 4, t->n, tail); \
     } \
     FINISH_TWO(i, j) FINISH_TWO(k, l)
 #define FINISH_TWO(i, k) \
     if (panels == 2 && i < mr) { \
-        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
+        FOUR_VECTORS \
         HOLD_ROW(i) HOLD_ROW(k) \
-        { PANEL_SCALES(0); SCALE(i, 0, y0) SCALE(k, 0, y2) } \
-        { PANEL_SCALES(1); SCALE(i, 1, y1) SCALE(k, 1, y3) } \
-        store_rows(out + i * out_stride, out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), range), 2, mr - i < 2 ? 1 : 2, t->n, tail); \
+        { PANEL_SCALES(0); SCALE(i, 0, x0) SCALE(k, 0, x2) } \
+        { PANEL_SCALES(1); SCALE(i, 1, x1) SCALE(k, 1, x3) } \
+        fix(x0, x1, x2, x3, offset, clip, y, &least, mr - i < 2 ? 2 : 4); \
+        store_rows(out + i * out_stride, out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), range), 2, mr - i < 2 ? 1 : 2, t->n, tail); \
     } \
     FINISH_ONE(i) FINISH_ONE(k)
 #define FINISH_ONE(i) \
     if (panels > 2 && i < mr) { \
-        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
+        FOUR_VECTORS \
         HOLD_ROW(i) \
-        { PANEL_SCALES(0); SCALE(i, 0, y0) } \
-        if (panels > 1) { PANEL_SCALES(1); SCALE(i, 1, y1) } \
-        if (panels > 2) { PANEL_SCALES(2); SCALE(i, 2, y2) } \
-        if (panels > 3) { PANEL_SCALES(3); SCALE(i, 3, y3) } \
-        v_store_bytes(out + i * out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, panels > 3 ? y3 : y2), range), tail); \
+        { PANEL_SCALES(0); SCALE(i, 0, x0) } \
+        if (panels > 1) { PANEL_SCALES(1); SCALE(i, 1, x1) } \
+        if (panels > 2) { PANEL_SCALES(2); SCALE(i, 2, x2) } \
+        if (panels > 3) { PANEL_SCALES(3); SCALE(i, 3, x3) } \
+        fix(x0, x1, x2, x3, offset, clip, y, &least, panels); \
+        v_store_bytes(out + i * out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), range), tail); \
     }
 
 #define SAVE(i, p) if (p < panels) sums[i * panels + p] = s##i##_##p;
