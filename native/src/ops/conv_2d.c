@@ -8,6 +8,7 @@
 // A 1x1 filter with stride 1 sees all pixels of all images as one long row of output.
 #include <string.h>
 
+#include "ops/conv_2d.h"
 #include "ops/hybrid.h"
 #include "ops/matmul.h"
 
@@ -20,6 +21,7 @@ typedef struct {
     er_conv_options o;
     int32_t pad_top, pad_left;
     size_t element;             // bytes of an element of x
+    bool is_pointwise;          // 1x1, stride 1, one group: taken as one long line
     size_t image_h, image_row;  // IMAGE: rows of a padded image, and elements of each
     // A task is `lines` output rows, of which there are line_tasks an image; or a block of one row, of which there are
     // `blocks`; with GATHER a block of all output pixels. With n_split each is cut by output channels as well.
@@ -53,6 +55,18 @@ static void copy_row(void *arg, size_t i, int thread)
 
 // ---- DIRECT and IMAGE: some output rows of an image, or a part of one
 
+// A's rows for m outputs from `first` on, in each of some lines from oy on.
+static er_rows rows_at(const er_op *op, size_t image, size_t oy, size_t lines, size_t first, size_t m)
+{
+    const conv *c = op->state;
+    size_t line = c->way == DIRECT ? (size_t)c->in_w * (size_t)c->in_c : c->image_row, height = c->way == DIRECT ? (size_t)c->in_h : c->image_h;
+    size_t from = (image * height + oy * (size_t)c->o.stride_h) * line + first * (size_t)c->o.stride_w * (size_t)c->in_c, element = c->mm.element;
+    const uint8_t *a = c->way == DIRECT ? er_u8(op->inputs[0]) : op->shared;
+    return (er_rows){.a = a + from * element, .lines = lines, .line_stride = (size_t)c->o.stride_h * line * element, .m = m,
+                     .row_stride = (size_t)c->o.stride_w * (size_t)c->in_c * element, .segments = (size_t)c->kh,
+                     .segment_stride = (size_t)c->o.dilation_h * line * element};
+}
+
 static void run_lines(void *arg, size_t i, int thread)
 {
     const task_arg *t = arg;
@@ -71,12 +85,7 @@ static void run_lines(void *arg, size_t i, int thread)
     size_t out_w = (size_t)c->out_w, out_h = (size_t)c->out_h, first = block * c->block, m = out_w - first < c->block ? out_w - first : c->block;
     if (first >= out_w) return;
     size_t image = task / c->line_tasks, oy = task % c->line_tasks * c->lines, lines = out_h - oy < c->lines ? out_h - oy : c->lines;
-    size_t line = c->way == DIRECT ? (size_t)c->in_w * (size_t)c->in_c : c->image_row, height = c->way == DIRECT ? (size_t)c->in_h : c->image_h;
-    size_t from = (image * height + oy * (size_t)c->o.stride_h) * line + first * (size_t)c->o.stride_w * (size_t)c->in_c;
-    const uint8_t *a = c->way == DIRECT ? er_u8(t->op->inputs[0]) : t->op->shared;
-    er_rows rows = {.a = a + from * mm->element, .lines = lines, .line_stride = (size_t)c->o.stride_h * line * mm->element, .m = m,
-                    .row_stride = (size_t)c->o.stride_w * (size_t)c->in_c * mm->element, .segments = (size_t)c->kh,
-                    .segment_stride = (size_t)c->o.dilation_h * line * mm->element};
+    er_rows rows = rows_at(t->op, image, oy, lines, first, m);
     size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
     uint8_t *y = er_u8(t->op->outputs[0]) + ((image * out_h + oy) * out_w + first) * (size_t)c->out_c * c->element;
     er_matmul_run(mm, 0, rows, scratch, n0, n1, y, (size_t)c->out_c);
@@ -120,12 +129,65 @@ static void run_block(void *arg, size_t i, int thread)
     }
 }
 
-static void run_conv(const er_op *op, er_pool *pool)
+void er_conv_begin(const er_op *op, er_pool *pool)
 {
     const conv *c = op->state;
     task_arg t = {op, c};
     if (c->way == IMAGE) er_for(pool, (size_t)c->batch * c->image_h, (int64_t)op->shared_bytes, copy_row, &t);
+}
+
+static void run_conv(const er_op *op, er_pool *pool)
+{
+    const conv *c = op->state;
+    task_arg t = {op, c};
+    er_conv_begin(op, pool);
     er_for(pool, c->tasks, op->macs, c->way == GATHER ? run_block : run_lines, &t);
+}
+
+// ---- line by line, for a fused step
+
+bool er_conv_has_lines(const er_op *op)
+{
+    const conv *c = op->state;
+    return op->run == run_conv && !c->mm.is_float && c->way != GATHER && (c->way == DIRECT || !er_conv_is_pointwise(op));
+}
+
+bool er_conv_is_pointwise(const er_op *op)
+{
+    const conv *c = op->state;
+    return op->run == run_conv && !c->mm.is_float && c->is_pointwise;
+}
+
+size_t er_conv_scratch(const er_op *op, size_t pixels)
+{
+    const conv *c = op->state;
+    size_t own = er_round_up(er_matmul_scratch(&c->mm), ER_ALIGN);
+    return c->is_pointwise && !er_matmul_takes_raw(&c->mm) ? own + er_round_up(pixels * (size_t)c->in_c * c->mm.element, ER_ALIGN) + ER_ALIGN : own;
+}
+
+void er_conv_line(const er_op *op, size_t line, uint8_t *out, uint8_t *scratch)
+{
+    const conv *c = op->state;
+    size_t pixels = (size_t)op->outputs[0]->dims[2], in_c = (size_t)c->in_c;
+    if (c->is_pointwise) {
+        er_conv_pixels(op, er_u8(op->inputs[0]) + line * pixels * in_c, pixels, out, scratch);
+        return;
+    }
+    er_rows rows = rows_at(op, line / (size_t)c->out_h, line % (size_t)c->out_h, 1, 0, pixels);
+    er_matmul_run(&c->mm, 0, rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
+}
+
+void er_conv_pixels(const er_op *op, const uint8_t *x, size_t n, uint8_t *out, uint8_t *scratch)
+{
+    const conv *c = op->state;
+    size_t in_c = (size_t)c->in_c;
+    if (!er_matmul_takes_raw(&c->mm)) {
+        uint8_t *a = scratch + er_round_up(er_matmul_scratch(&c->mm), ER_ALIGN);
+        er_matmul_convert(&c->mm, a, x, n * in_c);
+        x = a;
+    }
+    er_rows rows = {.a = x, .lines = 1, .m = n, .row_stride = in_c * c->mm.element, .segments = 1};
+    er_matmul_run(&c->mm, 0, rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
 }
 
 // ---- prepare
@@ -216,6 +278,7 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     op->macs = (int64_t)y->count * (int64_t)k;
     if (!y->count) return ER_OK;        // no tasks
     if (kh == 1 && kw == 1 && o.stride_h == 1 && o.stride_w == 1 && groups == 1) {
+        c->is_pointwise = true;
         c->in_w = c->out_w = (int32_t)(y->count / (size_t)out_c);
         c->batch = c->in_h = c->out_h = 1;
     }

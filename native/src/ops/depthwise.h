@@ -2,6 +2,7 @@
 #ifndef ER_DEPTHWISE_H
 #define ER_DEPTHWISE_H
 
+#include "kernels/pack.h"
 #include "ops/op.h"
 
 typedef struct er_depthwise_shape {
@@ -13,5 +14,13 @@ typedef struct er_depthwise_shape {
 
 // Sets run, state and scratch. Shapes are checked and set.
 er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise_shape *d, const er_tensor *bias);
+
+// Whether this operator could compute the rows that it reads with `before`, the convolution that writes them, when it needs
+// them; and hand the lines that it makes to `after`, a pointwise convolution. Only 8-bit operators can.
+bool er_depthwise_takes_before(const er_op *op, const er_op *before);
+bool er_depthwise_takes_after(const er_op *op, const er_op *after);
+
+// From then on running this operator runs them too; either may be NULL. The tensors in between are not written.
+er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const er_op *after);
 
 #endif

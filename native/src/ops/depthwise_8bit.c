@@ -4,9 +4,13 @@
 // lie if there is no padding at the sides; else they are copied into a ring of rows, as the lines of output go down
 // the image. On the way a depth multiplier repeats their channels, and bytes become what the kernel reads. Rows above and
 // below the image are one row of zero points.
+//
+// Fused, the rows are computed into the ring by the convolution before, and lines of output go to a small buffer, from which the
+// pointwise convolution after it reads: what lies in between never leaves the cache.
 #include <string.h>
 
 #include "kernels/pack.h"
+#include "ops/conv_2d.h"
 #include "ops/depthwise.h"
 #include "ops/matmul.h"
 
@@ -22,6 +26,8 @@ typedef struct {
     // Few channels: `together` neighbouring pixels are taken for one with so many times the channels.
     size_t together;
     size_t lines, line_tasks;           // output lines of a task, tasks of an image
+    const er_op *before, *after;        // fused, or NULL
+    size_t band;                        // lines that `after` takes together
 } depthwise;
 
 typedef struct { const er_op *op; const depthwise *d; } task_arg;
@@ -65,35 +71,68 @@ static void run_line(const depthwise *d, const uint8_t *const *row, uint8_t *out
     d->kernel->run(1, wide, &taps, d->packed, &d->out, out + first * c, wide);
 }
 
+// A thread's scratch: pointers to rows (twice: run_line), the ring, the buffer of `after`, and what the convolutions need.
+typedef struct { const uint8_t **row; uint8_t *ring, *buffer, *rest; } workspace;
+
+static size_t ring_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * d->row_bytes + ER_SLACK, ER_ALIGN); }
+static size_t line_bytes(const depthwise *d) { return (size_t)d->s.out_w * (size_t)d->s.out_c; }
+static size_t buffer_bytes(const depthwise *d) { return d->after ? er_round_up(d->band * line_bytes(d) + ER_SLACK, ER_ALIGN) : 0; }
+
+static workspace workspace_at(const depthwise *d, uint8_t *scratch)
+{
+    uint8_t *ring = scratch + er_round_up(2 * (size_t)d->s.kh * sizeof(uint8_t *), ER_ALIGN), *buffer = ring + ring_bytes(d);
+    return (workspace){(const uint8_t **)(void *)scratch, ring, buffer, buffer + buffer_bytes(d)};
+}
+
+// Row y of image b as the kernel reads it; `is_new` where it is not in the ring already.
+static const uint8_t *input_row(const er_op *op, const workspace *w, size_t b, int32_t y, bool is_new)
+{
+    const depthwise *d = op->state;
+    size_t in_h = (size_t)d->s.in_h, in_row = (size_t)d->s.in_w * (size_t)d->s.in_c;
+    if (y < 0 || y >= d->s.in_h) return d->zero_row;
+    if (d->in_place) return er_u8(op->inputs[0]) + (b * in_h + (size_t)y) * in_row;
+    uint8_t *slot = w->ring + (size_t)y % d->ring_rows * d->row_bytes;
+    if (!is_new) return slot;
+    if (!d->before) {
+        copy_row(d, er_u8(op->inputs[0]) + (b * in_h + (size_t)y) * in_row, slot);
+        return slot;
+    }
+    size_t left = (size_t)d->s.pad_left * (size_t)d->s.in_c, used = left + in_row < d->row_bytes ? left + in_row : d->row_bytes;
+    er_conv_line(d->before, b * in_h + (size_t)y, slot + left, w->rest);
+    memset(slot, d->zero_row[0], left);
+    memset(slot + used, d->zero_row[0], d->row_bytes - used);
+    return slot;
+}
+
 static void run_lines(void *arg, size_t i, int thread)
 {
     const task_arg *t = arg;
     const depthwise *d = t->d;
     const er_depthwise_shape *s = &d->s;
-    const uint8_t **row = (const uint8_t **)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    uint8_t *ring = (uint8_t *)(void *)(row + 2 * s->kh);
-    size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines;
+    const workspace w = workspace_at(d, t->op->scratch + (size_t)thread * t->op->scratch_stride);
+    size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines, held = 0;
     if (end > (size_t)s->out_h) end = (size_t)s->out_h;
-    size_t in_row = (size_t)s->in_w * (size_t)s->in_c, out_row = (size_t)s->out_w * (size_t)s->out_c;
-    const uint8_t *image = er_u8(t->op->inputs[0]) + b * (size_t)s->in_h * in_row;
-    uint8_t *out = er_u8(t->op->outputs[0]) + (b * (size_t)s->out_h + first) * out_row;
-    int32_t copied = INT32_MIN;         // rows below this one are in the ring, where a line needs them
-    for (size_t oy = first; oy < end; oy++, out += out_row) {
+    const er_op *last = d->after ? d->after : t->op;
+    size_t out_line = last->outputs[0]->count / ((size_t)s->batch * (size_t)s->out_h);
+    uint8_t *out = er_u8(last->outputs[0]) + (b * (size_t)s->out_h + first) * out_line;
+    int32_t have = INT32_MIN;           // rows below this one are in the ring, where a line needs them
+    for (size_t oy = first; oy < end; oy++) {
         int32_t y0 = (int32_t)oy * s->o.stride_h - s->pad_top;
         for (int32_t ky = 0; ky < s->kh; ky++) {
             int32_t y = y0 + ky * s->o.dilation_h;
-            if (y < 0 || y >= s->in_h) {
-                row[ky] = d->zero_row;
-            } else if (d->in_place) {
-                row[ky] = image + (size_t)y * in_row;
-            } else {
-                uint8_t *slot = ring + (size_t)y % d->ring_rows * d->row_bytes;
-                if (s->o.dilation_h > 1 || y >= copied) copy_row(d, image + (size_t)y * in_row, slot);
-                row[ky] = slot;
-            }
+            w.row[ky] = input_row(t->op, &w, b, y, s->o.dilation_h > 1 || y >= have);
         }
-        copied = y0 + s->kh;
-        run_line(d, row, out);
+        have = y0 + s->kh;
+        if (!d->after) {
+            run_line(d, w.row, out);
+            out += out_line;
+            continue;
+        }
+        run_line(d, w.row, w.buffer + held++ * line_bytes(d));
+        if (held < d->band && oy + 1 < end) continue;
+        er_conv_pixels(d->after, w.buffer, held * (size_t)s->out_w, out, w.rest);
+        out += held * out_line;
+        held = 0;
     }
 }
 
@@ -101,7 +140,47 @@ static void run_depthwise(const er_op *op, er_pool *pool)
 {
     const depthwise *d = op->state;
     task_arg t = {op, d};
-    er_for(pool, (size_t)d->s.batch * d->line_tasks, op->macs * 4, run_lines, &t);
+    if (d->before) er_conv_begin(d->before, pool);
+    er_for(pool, (size_t)d->s.batch * d->line_tasks, op->macs * 4 + (d->before ? d->before->macs : 0) + (d->after ? d->after->macs : 0), run_lines, &t);
+}
+
+// ---- fusion
+
+bool er_depthwise_takes_before(const er_op *op, const er_op *before)
+{
+    const depthwise *d = op->state;
+    // A ring of rows that is as large as a cache would do no good, nor computing rows again for a filter full of holes.
+    return op->run == run_depthwise && !d->flip && d->s.multiplier == 1 && d->s.o.dilation_h == 1 && d->s.o.stride_h <= d->s.kh &&
+           er_conv_has_lines(before) && d->ring_rows * d->row_bytes <= 96 * 1024;
+}
+
+bool er_depthwise_takes_after(const er_op *op, const er_op *after)
+{
+    const depthwise *d = op->state;
+    return op->run == run_depthwise && er_conv_is_pointwise(after) && line_bytes(d) <= 64 * 1024;
+}
+
+er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const er_op *after)
+{
+    depthwise *d = op->state;
+    size_t pixels = (size_t)d->s.out_w, threads = (size_t)p->threads, rest = 0;
+    d->before = before;
+    d->after = after;
+    if (before) d->in_place = false;
+    if (after) {
+        // A product of few rows would spend its time on loading weights.
+        d->band = (64 + pixels - 1) / pixels;
+        while (d->band > 1 && d->band * line_bytes(d) > 64 * 1024) d->band--;
+        rest = er_conv_scratch(after, d->band * pixels);
+    }
+    if (before && er_conv_scratch(before, (size_t)d->s.in_w) > rest) rest = er_conv_scratch(before, (size_t)d->s.in_w);
+    op->scratch_bytes = er_round_up(2 * (size_t)d->s.kh * sizeof(uint8_t *), ER_ALIGN) + ring_bytes(d) + buffer_bytes(d) + rest;
+    if (threads > 1) {      // each task computes some rows of `before` again
+        d->line_tasks = 2 * threads < (size_t)d->s.out_h ? 2 * threads : (size_t)d->s.out_h;
+        d->lines = ((size_t)d->s.out_h + d->line_tasks - 1) / d->line_tasks;
+        d->line_tasks = ((size_t)d->s.out_h + d->lines - 1) / d->lines;
+    }
+    return ER_OK;
 }
 
 // ---- prepare
@@ -157,10 +236,9 @@ er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise
     memset(d->zero_row, er_stored_zero(x) ^ (d->flip ? 0x80 : 0), row_bytes);
     // With rows that are not copied the ring is empty.
     d->ring_rows = ((size_t)s->kh - 1) * (size_t)s->o.dilation_h + 1;
-    size_t ring = 0;
-    if (!d->in_place && !er_mul_size(d->ring_rows, row_bytes, &ring)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
-    if (!er_add_size(ring, 2 * (size_t)s->kh * sizeof(uint8_t *) + ER_SLACK, &op->scratch_bytes))
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    size_t ring;
+    if (!er_mul_size(d->ring_rows, row_bytes, &ring) || ring > SIZE_MAX / 2) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    op->scratch_bytes = er_round_up(2 * (size_t)s->kh * sizeof(uint8_t *), ER_ALIGN) + ring_bytes(d);
     d->lines = threads == 1 ? (size_t)er_max32(s->out_h, 1) : ((size_t)s->out_h + 4 * threads - 1) / (4 * threads);
     if (!d->lines) d->lines = 1;
     d->line_tasks = ((size_t)s->out_h + d->lines - 1) / d->lines;

@@ -22,6 +22,7 @@ typedef struct er_tensor {
     void *data;                 // of constants set before prepare; others are in the arena and get theirs after it
     bool constant;              // comes from the model, or was computed from constants when the plan was made
     bool flipped;               // the top bit of its 8-bit values is inverted in memory, as kernels like it (er_kernels)
+    bool inside;                // lies between two operators that run as one: has no memory
     bool has_shape;             // an operator before gave it its shape, or it is an input or constant
 } er_tensor;
 
@@ -46,6 +47,7 @@ struct er_op {
     size_t scratch_stride;
     er_share share;             // whether output 0 may have the memory of input 0
     int64_t macs;
+    const er_op *fused_into;    // another operator does this one's work
 };
 
 // What prepare works with.

@@ -110,12 +110,13 @@ edgert_status edgert_invoke(edgert_interpreter *it, edgert_error *error)
     if (!it->planned) return not_planned(error);
     int32_t n = it->graph->n_ops;
     if (!it->profiling) {
-        for (int32_t i = 0; i < n; i++) it->ops[i].run(&it->ops[i], it->pool);
+        for (int32_t i = 0; i < n; i++)
+            if (!it->ops[i].fused_into) it->ops[i].run(&it->ops[i], it->pool);
         return ER_OK;
     }
     uint64_t before = er_nanoseconds();
     for (int32_t i = 0; i < n; i++) {
-        it->ops[i].run(&it->ops[i], it->pool);
+        if (!it->ops[i].fused_into) it->ops[i].run(&it->ops[i], it->pool);
         uint64_t now = er_nanoseconds();
         it->nanoseconds[i] += now - before;
         before = now;

@@ -35,6 +35,7 @@ static er_status reset_tensor(edgert_interpreter *it, int32_t i, edgert_error *e
     memcpy(t->dims, d->dims, sizeof t->dims);
     t->data = (void *)(uintptr_t)d->data;
     t->constant = d->data != NULL;
+    t->inside = false;
     t->has_shape = t->constant || d->is_variable;
     if (!er_count(t->dims, t->rank, &t->count) || !er_mul_size(t->count, each ? each : 1, &t->bytes))
         return er_fail(error, EDGERT_ERROR_MODEL, "tensor %d \"%.200s\" has more elements than fit", i, d->name);
@@ -135,7 +136,7 @@ static er_status prepare_ops(edgert_interpreter *it, edgert_error *error)
             er_prefix(error, "op %d %s \"%.200s\": ", i, def->name, def->n_outputs > 0 ? g->tensors[def->outputs[0]].name : "");
     }
     free(written);
-    return status;
+    return status == ER_OK ? er_fuse(&p, it) : status;
 }
 
 // ---- memory
@@ -157,6 +158,13 @@ static bool contains(const int32_t *list, int32_t n, int32_t x)
     return false;
 }
 
+// The step in which an operator's work is done.
+static int32_t step_of(const edgert_interpreter *it, int32_t op)
+{
+    const er_op *fused = it->ops[op].fused_into;
+    return fused ? (int32_t)(fused - it->ops) : op;
+}
+
 // When each tensor is first written and last needed. Inputs and outputs keep their values between invokes.
 static void find_lives(const edgert_interpreter *it, int32_t *first, int32_t *last)
 {
@@ -167,12 +175,13 @@ static void find_lives(const edgert_interpreter *it, int32_t *first, int32_t *la
     }
     for (int32_t i = 0; i < g->n_ops; i++) {
         const er_op *op = &it->ops[i];
+        int32_t when = step_of(it, i);
         for (int32_t j = 0; j < op->n_inputs; j++)
-            if (op->inputs[j]) last[op->inputs[j]->index] = er_max32(last[op->inputs[j]->index], i);
+            if (op->inputs[j]) last[op->inputs[j]->index] = er_max32(last[op->inputs[j]->index], when);
         for (int32_t j = 0; j < op->n_outputs; j++) {
             int32_t t = op->outputs[j]->index;
-            first[t] = i;
-            last[t] = it->preserve_all ? g->n_ops : er_max32(last[t], i);
+            first[t] = when;
+            last[t] = it->preserve_all ? g->n_ops : er_max32(last[t], when);
         }
     }
     for (int32_t i = 0; i < g->n_outputs; i++) last[g->outputs[i]] = g->n_ops;
@@ -223,7 +232,8 @@ static er_status lay_out(edgert_interpreter *it, layout *l, int32_t *first, int3
     for (int32_t i = 0; i < g->n_ops; i++) {
         er_op *op = &it->ops[i];
         if (!share(it, op, i, l, last))
-            for (int32_t j = 0; j < op->n_outputs; j++) add_block(l, op->outputs[j], i, last[op->outputs[j]->index]);
+            for (int32_t j = 0; j < op->n_outputs; j++)
+                if (!op->outputs[j]->inside) add_block(l, op->outputs[j], step_of(it, i), last[op->outputs[j]->index]);
         size_t bytes, own;
         if (!er_add_size(op->scratch_bytes, ER_ALIGN - 1, &bytes) || !er_mul_size(bytes / ER_ALIGN * ER_ALIGN, threads, &own) ||
             !er_add_size(own, op->shared_bytes, &bytes) || !er_add_size(bytes, ER_ALIGN, &bytes))
@@ -231,7 +241,7 @@ static er_status lay_out(edgert_interpreter *it, layout *l, int32_t *first, int3
         op->scratch_stride = own / threads;
         scratch[i] = l->n;
         if (own == 0 && op->shared_bytes == 0) bytes = 0;
-        l->blocks[l->n++] = (er_block){bytes, i, i, 0};
+        l->blocks[l->n++] = (er_block){bytes, step_of(it, i), step_of(it, i), 0};
     }
     ER_TRY(er_plan_memory(l->blocks, l->n, &it->arena_bytes, error));
     uint64_t limit = er_physical_memory();

@@ -1,0 +1,23 @@
+// What a fused step needs of an 8-bit CONV_2D: its output line by line.
+#ifndef ER_CONV_2D_H
+#define ER_CONV_2D_H
+
+#include "ops/op.h"
+
+// True for 8-bit convolutions that can be run line by line; `pointwise`: and from any pixels.
+bool er_conv_has_lines(const er_op *op);
+bool er_conv_is_pointwise(const er_op *op);
+
+// What has to be done once before lines are computed.
+void er_conv_begin(const er_op *op, er_pool *pool);
+
+// Bytes of scratch for one thread to compute up to `pixels` outputs at once.
+size_t er_conv_scratch(const er_op *op, size_t pixels);
+
+// Output line `line` of all images' lines, out_w pixels next to each other.
+void er_conv_line(const er_op *op, size_t line, uint8_t *out, uint8_t *scratch);
+
+// Outputs of n pixels that lie at x: pointwise convolutions only. Up to ER_SLACK bytes behind them may be read.
+void er_conv_pixels(const er_op *op, const uint8_t *x, size_t n, uint8_t *out, uint8_t *scratch);
+
+#endif
