@@ -3,8 +3,8 @@
 // The two roundings of er_requantize are one (docs/numerics.md): with m = q * 2^(shift-31),
 //     y = sum * m + sign(sum) * 2^(shift-1), rounded to the nearest integer       (the second term only where shift < 0)
 // where only exact ties need a thought. In float32 this is one fused multiply-add, here with 16 bits after the point, and a
-// conversion; it is right unless the value lies within NEAR of a tie: |y| is at most 256 where it matters, m and the sum are
-// rounded to 24 bits, so is the product, and the conversion rounds again: 2^16 * (256 * 2^-23 + 2^-16) + 1/2 is less than NEAR.
+// conversion; it is right unless the value lies within NEAR of a tie. |y| is less than 256 where it matters, 2^24 with the bits after
+// the point: m and the sum are rounded to 24 bits, which makes less than 1 each, and the product and the conversion 1/2.
 // The least fraction of a tile is kept, and where it comes too near, the outputs that do are computed again by er_finish.
 #ifndef ER_X86_EPILOGUE_H
 #define ER_X86_EPILOGUE_H
@@ -12,7 +12,7 @@
 #include "kernels/finish.h"
 #include "kernels/x86/bytes.h"
 
-enum { ONE = 65536, NEAR = 4, NEAR_BELOW = 2 * NEAR + 1 };
+enum { ONE = 65536, NEAR = 3, NEAR_BELOW = 2 * NEAR + 1 };
 
 // Of LANES channels: what a sum is multiplied with and what is added with the sum's sign.
 typedef struct { float m[LANES], nudge[LANES]; } scales;
@@ -63,22 +63,24 @@ __attribute__((always_inline)) static inline void fix(vf x0, vf x1, vf x2, vf x3
     if (vectors > 3) *least = v_least(*least, y[3]);
 }
 
-// Outputs of one vector of sums that float32 cannot be trusted with, of n that exist. `header` has `width` channels, of
-// which these are the ones from `at` on. `apart`: the bytes of every four lanes are 16 from those before.
-static __attribute__((noinline)) void mend_vector(vi sum, const scales *s, const uint8_t *header, size_t width, size_t at, size_t n,
-                                                  const er_output *o, uint8_t *out, bool apart)
+// Lanes of a vector of sums, of which n exist, that float32 cannot be trusted with.
+static inline uint32_t lanes_to_mend(vi sum, const scales *s, size_t n, vi offset, const er_output *o)
 {
-    uint32_t lanes = UINT32_MAX >> (32 - LANES);
-    if (!o->slow) {
-        vf x = scaled(sum, v_loadf(s->m), v_loadf(s->nudge));
-        vi y[4], least = v_ones();
-        fix(x, x, x, x, offset_of(o), o->large, y, &least, 1);
-        lanes = v_lanes_below(y[0], NEAR_BELOW);
-    }
-    if (n < LANES) lanes &= (UINT32_C(1) << n) - 1;
-    if (!lanes) return;
+    uint32_t there = UINT32_MAX >> (n < LANES ? 32 - n : 32 - LANES);
+    if (o->slow) return there;
+    vf x = scaled(sum, v_loadf(s->m), v_loadf(s->nudge));
+    vi y[4], least = v_ones();
+    fix(x, x, x, x, offset, o->large, y, &least, 1);
+    return there & v_lanes_below(y[0], NEAR_BELOW);
+}
+
+// Computes them again. `header` has `width` channels, of which the vector's are those from `at` on. `apart`: the bytes of every four
+// lanes are 16 from those before.
+static __attribute__((noinline)) void mend_lanes(uint32_t lanes, const vi *sum, const uint8_t *header, size_t width, size_t at,
+                                                 const er_output *o, uint8_t *out, bool apart)
+{
     int32_t sums[LANES];
-    v_save(sums, sum);
+    v_save(sums, *sum);
     for (; lanes; lanes &= lanes - 1) {
         size_t j = (size_t)__builtin_ctz(lanes);
         out[apart ? j / 4 * 16 + j % 4 : j] = er_finish(sums[j], header, width, at + j, o);

@@ -135,10 +135,14 @@ typedef struct {
 
 static __attribute__((noinline)) void dw_mend(const dw_job *t, size_t outputs, size_t vectors, const vi *sums, size_t x)
 {
-    for (size_t p = 0; p < outputs; p++)
-        for (size_t v = 0; v < vectors; v++)
-            mend_vector(sums[p * vectors + v], &t->s[v], t->block, vectors * LANES, v * LANES, vectors == 4 ? LANES : t->n, t->o,
-                        t->out + (x + p) * t->out_stride + 4 * v, vectors == 4);
+    const vi offset = offset_of(t->o);
+    for (size_t v = 0; v < vectors; v++) {
+        for (size_t p = 0; p < outputs; p++) {
+            const vi *sum = &sums[p * vectors + v];
+            uint32_t lanes = lanes_to_mend(*sum, &t->s[v], vectors == 4 ? LANES : t->n, offset, t->o);
+            if (lanes) mend_lanes(lanes, sum, t->block, vectors * LANES, v * LANES, t->o, t->out + (x + p) * t->out_stride + 4 * v, vectors == 4);
+        }
+    }
 }
 
 // Outputs [x, x + outputs) of one block. `share`: by how many columns outputs are apart, 0 where their columns are not the

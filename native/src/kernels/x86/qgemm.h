@@ -26,9 +26,14 @@ typedef struct {
 
 static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panels, const vi *sums, uint8_t *out)
 {
-    for (size_t i = 0; i < mr; i++)
-        for (size_t p = 0; p < panels && p * LANES < t->n; p++)
-            mend_vector(sums[i * panels + p], &t->s[p], t->panel + p * t->panel_bytes, LANES, 0, t->n - p * LANES, t->o, out + i * t->out_stride + p * LANES, false);
+    for (size_t p = 0; p < panels; p++) {
+        size_t n = t->n - p * LANES;
+        for (size_t i = 0; i < mr; i++) {
+            const vi *sum = &sums[i * panels + p];
+            uint32_t lanes = lanes_to_mend(*sum, &t->s[p], n, t->offset, t->o);
+            if (lanes) mend_lanes(lanes, sum, t->panel + p * t->panel_bytes, LANES, 0, t->o, out + i * t->out_stride + p * LANES, false);
+        }
+    }
 }
 
 // A tile's sums are variables, s<row>_<panel>, and what is done with each is written out by macros: whether a compiler unrolls
@@ -37,6 +42,7 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
 #define EACH_PANEL(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3)
 
 #define DECLARE(i) vi s##i##_0 = bias0, s##i##_1 = bias1, s##i##_2 = bias2, s##i##_3 = bias3;
+#define CLEAR(i, p) s##i##_##p = v_zero();
 
 // Rows are addressed from every fourth one, with one and three strides in registers: x86 can add up to two of them. The compiler
 // would rather have a register for every row, and it has not as many.
@@ -53,6 +59,16 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
         EACH_ROW(DOT_ROW) \
         w += LANES * KR; \
     }
+// One row: its sums are four, over every fourth step, so that none waits for the last.
+#define FOUR_STEPS \
+    { \
+        vi x0 = v_spread(a0), x1 = v_spread(a0 + A_BYTES), x2 = v_spread(a0 + 2 * A_BYTES), x3 = v_spread(a0 + 3 * A_BYTES); \
+        EACH_PANEL(ONE_DOT, 0) EACH_PANEL(ONE_DOT, 1) EACH_PANEL(ONE_DOT, 2) EACH_PANEL(ONE_DOT, 3) \
+        w += 4 * LANES * KR; \
+        a0 += 4 * A_BYTES; \
+    }
+#define ONE_DOT(i, p) if (p < panels) s##i##_##p = v_dot(s##i##_##p, x##i, v_weights(w + p * panel_bytes + i * LANES * KR));
+#define ADD_UP(i, p) if (p < panels) s0_##p = v_add32(s0_##p, s##i##_##p);
 #define ROW_POINTERS(from) const uint8_t *a0 = from, *a4 = a0 + 4 * stride, *a8 = a0 + 8 * stride, *a12 = a0 + 12 * stride
 #define ADVANCE \
     { \
@@ -113,12 +129,16 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     const vi bias0 = v_load(w), bias1 = panels > 1 ? v_load(w + panel_bytes) : bias0;
     const vi bias2 = panels > 2 ? v_load(w + 2 * panel_bytes) : bias0, bias3 = panels > 3 ? v_load(w + 3 * panel_bytes) : bias0;
     EACH_ROW(DECLARE)
+    if (mr == 1) { EACH_PANEL(CLEAR, 1) EACH_PANEL(CLEAR, 2) EACH_PANEL(CLEAR, 3) }
     w += ER_HEADER * LANES;
     size_t stride3 = 3 * stride;
     __asm__("" : "+r"(stride3));
     for (size_t s = 0; s < r->segments; s++) {
         ROW_POINTERS(rows + s * r->segment_stride);
-        for (size_t g = 0; g < r->groups; g++) {
+        size_t g = 0;
+        if (mr == 1)
+            for (; g + 4 <= r->groups; g += 4) FOUR_STEPS
+        for (; g < r->groups; g++) {
             STEP
             ADVANCE
         }
@@ -127,6 +147,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         ROW_POINTERS(rows + r->extra_at[e]);
         STEP
     }
+    if (mr == 1) { EACH_PANEL(ADD_UP, 1) EACH_PANEL(ADD_UP, 2) EACH_PANEL(ADD_UP, 3) }
     const range *range = &t->range;
     const vi offset = t->offset;
     const bool clip = t->o->large;
