@@ -240,6 +240,29 @@ static void check_qadd(const er_kernels *generic, const er_kernels *k)
     }
 }
 
+static void check_qmul(const er_kernels *generic, const er_kernels *k)
+{
+    for (int round = 0; round < 1500; round++) {
+        size_t n = 1 + below(&rng, 70), sa = below(&rng, 8) ? 1 : 0, sb = below(&rng, 8) ? 1 : 0;
+        bool is_signed = below(&rng, 2);
+        int32_t low = is_signed ? -128 : 0;
+        er_channel *c = draw_channels(1, 128.0 * 128, below(&rng, 4) == 0);
+        er_qmul_params p = {low + (int32_t)below(&rng, 256), low + (int32_t)below(&rng, 256), c->m, draw_output(is_signed, false), is_signed, is_signed};
+        uint8_t most = 255, *xa = malloc(n), *xb = malloc(n), *want = guarded(n), *got = guarded(n);
+        er_set_reach(&p.o, 1, 1, 1, 1, &most, true, 0, &(er_channel){0, c->m});
+        fill(xa, n, (int)below(&rng, 8), is_signed);
+        fill(xb, n, (int)below(&rng, 8), is_signed);
+        generic->qmul(n, xa, sa, xb, sb, &p, want + CANARY);
+        k->qmul(n, xa, sa, xb, sb, &p, got + CANARY);
+        CHECK(!memcmp(want, got, n + 2 * CANARY), "qmul of %s: case %d differs (m = %g)", k->isa, round, c->m);
+        free(c);
+        free(xa);
+        free(xb);
+        er_aligned_free(want);
+        er_aligned_free(got);
+    }
+}
+
 static void check_pools(const er_kernels *generic, const er_kernels *k)
 {
     for (int round = 0; round < 1000; round++) {
@@ -391,6 +414,7 @@ int main(int argc, char **argv)
         check_qgemm(generic, k);
         check_qdepthwise(generic, k);
         check_qadd(generic, k);
+        check_qmul(generic, k);
         check_pools(generic, k);
         check_resize(generic, k);
         check_arg_max(generic, k);

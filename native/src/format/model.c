@@ -35,9 +35,12 @@ static uint8_t expected_options(int32_t builtin)
     case 25: return 9;      // SOFTMAX
     case 40: return 27;     // MEAN
     case 41: return 28;     // SUB
+    case 42: return 29;     // DIV
     case 43: return 30;     // SQUEEZE
     case 45: return 32;     // STRIDED_SLICE
     case 56: return 40;     // ARG_MAX
+    case 83: return 59;     // PACK
+    case 88: return 64;     // UNPACK
     case 97: return 74;     // RESIZE_NEAREST_NEIGHBOR
     case 98: return 75;     // LEAKY_RELU
     default: return 0;

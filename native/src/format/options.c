@@ -55,6 +55,7 @@ er_activation er_read_activation(er_fb_table o) { return (er_activation)er_fb_i8
 float er_read_softmax_beta(er_fb_table o) { return er_fb_f32(o, 0, 0); }
 float er_read_leaky_relu_alpha(er_fb_table o) { return er_fb_f32(o, 0, 0); }
 bool er_read_keep_dims(er_fb_table o) { return er_fb_u8(o, 0, 0) != 0; }
+int32_t er_read_stack_axis(er_fb_table o) { return er_fb_i32(o, 1, 0); }
 int er_read_arg_max_type(er_fb_table o) { return er_fb_i8(o, 0, 0); }
 
 er_int_list er_read_reshape(er_fb_table o)

@@ -40,10 +40,11 @@ er_concatenation_options er_read_concatenation(er_fb_table options);
 er_resize_options er_read_resize_bilinear(er_fb_table options);
 er_resize_options er_read_resize_nearest(er_fb_table options);
 er_strided_slice_options er_read_strided_slice(er_fb_table options);
-er_activation er_read_activation(er_fb_table options);      // ADD, SUB, MUL
+er_activation er_read_activation(er_fb_table options);      // ADD, SUB, MUL, DIV
 float er_read_softmax_beta(er_fb_table options);
 float er_read_leaky_relu_alpha(er_fb_table options);
 bool er_read_keep_dims(er_fb_table options);
+int32_t er_read_stack_axis(er_fb_table options);             // PACK, UNPACK
 int er_read_arg_max_type(er_fb_table options);
 er_int_list er_read_reshape(er_fb_table options);           // n = -1 where the options have no shape
 er_int_list er_read_squeeze(er_fb_table options);

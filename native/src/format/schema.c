@@ -26,7 +26,7 @@ SCHEMA(fully_connected, "FullyConnectedOptions", SCALAR("fused_activation_functi
        SCALAR("keep_num_dims", 1), SCALAR("asymmetric_quantize_inputs", 1));
 SCHEMA(softmax, "SoftmaxOptions", SCALAR("beta", 4));
 SCHEMA(concatenation, "ConcatenationOptions", SCALAR("axis", 4), SCALAR("fused_activation_function", 1));
-SCHEMA(activation, "Add/Sub/MulOptions", SCALAR("fused_activation_function", 1));
+SCHEMA(activation, "Add/Sub/Mul/DivOptions", SCALAR("fused_activation_function", 1));
 SCHEMA(resize_bilinear, "ResizeBilinearOptions", UNKNOWN, UNKNOWN, SCALAR("align_corners", 1), SCALAR("half_pixel_centers", 1));
 SCHEMA(resize_nearest, "ResizeNearestNeighborOptions", SCALAR("align_corners", 1), SCALAR("half_pixel_centers", 1));
 SCHEMA(reshape, "ReshapeOptions", VECTOR("new_shape", 4));
@@ -36,13 +36,14 @@ SCHEMA(strided_slice, "StridedSliceOptions", SCALAR("begin_mask", 4), SCALAR("en
        SCALAR("new_axis_mask", 4), SCALAR("shrink_axis_mask", 4), SCALAR("offset", 1));
 SCHEMA(arg_max, "ArgMaxOptions", SCALAR("output_type", 1));
 SCHEMA(leaky_relu, "LeakyReluOptions", SCALAR("alpha", 4));
+SCHEMA(stack, "Pack/UnpackOptions", UNKNOWN, SCALAR("axis", 4));
 
 // BuiltinOptions, by number.
 static const er_fb_schema *const options[] = {
     [1] = &conv_2d,  [2] = &depthwise,        [5] = &pool_2d,  [8] = &fully_connected, [9] = &softmax,
     [10] = &concatenation, [11] = &activation, [15] = &resize_bilinear, [17] = &reshape, [21] = &activation,
-    [27] = &reducer, [28] = &activation,      [30] = &squeeze, [32] = &strided_slice,  [40] = &arg_max,
-    [74] = &resize_nearest, [75] = &leaky_relu,
+    [27] = &reducer, [28] = &activation,      [29] = &activation, [30] = &squeeze, [32] = &strided_slice,  [40] = &arg_max,
+    [59] = &stack,   [64] = &stack,           [74] = &resize_nearest, [75] = &leaky_relu,
 };
 static const er_fb_schema *const options_2[] = {NULL};
 

@@ -125,6 +125,17 @@ er_qadd er_qadd_generic;
 // The larger scale of the two has the multiplier 1/2, which leaves no rest of a term that was shifted left.
 static inline bool er_is_half(er_multiplier m) { return m.q == 1 << 30 && m.shift == 0; }
 
+// ---- multiplication, 8-bit
+//
+// out[i] = clamp(zero + requantize((a[i*a_step] - a_zero) * (b[i*b_step] - b_zero), m)). Steps are 0 or 1.
+typedef struct er_qmul_params {
+    int32_t a_zero, b_zero;
+    double m;
+    er_output o;
+    bool a_signed, b_signed;
+} er_qmul_params;
+typedef void er_qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qmul_params *p, uint8_t *out);
+
 // ---- pooling, 8-bit: one output pixel of `channels` channels from `taps` input pixels
 //
 // max: clamp(max over taps). average: clamp(sum / taps), for int8 rounded half away from zero, for uint8 half up.
@@ -151,6 +162,7 @@ typedef struct er_kernels {
     er_qdepthwise qdepthwise;
     er_sdepthwise *sdepthwise;
     er_qadd *qadd;
+    er_qmul *qmul;
     er_qpool *qmax_pool, *qaverage_pool;
     er_resize_uint8 *resize_uint8;
     er_resize_int8 *resize_int8;

@@ -1,4 +1,4 @@
-// Functions of one value: LOGISTIC, TANH, RELU, RELU6, RELU_N1_TO_1, LEAKY_RELU, HARD_SWISH. int8, uint8, float32.
+// Functions of one value: LOGISTIC, TANH, RELU, RELU6, RELU_N1_TO_1, LEAKY_RELU, HARD_SWISH. int8, uint8, float32; SQRT: float32.
 //
 // On 8 bits each is a table, filled here by the arithmetic that the reference uses for one value.
 #include <math.h>
@@ -60,6 +60,24 @@ static void fill_by_float(const er_tensor *x, const er_tensor *y, float (*fn)(fl
 // Through double, so that the result does not depend on the C library's float functions.
 static float logistic(float x, const void *s) { (void)s; return 1.0f / (1.0f + (float)exp((double)-x)); }
 static float hyperbolic_tangent(float x, const void *s) { (void)s; return (float)tanh((double)x); }
+
+static float square_root(float x, const void *s) { (void)s; return sqrtf(x); }
+
+static void run_sqrt(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const float *x = er_f32(op->inputs[0]);
+    float *y = er_f32(op->outputs[0]);
+    for (size_t i = 0, n = op->outputs[0]->count; i < n; i++) y[i] = sqrtf(x[i]);
+}
+
+er_status er_prepare_sqrt(er_prepare *p, er_op *op)
+{
+    uint8_t *table;
+    ER_TRY(prepare(p, op, (float_function){.fn = square_root}, &table));
+    op->run = run_sqrt;
+    return ER_OK;
+}
 
 er_status er_prepare_logistic(er_prepare *p, er_op *op)
 {

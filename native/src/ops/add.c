@@ -1,16 +1,18 @@
-// ADD, SUB. int8, uint8, float32; broadcasting.
+// ADD, SUB. int8, uint8, float32 here, int32 in binary.c; broadcasting.
 //
 // Integers: both inputs are brought to a common scale, twice the larger one, with 20 more bits, then added.
+#include "ops/binary.h"
 #include "ops/broadcast.h"
 
 typedef struct {
     er_broadcast bc;
     er_qadd *kernel;
     er_qadd_params q;
+    int expand;                 // er_broadcast_plan_expansion
     float min, max;
 } add;
 
-typedef struct { const er_op *op; const add *s; size_t chunk, chunks; } task_arg;
+typedef struct { const er_op *op; const add *s; er_broadcast bc; const uint8_t *a, *b; size_t chunk, chunks; } task_arg;
 
 static void add_floats(const add *s, size_t n, const float *a, const float *b, float *y)
 {
@@ -27,30 +29,31 @@ static void run_part(void *arg, size_t i, int thread)
     (void)thread;
     const task_arg *t = arg;
     const add *s = t->s;
-    size_t a, b, run = i / t->chunks, from = i % t->chunks * t->chunk;
-    size_t n = s->bc.run - from < t->chunk ? s->bc.run - from : t->chunk;
-    er_broadcast_offsets(&s->bc, run, &a, &b);
-    a += from * s->bc.a_step;
-    b += from * s->bc.b_step;
-    size_t y = run * s->bc.run + from;
-    if (s->kernel)
-        s->kernel(n, er_u8(t->op->inputs[0]) + a, s->bc.a_step, er_u8(t->op->inputs[1]) + b, s->bc.b_step, &s->q, er_u8(t->op->outputs[0]) + y);
-    else
-        add_floats(s, n, er_f32(t->op->inputs[0]) + a, er_f32(t->op->inputs[1]) + b, er_f32(t->op->outputs[0]) + y);
+    const er_broadcast *bc = &t->bc;
+    size_t a, b, run = i / t->chunks, from = i % t->chunks * t->chunk, n = bc->run - from < t->chunk ? bc->run - from : t->chunk;
+    er_broadcast_offsets(bc, run, &a, &b);
+    a += from * bc->a_step;
+    b += from * bc->b_step;
+    size_t y = run * bc->run + from;
+    if (s->kernel) s->kernel(n, t->a + a, bc->a_step, t->b + b, bc->b_step, &s->q, er_u8(t->op->outputs[0]) + y);
+    else add_floats(s, n, er_f32(t->op->inputs[0]) + a, er_f32(t->op->inputs[1]) + b, er_f32(t->op->outputs[0]) + y);
 }
 
 static void run_add(const er_op *op, er_pool *pool)
 {
     enum { CHUNK = 16384 };
     const add *s = op->state;
-    task_arg t = {op, s, CHUNK, (s->bc.run + CHUNK - 1) / CHUNK};
-    er_for(pool, s->bc.outer * t.chunks, (int64_t)op->outputs[0]->count * 8, run_part, &t);
+    task_arg t = {.op = op, .s = s, .chunk = CHUNK};
+    t.bc = er_broadcast_expanded(op, &s->bc, s->expand, &t.a, &t.b);
+    t.chunks = (t.bc.run + CHUNK - 1) / CHUNK;
+    er_for(pool, t.bc.outer * t.chunks, (int64_t)op->outputs[0]->count * 8, run_part, &t);
 }
 
 static er_status prepare(er_prepare *p, er_op *op, bool subtract)
 {
     ER_TRY(er_expect_io(p, op, 2, 2, 1));
     const er_tensor *a = op->inputs[0], *b = op->inputs[1];
+    if (a->def->type == EDGERT_INT32) return er_prepare_binary(p, op, subtract ? ER_BINARY_SUB : ER_BINARY_ADD);
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_type(p, y, a->def->type, "output"));
     er_status status;
@@ -67,6 +70,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
     ER_TRY(er_activation_output(p, activation, y, &s->q.o));
     double sa = (double)er_scale(a), sb = (double)er_scale(b), twice = 2 * (sa > sb ? sa : sb);
     s->kernel = p->kernels->qadd;
+    s->expand = er_broadcast_plan_expansion(op, &s->bc);
     s->q.a_zero = er_stored_zero(a);
     s->q.b_zero = er_stored_zero(b);
     s->q.a_signed = er_stored_signed(a);

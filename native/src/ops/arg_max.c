@@ -3,11 +3,36 @@
 
 typedef struct { size_t outer, n, inner; er_qarg_max *kernel; } arg_max;
 
+// Bytes with others between them: row by row, with the best so far of each place.
+static void best_of_rows(const er_op *op, const uint8_t *x, size_t n, size_t inner, uint8_t flip, int32_t *best)
+{
+    uint8_t *most = op->scratch;
+    for (size_t i = 0; i < inner; i++) {
+        best[i] = 0;
+        most[i] = x[i] ^ flip;
+    }
+    for (size_t k = 1; k < n; k++) {
+        const uint8_t *row = x + k * inner;
+        for (size_t i = 0; i < inner; i++) {
+            uint8_t v = row[i] ^ flip;
+            if (v > most[i]) {
+                most[i] = v;
+                best[i] = (int32_t)k;
+            }
+        }
+    }
+}
+
 static void run_arg_max(const er_op *op, er_pool *pool)
 {
     (void)pool;
     const arg_max *s = op->state;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    if (s->inner > 1 && er_is_8bit(x) && y->def->type == EDGERT_INT32) {
+        for (size_t o = 0; o < s->outer; o++)
+            best_of_rows(op, er_u8(x) + o * s->n * s->inner, s->n, s->inner, er_is_signed(x) ? 0x80 : 0, er_i32(y) + o * s->inner);
+        return;
+    }
     for (size_t o = 0; o < s->outer; o++) {
         for (size_t i = 0; i < s->inner; i++) {
             size_t base = o * s->n * s->inner + i, best = 0;
@@ -52,5 +77,6 @@ er_status er_prepare_arg_max(er_prepare *p, er_op *op)
         dims[rank++] = x->dims[d];
     }
     op->run = run_arg_max;
+    op->scratch_bytes = s->inner;
     return er_set_shape(p, y, dims, rank);
 }

@@ -1,5 +1,7 @@
 #include "ops/broadcast.h"
 
+#include <string.h>
+
 er_status er_broadcast_shapes(er_prepare *p, const er_tensor *a, const er_tensor *b, er_tensor *y, er_broadcast *bc)
 {
     int32_t rank = er_max32(a->rank, b->rank), dims[ER_MAX_RANK] = {0};
@@ -54,4 +56,53 @@ void er_broadcast_offsets(const er_broadcast *bc, size_t i, size_t *a, size_t *b
         *a += at * bc->a_strides[d];
         *b += at * bc->b_strides[d];
     }
+}
+
+int er_broadcast_plan_expansion(er_op *op, const er_broadcast *bc)
+{
+    enum { SHORT = 128 };
+    size_t n = op->outputs[0]->count;
+    if (bc->run >= SHORT || bc->outer < 2) return 0;
+    int expand = (op->inputs[0]->count != n) + 2 * (op->inputs[1]->count != n);
+    op->shared_bytes = n * (size_t)((expand & 1) + (expand >> 1));
+    return expand;
+}
+
+// One input as large as the output.
+static void expand_input(const er_broadcast *bc, bool second, const uint8_t *from, uint8_t *to)
+{
+    size_t step = second ? bc->b_step : bc->a_step, all = bc->outer * bc->run;
+    const size_t *strides = second ? bc->b_strides : bc->a_strides;
+    bool repeats = step == 1;
+    for (int32_t d = 0; d < bc->rank; d++) repeats = repeats && strides[d] == 0;
+    if (repeats) {      // one run over and over: each copy is twice as long as the last
+        memcpy(to, from, bc->run);
+        for (size_t have = bc->run; have < all; have *= 2) memcpy(to + have, to, have < all - have ? have : all - have);
+        return;
+    }
+    for (size_t r = 0; r < bc->outer; r++, to += bc->run) {
+        size_t a, b;
+        er_broadcast_offsets(bc, r, &a, &b);
+        if (step) memcpy(to, from + (second ? b : a), bc->run);
+        else memset(to, from[second ? b : a], bc->run);
+    }
+}
+
+er_broadcast er_broadcast_expanded(const er_op *op, const er_broadcast *bc, int expand, const uint8_t **a, const uint8_t **b)
+{
+    *a = er_u8(op->inputs[0]);
+    *b = er_u8(op->inputs[1]);
+    if (!expand) return *bc;
+    size_t n = op->outputs[0]->count;
+    uint8_t *to = op->shared;
+    if (expand & 1) {
+        expand_input(bc, false, *a, to);
+        *a = to;
+        to += n;
+    }
+    if (expand & 2) {
+        expand_input(bc, true, *b, to);
+        *b = to;
+    }
+    return (er_broadcast){.run = n, .a_step = 1, .b_step = 1, .outer = 1};
 }

@@ -19,4 +19,9 @@ er_status er_broadcast_shapes(er_prepare *p, const er_tensor *a, const er_tensor
 // Element offsets of the inputs at the start of run i.
 void er_broadcast_offsets(const er_broadcast *bc, size_t i, size_t *a, size_t *b);
 
+// Whether 8-bit kernels do better with inputs that are written out first: many short runs. expand: 1 for the first input, 2 for
+// the second. Sets op->shared_bytes; er_broadcast_expanded gives what to run with.
+int er_broadcast_plan_expansion(er_op *op, const er_broadcast *bc);
+er_broadcast er_broadcast_expanded(const er_op *op, const er_broadcast *bc, int expand, const uint8_t **a, const uint8_t **b);
+
 #endif

@@ -163,6 +163,11 @@ er_status er_place_window(er_prepare *p, er_padding padding, int32_t in, int32_t
     return ER_OK;
 }
 
+void er_op_fault(const er_op *op, const char *what)
+{
+    if (!op->fault->what) *op->fault = (er_fault){op, what};
+}
+
 static void run_table(const er_op *op, er_pool *pool)
 {
     (void)pool;

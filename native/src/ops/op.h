@@ -27,6 +27,10 @@ typedef struct er_tensor {
 } er_tensor;
 
 typedef struct er_op er_op;
+
+// What went wrong while the graph ran: values that an operator cannot do with. Its outputs are then something, and the rest runs on.
+typedef struct er_fault { const er_op *op; const char *what; } er_fault;
+
 typedef void (*er_run)(const er_op *op, er_pool *pool);
 
 // In either case run must also be right where the planner gave the two memory of their own.
@@ -47,6 +51,7 @@ struct er_op {
     size_t scratch_stride;
     er_share share;             // whether output 0 may have the memory of input 0
     int64_t macs;
+    er_fault *fault;            // the interpreter's; see er_op_fault
     const er_op *fused_into;    // another operator does this one's work
 };
 
@@ -151,6 +156,9 @@ static inline int8_t *er_i8(const er_tensor *t) { return t->data; }
 static inline uint8_t *er_u8(const er_tensor *t) { return t->data; }
 static inline int32_t *er_i32(const er_tensor *t) { return t->data; }
 static inline float *er_f32(const er_tensor *t) { return t->data; }
+
+// Makes the invoke fail with this message, a constant string.
+void er_op_fault(const er_op *op, const char *what);
 
 // An 8-bit function of one value: 256 outputs, by input byte. Sets run.
 er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table);

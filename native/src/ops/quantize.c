@@ -11,10 +11,16 @@ static void run_quantize_floats(const er_op *op, er_pool *pool)
     const float *x = er_f32(op->inputs[0]);
     float scale = er_scale(y);
     int32_t offset = er_stored_offset(y), zero = er_stored_zero(y), min = er_lowest(y) + offset, max = er_highest(y) + offset;
-    for (size_t i = 0; i < y->count; i++) {
-        // Clamped before the conversion: what float holds, int32 may not. NaN becomes the zero point.
-        float v = roundf(x[i] / scale) + (float)zero;
-        er_u8(y)[i] = (uint8_t)(v <= (float)min ? min : v >= (float)max ? max : v == v ? (int32_t)v : zero);
+    const float low = (float)(min - zero), high = (float)(max - zero);
+    uint8_t *out = er_u8(y);
+    for (size_t i = 0, n = y->count; i < n; i++) {
+        // Clamped before the conversion: what float holds, int32 may not. NaN becomes the zero point. Rounding half away from zero is
+        // cutting after adding the largest number below one half: one half itself would carry what lies just below it.
+        float v = x[i] / scale;
+        v = v < low ? low : v;
+        v = v > high ? high : v;
+        v = v == v ? v : 0;
+        out[i] = (uint8_t)((int32_t)(v + copysignf(0x1.fffffep-2f, v)) + zero);
     }
 }
 
@@ -84,11 +90,19 @@ static void run_dequantize(const er_op *op, er_pool *pool)
         return;
     }
     bool is_signed = er_is_signed(x);
+    if (s->n == 1) {
+        float table[256];
+        int32_t zero = s->n_zero ? (int32_t)s->zero[0] : 0;
+        for (int32_t i = 0; i < 256; i++) table[i] = (float)((double)s->scale[0] * (er_byte_value(x, i) - zero));
+        const uint8_t *from = er_u8(x);
+        for (size_t i = 0, n = x->count; i < n; i++) y[i] = table[from[i]];
+        return;
+    }
     for (size_t i = 0; i < x->count; i++) {
-        size_t c = s->n == 1 ? 0 : i / s->inner % s->n;
+        size_t c = i / s->inner % s->n;
         int32_t zero = s->n_zero ? (int32_t)s->zero[s->n_zero == 1 ? 0 : c] : 0;
         int32_t v = (is_signed ? er_i8(x)[i] : er_u8(x)[i]) - zero;
-        y[i] = s->n == 1 ? (float)((double)s->scale[0] * v) : s->scale[c] * (float)v;
+        y[i] = s->scale[c] * (float)v;
     }
 }
 

@@ -105,14 +105,22 @@ static er_status not_planned(edgert_error *error)
     return er_fail(error, EDGERT_ERROR_ARGUMENT, "tensors are not allocated: call allocate_tensors() first, and again after a resize");
 }
 
+static er_status fault(const edgert_interpreter *it, edgert_error *error)
+{
+    const er_op *op = it->fault.op;
+    return er_fail(error, EDGERT_ERROR_ARGUMENT, "op %d %s \"%.200s\": %s", (int)(op - it->ops), op->def->name,
+                   op->n_outputs ? op->outputs[0]->def->name : "", it->fault.what);
+}
+
 edgert_status edgert_invoke(edgert_interpreter *it, edgert_error *error)
 {
     if (!it->planned) return not_planned(error);
     int32_t n = it->graph->n_ops;
+    it->fault.what = NULL;
     if (!it->profiling) {
         for (int32_t i = 0; i < n; i++)
             if (!it->ops[i].fused_into) it->ops[i].run(&it->ops[i], it->pool);
-        return ER_OK;
+        return it->fault.what ? fault(it, error) : ER_OK;
     }
     uint64_t before = er_nanoseconds();
     for (int32_t i = 0; i < n; i++) {
@@ -121,7 +129,7 @@ edgert_status edgert_invoke(edgert_interpreter *it, edgert_error *error)
         it->nanoseconds[i] += now - before;
         before = now;
     }
-    return ER_OK;
+    return it->fault.what ? fault(it, error) : ER_OK;
 }
 
 int32_t edgert_inputs(const edgert_interpreter *it) { return it->graph->n_inputs; }

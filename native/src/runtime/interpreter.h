@@ -24,6 +24,8 @@ struct edgert_interpreter {
     size_t arena_bytes;
     bool *readable;             // [graph->n_tensors]: holds its value after invoke
 
+    er_fault fault;             // of the last invoke
+
     bool profiling;
     uint64_t *nanoseconds;      // [graph->n_ops]
 };

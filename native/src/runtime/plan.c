@@ -109,8 +109,10 @@ static er_status fold(edgert_interpreter *it, er_op *op, edgert_error *error)
     op->scratch = er_aligned_alloc(own + op->shared_bytes + ER_ALIGN);
     if (!op->scratch) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for constants");
     op->shared = op->scratch + own;
+    it->fault = (er_fault){NULL, NULL};
     op->run(op, it->pool);
     er_aligned_free(op->scratch);
+    if (it->fault.what) return er_fail(error, EDGERT_ERROR_MODEL, "%s", it->fault.what);
     op->run = run_nothing;
     op->scratch_bytes = op->shared_bytes = 0;
     op->share = ER_SHARE_NO;
@@ -128,7 +130,7 @@ static er_status prepare_ops(edgert_interpreter *it, edgert_error *error)
     for (int32_t i = 0; i < g->n_ops && status == ER_OK; i++) {
         er_op *op = &it->ops[i];
         const er_op_def *def = &g->ops[i];
-        *op = (er_op){.def = def, .n_inputs = def->n_inputs, .n_outputs = def->n_outputs};
+        *op = (er_op){.def = def, .n_inputs = def->n_inputs, .n_outputs = def->n_outputs, .fault = &it->fault};
         status = link_tensors(it, op, written, error);
         if (status == ER_OK) status = er_op_type_of(def->builtin)->prepare(&p, op);
         if (status == ER_OK) status = fold(it, op, error);

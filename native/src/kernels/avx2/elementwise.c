@@ -100,6 +100,7 @@ static void qadd_exact(size_t n, const uint8_t *a, size_t a_step, const uint8_t 
 static inline vi v_widen(const uint8_t *p, bool is_signed) { return widen8(_mm_loadl_epi64((const __m128i *)(const void *)p), is_signed); }
 
 #include "kernels/x86/qadd.h"
+#include "kernels/x86/qmul.h"
 #include "kernels/x86/resize.h"
 
 static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
@@ -171,6 +172,7 @@ static size_t qarg_max(size_t n, const uint8_t *v, bool is_signed)
 void er_avx2_elementwise(er_kernels *k)
 {
     k->qadd = qadd;
+    k->qmul = qmul;
     k->qmax_pool = qmax_pool;
     k->qaverage_pool = qaverage_pool;
     k->resize_uint8 = resize_uint8;

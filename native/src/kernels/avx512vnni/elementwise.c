@@ -77,11 +77,13 @@ static inline vi v_widen(const uint8_t *p, bool is_signed)
 }
 
 #include "kernels/x86/qadd.h"
+#include "kernels/x86/qmul.h"
 #include "kernels/x86/resize.h"
 
 void er_avx512vnni_elementwise(er_kernels *k)
 {
     k->qadd = qadd;
+    k->qmul = qmul;
     k->resize_uint8 = resize_uint8;
     k->resize_int8 = resize_int8;
 }

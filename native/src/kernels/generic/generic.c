@@ -118,6 +118,14 @@ void er_qadd_generic(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b
     }
 }
 
+static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qmul_params *p, uint8_t *out)
+{
+    uint8_t header[ER_HEADER] = {0};
+    er_put_header(header, 1, 0, &(er_channel){0, p->m}, 0, false);
+    for (size_t i = 0; i < n; i++)
+        out[i] = er_finish((value(a[i * a_step], p->a_signed) - p->a_zero) * (value(b[i * b_step], p->b_signed) - p->b_zero), header, 1, 0, &p->o);
+}
+
 static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
     for (size_t c = 0; c < channels; c++) {
@@ -174,6 +182,7 @@ void er_kernels_generic(er_kernels *k)
     k->qdepthwise = (er_qdepthwise){false, 1, depthwise_bytes, depthwise_pack, qdepthwise};
     k->sdepthwise = sdepthwise;
     k->qadd = er_qadd_generic;
+    k->qmul = qmul;
     k->qmax_pool = qmax_pool;
     k->qaverage_pool = qaverage_pool;
     k->resize_uint8 = resize_uint8;

@@ -1,0 +1,80 @@
+// CAST between bool, 8, 16, 32 and 64-bit integers and float32. Floats are cut towards zero; what does not fit the integer becomes its
+// nearest value, and NaN 0 (the reference leaves that to the compiler).
+#include <math.h>
+#include <string.h>
+
+#include "ops/op.h"
+
+enum { CASTS = ER_T(EDGERT_BOOL) | ER_T(EDGERT_INT8) | ER_T(EDGERT_UINT8) | ER_T(EDGERT_INT16) | ER_INDEX | ER_FLOAT };
+
+static inline int64_t int_at(const er_tensor *t, size_t i)
+{
+    switch (t->def->type) {
+    case EDGERT_BOOL: return er_u8(t)[i] != 0;
+    case EDGERT_INT8: return er_i8(t)[i];
+    case EDGERT_UINT8: return er_u8(t)[i];
+    case EDGERT_INT16: return ((const int16_t *)t->data)[i];
+    case EDGERT_INT32: return er_i32(t)[i];
+    default: return ((const int64_t *)t->data)[i];
+    }
+}
+
+static int64_t cut(float x, int64_t low, int64_t high)
+{
+    if (!(x == x)) return 0;
+    return x <= (float)low ? low : x >= (float)high ? high : (int64_t)x;
+}
+
+static void put(const er_tensor *t, size_t i, int64_t v)
+{
+    switch (t->def->type) {
+    case EDGERT_BOOL: er_u8(t)[i] = v != 0; break;
+    case EDGERT_INT8: er_i8(t)[i] = (int8_t)v; break;
+    case EDGERT_UINT8: er_u8(t)[i] = (uint8_t)v; break;
+    case EDGERT_INT16: ((int16_t *)t->data)[i] = (int16_t)v; break;
+    case EDGERT_INT32: er_i32(t)[i] = (int32_t)v; break;
+    default: ((int64_t *)t->data)[i] = v;
+    }
+}
+
+static void limits(edgert_type type, int64_t *low, int64_t *high)
+{
+    switch (type) {
+    case EDGERT_INT8: *low = INT8_MIN; *high = INT8_MAX; break;
+    case EDGERT_UINT8: *low = 0; *high = UINT8_MAX; break;
+    case EDGERT_INT16: *low = INT16_MIN; *high = INT16_MAX; break;
+    case EDGERT_INT32: *low = INT32_MIN; *high = INT32_MAX; break;
+    default: *low = INT64_MIN; *high = INT64_MAX;
+    }
+}
+
+static void run_cast(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    edgert_type from = x->def->type, to = y->def->type;
+    size_t n = y->count;
+    if (from == EDGERT_UINT8 && to == EDGERT_FLOAT32) {     // pictures
+        for (size_t i = 0; i < n; i++) er_f32(y)[i] = er_u8(x)[i];
+    } else if (to == EDGERT_FLOAT32) {
+        for (size_t i = 0; i < n; i++) er_f32(y)[i] = from == EDGERT_FLOAT32 ? er_f32(x)[i] : (float)int_at(x, i);
+    } else if (from == EDGERT_FLOAT32 && to == EDGERT_BOOL) {
+        for (size_t i = 0; i < n; i++) er_u8(y)[i] = er_f32(x)[i] != 0;
+    } else if (from == EDGERT_FLOAT32) {
+        int64_t low, high;
+        limits(to, &low, &high);
+        for (size_t i = 0; i < n; i++) put(y, i, cut(er_f32(x)[i], low, high));
+    } else {
+        for (size_t i = 0; i < n; i++) put(y, i, int_at(x, i));
+    }
+}
+
+er_status er_prepare_cast(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 1, 1, 1));
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    if (!(ER_T(x->def->type) & CASTS) || !(ER_T(y->def->type) & CASTS))
+        return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "it casts %s to %s", er_type_name(x->def->type), er_type_name(y->def->type));
+    op->run = run_cast;
+    return er_set_same_shape(p, op->outputs[0], x);
+}
