@@ -139,6 +139,9 @@ void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scra
 
 void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, size_t *n1)
 {
+    *n0 = 0;
+    *n1 = mm->n;
+    if (parts == 1) return;
     size_t panels = (mm->n + mm->nr - 1) / mm->nr;
     *n0 = panels * i / parts * mm->nr;
     *n1 = panels * (i + 1) / parts * mm->nr;

@@ -2,8 +2,8 @@
 // lanes of LANES bytes, and qadd_exact, the kernel with integers.
 //
 // The reference rounds three times, but what the first two do is some 2^-20 of the sum, so the output is
-// a * A + b * B + C rounded to the nearest integer, unless that lies near a tie: as in epilogue.h, the vectors in which something
-// does are computed again.
+// a * A + b * B + C rounded to the nearest integer, unless that lies near a tie: as in epilogue.h, numbers have 16 bits after the point,
+// and blocks in which one has too little there are computed again.
 #ifndef ER_X86_QADD_H
 #define ER_X86_QADD_H
 
@@ -11,55 +11,67 @@
 
 #include "kernels/x86/bytes.h"
 
-typedef struct { vf a, b, c; vi zero; float limit; } sum_scales;
+typedef struct { vf a, b, c; vi offset; int16_t below; } sum_scales;
 
 static double real_of(er_multiplier m) { return ldexp(m.q, m.shift - 31); }
 
-static sum_scales sum_scales_of(const er_qadd_params *p)
+// False where float32 would not do.
+static bool find_sum_scales(const er_qadd_params *p, sum_scales *s)
 {
-    double out = real_of(p->out), a = ldexp(real_of(p->a), 20) * out, b = ldexp(real_of(p->b), 20) * out;
+    if (p->a.shift > 0 || p->b.shift > 0 || p->out.shift > 0) return false;
+    double out = real_of(p->out), a = ldexp(real_of(p->a), 20) * out, b = ldexp(real_of(p->b), 20) * out, c = fabs(p->a_zero * a) + fabs(p->b_zero * b);
+    // Float32 may be off by half of a last place of each term, of the first sum and of the second; then there are the reference's roundings.
+    double near = 65536 * ((255 * (a + b) + c + 255 * b + c + 256) * 0x1p-24 + 3 * out) + 1;
+    if (255 * (a + b) + c > 30000 || near > 2000) return false;
+    int32_t margin = (int32_t)near + 1;
     if (p->subtract) b = -b;
-    // Where float32 may be off: each of the three terms and two sums by half of a last place, and the reference's roundings.
-    double reach = 255 * (fabs(a) + fabs(b)) + 256, off = reach * 0x1p-22 + 3 * out;
-    return (sum_scales){v_setf((float)a), v_setf((float)b), v_setf((float)-(p->a_zero * a + p->b_zero * b)), v_set16((int16_t)(p->o.zero + range_base(&p->o))), (float)(0.5 - off)};
+    s->a = v_setf((float)(65536 * a));
+    s->b = v_setf((float)(65536 * b));
+    s->c = v_setf((float)(-65536 * (p->a_zero * a + p->b_zero * b)));
+    s->offset = v_set32((p->o.zero + range_base(&p->o)) * 65536 + 32768 + margin);
+    s->below = (int16_t)(2 * margin + 1);
+    return true;
 }
 
-__attribute__((always_inline)) static inline vi sum_of(vi a, vi b, const sum_scales *s, vf *worst)
+__attribute__((always_inline)) static inline vi sum_of(vi a, vi b, const sum_scales *s, vi *least)
 {
-    vf x = v_fma(v_float(a), s->a, v_fma(v_float(b), s->b, s->c));
-    *worst = v_worst(*worst, x);
-    return v_round(x);
+    vi y = v_add32(v_round(v_fma(v_float(a), s->a, v_fma(v_float(b), s->b, s->c))), s->offset);
+    *least = v_least(*least, y);
+    return y;
 }
 
 __attribute__((always_inline)) static inline void
 add_four(const uint8_t *a, bool a_signed, const uint8_t *b, bool b_signed, const sum_scales *s, const range *r, const er_qadd_params *p, uint8_t *out)
 {
-    vf worst = v_zerof();
-    vi y0 = sum_of(v_widen(a, a_signed), v_widen(b, b_signed), s, &worst);
-    vi y1 = sum_of(v_widen(a + LANES, a_signed), v_widen(b + LANES, b_signed), s, &worst);
-    vi y2 = sum_of(v_widen(a + 2 * LANES, a_signed), v_widen(b + 2 * LANES, b_signed), s, &worst);
-    vi y3 = sum_of(v_widen(a + 3 * LANES, a_signed), v_widen(b + 3 * LANES, b_signed), s, &worst);
-    if (__builtin_expect(v_any_above(worst, s->limit), 0)) qadd_exact(4 * LANES, a, 1, b, 1, p, out);
-    else v_store_bytes(out, packed_bytes(v_adds16(v_pack32(y0, y1), s->zero), v_adds16(v_pack32(y2, y3), s->zero), r), v_tail_of(4 * LANES));
+    vi least = v_ones();
+    vi y0 = sum_of(v_widen(a, a_signed), v_widen(b, b_signed), s, &least);
+    vi y1 = sum_of(v_widen(a + LANES, a_signed), v_widen(b + LANES, b_signed), s, &least);
+    vi y2 = sum_of(v_widen(a + 2 * LANES, a_signed), v_widen(b + 2 * LANES, b_signed), s, &least);
+    vi y3 = sum_of(v_widen(a + 3 * LANES, a_signed), v_widen(b + 3 * LANES, b_signed), s, &least);
+    if (__builtin_expect(v_any_below(least, s->below), 0)) qadd_exact(4 * LANES, a, 1, b, 1, p, out);
+    else v_store_bytes(out, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), r), v_tail_of(4 * LANES));
 }
 
 static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
 {
     enum { BLOCK = 4 * LANES };
-    const sum_scales s = sum_scales_of(p);
-    if (s.limit < 0.4f || a_step == 0 || b_step == 0 || p->a.shift > 0 || p->b.shift > 0 || p->out.shift > 0) {
+    sum_scales s;
+    if (!find_sum_scales(p, &s)) {
         qadd_exact(n, a, a_step, b, b_step, p, out);
         return;
     }
     const range r = range_of(&p->o);
+    uint8_t repeated[2][BLOCK], rest[3][BLOCK];
+    if (!a_step) a = memset(repeated[0], a[0], BLOCK);
+    if (!b_step) b = memset(repeated[1], b[0], BLOCK);
     size_t i = 0;
     if (!p->a_signed && !p->b_signed)
-        for (; i + BLOCK <= n; i += BLOCK) add_four(a + i, false, b + i, false, &s, &r, p, out + i);
-    for (; i + BLOCK <= n; i += BLOCK) add_four(a + i, p->a_signed, b + i, p->b_signed, &s, &r, p, out + i);
+        for (; i + BLOCK <= n; i += BLOCK) add_four(a + i * a_step, false, b + i * b_step, false, &s, &r, p, out + i);
+    for (; i + BLOCK <= n; i += BLOCK) add_four(a + i * a_step, p->a_signed, b + i * b_step, p->b_signed, &s, &r, p, out + i);
     if (i == n) return;
-    uint8_t rest[3][BLOCK] = {{0}};
-    memcpy(rest[0], a + i, n - i);
-    memcpy(rest[1], b + i, n - i);
+    memset(rest, 0, sizeof rest);
+    memcpy(rest[0], a + i * a_step, n - i);
+    memcpy(rest[1], b + i * b_step, n - i);
     add_four(rest[0], p->a_signed, rest[1], p->b_signed, &s, &r, p, rest[2]);
     memcpy(out + i, rest[2], n - i);
 }

@@ -188,7 +188,8 @@ static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, cons
 static size_t tile_height(size_t m, size_t panels)
 {
     static const size_t most[MAX_PANELS + 1] = {0, MOST_1, MOST_2, MOST_3, MOST_4};
-    size_t tiles = (m + most[panels] - 1) / most[panels], mr = (m + tiles - 1) / tiles, unit = panels > 2 ? 1 : 4 / panels;
+    if (m == 1) return 1;
+    size_t tiles = m <= most[panels] ? 1 : (m + most[panels] - 1) / most[panels], mr = tiles == 1 ? m : (m + tiles - 1) / tiles, unit = panels > 2 ? 1 : 4 / panels;
     if (mr >= unit) mr = (mr + unit - 1) / unit * unit;
     while (mr > m || (mr < unit && mr == 3)) mr = mr > unit ? mr - unit : mr - 1;
     return mr;
@@ -197,7 +198,8 @@ static size_t tile_height(size_t m, size_t panels)
 // How many of the panels that are left to take next.
 static size_t next_panels(size_t left)
 {
-    size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : 2, tiles = (left + widest - 1) / widest;
+    const size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : 2, tiles = (left + widest - 1) / widest;
+    if (left >= 3 * widest) return widest;
     return (left + tiles - 1) / tiles;      // 9 = 3 + 3 + 3: narrow tiles do less for each load
 }
 
@@ -214,6 +216,10 @@ static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_b
         for (size_t line = 0; line < r->lines; line++) {
             const uint8_t *rows = (const uint8_t *)r->a + line * r->line_stride;
             uint8_t *to = out + line * r->m * out_stride;
+            if (mr == r->m) {
+                run_tiles(1, mr, panels, &t, rows, to);
+                continue;
+            }
             run_tiles(r->m / mr, mr, panels, &t, rows, to);
             // What is left with some rows that are done already: they come out the same.
             if (r->m % mr) run_tiles(1, mr, panels, &t, rows + (r->m - mr) * r->row_stride, to + (r->m - mr) * out_stride);

@@ -60,18 +60,9 @@ static inline uint32_t v_lanes_below(vi x, int32_t limit)
 }
 static inline _Bool v_any_below(vi least, int32_t limit) { return v_lanes_below(least, limit) != 0; }
 
-// The larger of `worst` and of the distance of x from its nearest integer.
-static inline vf v_worst(vf worst, vf x)
-{
-    vf d = _mm256_sub_ps(x, _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-    return _mm256_max_ps(worst, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), d));
-}
-static inline _Bool v_any_above(vf x, float limit) { return _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_set1_ps(limit), _CMP_GT_OQ)) != 0; }
-
 // Saturated to 16 bits and to unsigned bytes, within each 128 bits.
 static inline vi v_pack32(vi a, vi b) { return _mm256_packs_epi32(a, b); }
 static inline vi v_pack16(vi a, vi b) { return _mm256_packus_epi16(a, b); }
-static inline vi v_adds16(vi a, vi b) { return _mm256_adds_epi16(a, b); }
 static inline vi v_clamp8(vi x, vi low, vi high) { return _mm256_min_epu8(_mm256_max_epu8(x, low), high); }
 
 // The bytes that v_pack32 and v_pack16 made of four vectors: back in order.

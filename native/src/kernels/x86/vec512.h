@@ -67,14 +67,9 @@ static inline uint32_t v_lanes_below(vi x, int32_t limit)
     return _mm512_cmplt_epu32_mask(_mm512_and_si512(x, _mm512_set1_epi32(0xFFFF)), _mm512_set1_epi32(limit));
 }
 
-// The larger of `worst` and of the distance of x from its nearest integer.
-static inline vf v_worst(vf worst, vf x) { return _mm512_range_ps(worst, _mm512_reduce_ps(x, 8), 0x0B); }
-static inline _Bool v_any_above(vf x, float limit) { return _mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_GT_OQ) != 0; }
-
 // Saturated to 16 bits and to unsigned bytes, within each 128 bits.
 static inline vi v_pack32(vi a, vi b) { return _mm512_packs_epi32(a, b); }
 static inline vi v_pack16(vi a, vi b) { return _mm512_packus_epi16(a, b); }
-static inline vi v_adds16(vi a, vi b) { return _mm512_adds_epi16(a, b); }
 static inline vi v_clamp8(vi x, vi low, vi high) { return _mm512_min_epu8(_mm512_max_epu8(x, low), high); }
 
 // The bytes that v_pack32 and v_pack16 made of four vectors: back in order.
