@@ -14,6 +14,8 @@
 
 typedef enum { DIRECT, IMAGE, GATHER } way;
 
+enum { COPIED_ROWS = 16 };      // of a padded image, by one task
+
 typedef struct {
     er_matmul mm;
     way way;
@@ -32,25 +34,28 @@ typedef struct { const er_op *op; const conv *c; } task_arg;
 
 // ---- IMAGE: the padded copy
 
-static void copy_row(void *arg, size_t i, int thread)
+// Some rows of a padded image. The padding right of a row and left of the next is one run of memory.
+static void copy_rows(void *arg, size_t i, int thread)
 {
     (void)thread;
     const task_arg *t = arg;
     const conv *c = t->c;
     const er_matmul *mm = &c->mm;
-    uint8_t *a = t->op->shared + i * c->image_row * mm->element;
-    if (c->kh == 1 && i % c->image_h % (size_t)c->o.stride_h) return;     // no tap reads this row
-    int64_t y = (int64_t)(i % c->image_h) - c->pad_top;
-    if (y < 0 || y >= c->in_h) {
-        er_matmul_fill(mm, a, c->image_row);
-        return;
-    }
+    size_t rows = (size_t)c->batch * c->image_h, first = i * COPIED_ROWS, end = first + COPIED_ROWS < rows ? first + COPIED_ROWS : rows;
     size_t left = (size_t)c->pad_left * (size_t)c->in_c, n = (size_t)c->in_w * (size_t)c->in_c;
-    const uint8_t *x = er_u8(t->op->inputs[0]) + (i / c->image_h * (size_t)c->in_h + (size_t)y) * n * c->element;
     size_t used = n < c->image_row - left ? n : c->image_row - left;    // VALID may leave columns at the right unread
-    er_matmul_fill(mm, a, left);
-    er_matmul_convert(mm, a + left * mm->element, x, used);
-    er_matmul_fill(mm, a + (left + used) * mm->element, c->image_row - left - used);
+    uint8_t *image = t->op->shared, *padded = image + first * c->image_row * mm->element;     // up to here all is written
+    for (size_t r = first; r < end; r++) {
+        int64_t y = (int64_t)(r % c->image_h) - c->pad_top;
+        if (y < 0 || y >= c->in_h) continue;                                                    // padding up to the next row
+        if (c->kh == 1 && r % c->image_h % (size_t)c->o.stride_h) continue;                     // no tap reads this row
+        uint8_t *to = image + (r * c->image_row + left) * mm->element;
+        const uint8_t *x = er_u8(t->op->inputs[0]) + (r / c->image_h * (size_t)c->in_h + (size_t)y) * n * c->element;
+        er_matmul_fill(mm, padded, (size_t)(to - padded) / mm->element);
+        er_matmul_convert(mm, to, x, used);
+        padded = to + used * mm->element;
+    }
+    er_matmul_fill(mm, padded, (size_t)(image + end * c->image_row * mm->element - padded) / mm->element);
 }
 
 // ---- DIRECT and IMAGE: some output rows of an image, or a part of one
@@ -133,7 +138,7 @@ void er_conv_begin(const er_op *op, er_pool *pool)
 {
     const conv *c = op->state;
     task_arg t = {op, c};
-    if (c->way == IMAGE) er_for(pool, (size_t)c->batch * c->image_h, (int64_t)op->shared_bytes, copy_row, &t);
+    if (c->way == IMAGE) er_for(pool, ((size_t)c->batch * c->image_h + COPIED_ROWS - 1) / COPIED_ROWS, (int64_t)op->shared_bytes, copy_rows, &t);
 }
 
 static void run_conv(const er_op *op, er_pool *pool)

@@ -107,7 +107,7 @@ bool er_matmul_takes_raw(const er_matmul *mm)
 
 void er_matmul_convert(const er_matmul *mm, void *a, const void *x, size_t n)
 {
-    if (mm->is_float) memcpy(a, x, n * sizeof(float));
+    if (er_matmul_takes_raw(mm)) memcpy(a, x, n * mm->element);
     else mm->kernels->qgemm.pack_a(a, x, n, mm->is_signed);
 }
 
