@@ -7,14 +7,15 @@
 
 typedef struct { float (*fn)(float x, const void *state); float min, max, alpha; } float_function;
 
-static void run_floats(const er_op *op, er_pool *pool)
+static void float_span(const er_op *op, size_t from, size_t to)
 {
-    (void)pool;
     const float_function *s = op->state;
     const float *x = er_f32(op->inputs[0]);
     float *y = er_f32(op->outputs[0]);
-    for (size_t i = 0, n = op->outputs[0]->count; i < n; i++) y[i] = s->fn(x[i], s);
+    for (size_t i = from; i < to; i++) y[i] = s->fn(x[i], s);
 }
+
+static void run_floats(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 2, float_span, op); }
 
 // What is common: one input, one output of its type and shape. Either `*table` is set, or the float function is used.
 static er_status prepare(er_prepare *p, er_op *op, float_function f, uint8_t **table)
@@ -63,13 +64,14 @@ static float hyperbolic_tangent(float x, const void *s) { (void)s; return (float
 
 static float square_root(float x, const void *s) { (void)s; return sqrtf(x); }
 
-static void run_sqrt(const er_op *op, er_pool *pool)
+static void sqrt_span(const er_op *op, size_t from, size_t to)
 {
-    (void)pool;
     const float *x = er_f32(op->inputs[0]);
     float *y = er_f32(op->outputs[0]);
-    for (size_t i = 0, n = op->outputs[0]->count; i < n; i++) y[i] = sqrtf(x[i]);
+    for (size_t i = from; i < to; i++) y[i] = sqrtf(x[i]);
 }
+
+static void run_sqrt(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, sqrt_span, op); }
 
 er_status er_prepare_sqrt(er_prepare *p, er_op *op)
 {

@@ -23,17 +23,18 @@ static void best_of_rows(const er_op *op, const uint8_t *x, size_t n, size_t inn
     }
 }
 
-static void run_arg_max(const er_op *op, er_pool *pool)
+// Maxima [from, to) of those along the innermost axis, or of the outermost elements.
+static void arg_max_span(const er_op *op, size_t from, size_t to)
 {
-    (void)pool;
     const arg_max *s = op->state;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
-    if (s->inner > 1 && er_is_8bit(x) && y->def->type == EDGERT_INT32) {
-        for (size_t o = 0; o < s->outer; o++)
-            best_of_rows(op, er_u8(x) + o * s->n * s->inner, s->n, s->inner, er_is_signed(x) ? 0x80 : 0, er_i32(y) + o * s->inner);
+    if (s->inner == 1 && er_is_8bit(x) && y->def->type == EDGERT_INT32) {
+        const uint8_t *v = er_u8(x);
+        int32_t *best = er_i32(y);
+        for (size_t o = from; o < to; o++) best[o] = (int32_t)s->kernel(s->n, v + o * s->n, er_is_signed(x));
         return;
     }
-    for (size_t o = 0; o < s->outer; o++) {
+    for (size_t o = from; o < to; o++) {
         for (size_t i = 0; i < s->inner; i++) {
             size_t base = o * s->n * s->inner + i, best = 0;
             if (x->def->type == EDGERT_FLOAT32) {
@@ -52,6 +53,18 @@ static void run_arg_max(const er_op *op, er_pool *pool)
             else er_i32(y)[o * s->inner + i] = (int32_t)best;
         }
     }
+}
+
+static void run_arg_max(const er_op *op, er_pool *pool)
+{
+    const arg_max *s = op->state;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    if (s->inner > 1 && er_is_8bit(x) && y->def->type == EDGERT_INT32) {
+        for (size_t o = 0; o < s->outer; o++)
+            best_of_rows(op, er_u8(x) + o * s->n * s->inner, s->n, s->inner, er_is_signed(x) ? 0x80 : 0, er_i32(y) + o * s->inner);
+        return;
+    }
+    er_for_spans(pool, s->outer, 3 + 0.1 * (double)(s->n * s->inner), arg_max_span, op);
 }
 
 er_status er_prepare_arg_max(er_prepare *p, er_op *op)

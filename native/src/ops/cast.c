@@ -48,26 +48,28 @@ static void limits(edgert_type type, int64_t *low, int64_t *high)
     }
 }
 
-static void run_cast(const er_op *op, er_pool *pool)
+static void cast_span(const er_op *op, size_t first, size_t end)
 {
-    (void)pool;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     edgert_type from = x->def->type, to = y->def->type;
-    size_t n = y->count;
     if (from == EDGERT_UINT8 && to == EDGERT_FLOAT32) {     // pictures
-        for (size_t i = 0; i < n; i++) er_f32(y)[i] = er_u8(x)[i];
+        const uint8_t *bytes = er_u8(x);
+        float *floats = er_f32(y);
+        for (size_t i = first; i < end; i++) floats[i] = bytes[i];
     } else if (to == EDGERT_FLOAT32) {
-        for (size_t i = 0; i < n; i++) er_f32(y)[i] = from == EDGERT_FLOAT32 ? er_f32(x)[i] : (float)int_at(x, i);
+        for (size_t i = first; i < end; i++) er_f32(y)[i] = from == EDGERT_FLOAT32 ? er_f32(x)[i] : (float)int_at(x, i);
     } else if (from == EDGERT_FLOAT32 && to == EDGERT_BOOL) {
-        for (size_t i = 0; i < n; i++) er_u8(y)[i] = er_f32(x)[i] != 0;
+        for (size_t i = first; i < end; i++) er_u8(y)[i] = er_f32(x)[i] != 0;
     } else if (from == EDGERT_FLOAT32) {
         int64_t low, high;
         limits(to, &low, &high);
-        for (size_t i = 0; i < n; i++) put(y, i, cut(er_f32(x)[i], low, high));
+        for (size_t i = first; i < end; i++) put(y, i, cut(er_f32(x)[i], low, high));
     } else {
-        for (size_t i = 0; i < n; i++) put(y, i, int_at(x, i));
+        for (size_t i = first; i < end; i++) put(y, i, int_at(x, i));
     }
 }
+
+static void run_cast(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 0.8, cast_span, op); }
 
 er_status er_prepare_cast(er_prepare *p, er_op *op)
 {

@@ -168,13 +168,14 @@ void er_op_fault(const er_op *op, const char *what)
     if (!op->fault->what) *op->fault = (er_fault){op, what};
 }
 
-static void run_table(const er_op *op, er_pool *pool)
+static void table_span(const er_op *op, size_t from, size_t to)
 {
-    (void)pool;
     const uint8_t *table = op->state, *x = er_u8(op->inputs[0]);
     uint8_t *y = er_u8(op->outputs[0]);
-    for (size_t i = 0, n = op->outputs[0]->count; i < n; i++) y[i] = table[x[i]];
+    for (size_t i = from; i < to; i++) y[i] = table[x[i]];
 }
+
+static void run_table(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 0.3, table_span, op); }
 
 er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table)
 {
@@ -207,4 +208,27 @@ void er_for(er_pool *pool, size_t n, int64_t work, void (*fn)(void *, size_t, in
         return;
     }
     for (size_t i = 0; i < n; i++) fn(arg, i, 0);
+}
+
+typedef struct { void (*fn)(const er_op *op, size_t from, size_t to); const er_op *op; size_t n, each; } span_arg;
+
+static void run_span(void *arg, size_t i, int thread)
+{
+    (void)thread;
+    const span_arg *s = arg;
+    size_t from = i * s->each, to = from + s->each < s->n ? from + s->each : s->n;
+    s->fn(s->op, from, to);
+}
+
+void er_for_spans(er_pool *pool, size_t n, double cost, void (*fn)(const er_op *, size_t, size_t), const er_op *op)
+{
+    enum { WORTH_A_TURN = 3000 };       // nanoseconds
+    int threads = er_pool_threads(pool);
+    if (threads == 1 || (double)n * cost < 2 * WORTH_A_TURN) {
+        fn(op, 0, n);
+        return;
+    }
+    size_t each = (size_t)(WORTH_A_TURN / cost) + 1, most = n / ((size_t)threads * 4) + 1;
+    span_arg s = {fn, op, n, each > most ? each : most};
+    er_pool_run(pool, (n + s.each - 1) / s.each, run_span, &s);
 }

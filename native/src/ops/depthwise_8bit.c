@@ -175,8 +175,9 @@ er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const
     }
     if (before && er_conv_scratch(before, (size_t)d->s.in_w) > rest) rest = er_conv_scratch(before, (size_t)d->s.in_w);
     op->scratch_bytes = er_round_up(2 * (size_t)d->s.kh * sizeof(uint8_t *), ER_ALIGN) + ring_bytes(d) + buffer_bytes(d) + rest;
-    if (threads > 1) {      // each task computes some rows of `before` again
-        d->line_tasks = 2 * threads < (size_t)d->s.out_h ? 2 * threads : (size_t)d->s.out_h;
+    if (threads > 1) {
+        size_t tasks = (before ? 2 : 4) * threads;      // each computes some rows of `before` again
+        d->line_tasks = tasks < (size_t)d->s.out_h ? tasks : (size_t)d->s.out_h;
         d->lines = ((size_t)d->s.out_h + d->line_tasks - 1) / d->line_tasks;
         d->line_tasks = ((size_t)d->s.out_h + d->lines - 1) / d->lines;
     }

@@ -169,4 +169,7 @@ void er_use_view(er_op *op);
 // Calls fn for every 0 <= i < n; on the pool's threads where `work` (multiply-adds or bytes) is worth waking them.
 void er_for(er_pool *pool, size_t n, int64_t work, void (*fn)(void *arg, size_t i, int thread), void *arg);
 
+// The same for spans [from, to) of n elements, each of which takes about `cost` nanoseconds.
+void er_for_spans(er_pool *pool, size_t n, double cost, void (*fn)(const er_op *op, size_t from, size_t to), const er_op *op);
+
 #endif

@@ -4,16 +4,15 @@
 
 #include "ops/op.h"
 
-static void run_quantize_floats(const er_op *op, er_pool *pool)
+static void quantize_span(const er_op *op, size_t from, size_t to)
 {
-    (void)pool;
     const er_tensor *y = op->outputs[0];
     const float *x = er_f32(op->inputs[0]);
     float scale = er_scale(y);
     int32_t offset = er_stored_offset(y), zero = er_stored_zero(y), min = er_lowest(y) + offset, max = er_highest(y) + offset;
     const float low = (float)(min - zero), high = (float)(max - zero);
     uint8_t *out = er_u8(y);
-    for (size_t i = 0, n = y->count; i < n; i++) {
+    for (size_t i = from; i < to; i++) {
         // Clamped before the conversion: what float holds, int32 may not. NaN becomes the zero point. Rounding half away from zero is
         // cutting after adding the largest number below one half: one half itself would carry what lies just below it.
         float v = x[i] / scale;
@@ -23,6 +22,8 @@ static void run_quantize_floats(const er_op *op, er_pool *pool)
         out[i] = (uint8_t)((int32_t)(v + copysignf(0x1.fffffep-2f, v)) + zero);
     }
 }
+
+static void run_quantize_floats(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 0.8, quantize_span, op); }
 
 // uint8 to int8 of the same scale, or back: only the sign bit changes.
 static void run_flip(const er_op *op, er_pool *pool)
@@ -79,14 +80,13 @@ static float half_to_float(uint16_t h)
 
 typedef struct { const float *scale; const int64_t *zero; size_t n_zero, n, inner; } dequantize;
 
-static void run_dequantize(const er_op *op, er_pool *pool)
+static void dequantize_span(const er_op *op, size_t from, size_t to)
 {
-    (void)pool;
     const dequantize *s = op->state;
     const er_tensor *x = op->inputs[0];
     float *y = er_f32(op->outputs[0]);
     if (x->def->type == EDGERT_FLOAT16) {
-        for (size_t i = 0; i < x->count; i++) y[i] = half_to_float(((const uint16_t *)x->data)[i]);
+        for (size_t i = from; i < to; i++) y[i] = half_to_float(((const uint16_t *)x->data)[i]);
         return;
     }
     bool is_signed = er_is_signed(x);
@@ -94,17 +94,19 @@ static void run_dequantize(const er_op *op, er_pool *pool)
         float table[256];
         int32_t zero = s->n_zero ? (int32_t)s->zero[0] : 0;
         for (int32_t i = 0; i < 256; i++) table[i] = (float)((double)s->scale[0] * (er_byte_value(x, i) - zero));
-        const uint8_t *from = er_u8(x);
-        for (size_t i = 0, n = x->count; i < n; i++) y[i] = table[from[i]];
+        const uint8_t *bytes = er_u8(x);
+        for (size_t i = from; i < to; i++) y[i] = table[bytes[i]];
         return;
     }
-    for (size_t i = 0; i < x->count; i++) {
+    for (size_t i = from; i < to; i++) {
         size_t c = i / s->inner % s->n;
         int32_t zero = s->n_zero ? (int32_t)s->zero[s->n_zero == 1 ? 0 : c] : 0;
         int32_t v = (is_signed ? er_i8(x)[i] : er_u8(x)[i]) - zero;
         y[i] = s->scale[c] * (float)v;
     }
 }
+
+static void run_dequantize(const er_op *op, er_pool *pool) { er_for_spans(pool, op->inputs[0]->count, 0.5, dequantize_span, op); }
 
 er_status er_prepare_dequantize(er_prepare *p, er_op *op)
 {
