@@ -18,6 +18,7 @@ enum { SPINS = 2000 };
 
 struct er_pool {
     int threads;
+    int64_t grain;
     int spins;                      // 0 where there are more threads than cores: spinning would take a core from who works
     pthread_t *handles;
     int started;
@@ -125,6 +126,8 @@ void er_pool_free(er_pool *p)
 }
 
 int er_pool_threads(const er_pool *p) { return p->threads; }
+void er_pool_set_grain(er_pool *p, int64_t grain) { p->grain = grain; }
+int64_t er_pool_grain(const er_pool *p) { return p->grain; }
 
 void er_pool_run(er_pool *p, size_t n, void (*fn)(void *, size_t, int), void *arg)
 {

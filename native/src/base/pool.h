@@ -3,6 +3,7 @@
 #define ER_POOL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct er_pool er_pool;
 
@@ -10,6 +11,10 @@ typedef struct er_pool er_pool;
 er_pool *er_pool_new(int threads);
 void er_pool_free(er_pool *pool);
 int er_pool_threads(const er_pool *pool);
+
+// How much work, in a unit of the caller's, is worth waking the other threads for. INT64_MAX: none, they sleep. At first 0.
+void er_pool_set_grain(er_pool *pool, int64_t grain);
+int64_t er_pool_grain(const er_pool *pool);
 
 // Calls fn(arg, i, thread) once for every 0 <= i < n, in any order, on the pool's threads and the caller's
 // (0 <= thread < threads), and returns when all have returned. One loop at a time; not to be nested.

@@ -156,6 +156,7 @@ typedef size_t er_qarg_max(size_t n, const uint8_t *v, bool is_signed);
 
 typedef struct er_kernels {
     const char *isa;
+    int speed;                  // about how many multiply-adds a nanosecond: what the cost model counts with
     bool unsigned_bytes;        // 8-bit activations need no conversion where they are stored as uint8
     er_qgemm qgemm;
     er_sgemm sgemm;

@@ -202,8 +202,7 @@ void er_use_view(er_op *op)
 
 void er_for(er_pool *pool, size_t n, int64_t work, void (*fn)(void *, size_t, int), void *arg)
 {
-    enum { WORTH_WAKING = 500000 };
-    if (work >= WORTH_WAKING) {
+    if (work >= er_pool_grain(pool)) {
         er_pool_run(pool, n, fn, arg);
         return;
     }
@@ -224,7 +223,7 @@ void er_for_spans(er_pool *pool, size_t n, double cost, void (*fn)(const er_op *
 {
     enum { WORTH_A_TURN = 3000 };       // nanoseconds
     int threads = er_pool_threads(pool);
-    if (threads == 1 || (double)n * cost < 2 * WORTH_A_TURN) {
+    if (threads == 1 || er_pool_grain(pool) == INT64_MAX || (double)n * cost < 2 * WORTH_A_TURN) {
         fn(op, 0, n);
         return;
     }

@@ -166,7 +166,7 @@ er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table);
 // Sets run to copying input 0 to output 0, or nothing where they share memory.
 void er_use_view(er_op *op);
 
-// Calls fn for every 0 <= i < n; on the pool's threads where `work` (multiply-adds or bytes) is worth waking them.
+// Calls fn for every 0 <= i < n; on the pool's threads where `work`, about so many multiply-adds, is worth waking them.
 void er_for(er_pool *pool, size_t n, int64_t work, void (*fn)(void *arg, size_t i, int thread), void *arg);
 
 // The same for spans [from, to) of n elements, each of which takes about `cost` nanoseconds.

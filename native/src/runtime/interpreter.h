@@ -18,6 +18,7 @@ struct edgert_interpreter {
 
     // The plan. Its memory comes from `heap`, and goes with it.
     bool planned;
+    int plan_threads;           // that the work is cut for
     er_heap heap;
     er_op *ops;                 // [graph->n_ops]
     uint8_t *arena;

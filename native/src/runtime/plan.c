@@ -125,7 +125,7 @@ static er_status prepare_ops(edgert_interpreter *it, edgert_error *error)
     const er_subgraph *g = it->graph;
     bool *written = calloc((size_t)g->n_tensors + 1, sizeof *written);
     if (!written) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-    er_prepare p = {&it->heap, it->kernels, er_pool_threads(it->pool), error};
+    er_prepare p = {&it->heap, it->kernels, it->plan_threads, error};
     er_status status = ER_OK;
     for (int32_t i = 0; i < g->n_ops && status == ER_OK; i++) {
         er_op *op = &it->ops[i];
@@ -276,6 +276,18 @@ static er_status place_tensors(edgert_interpreter *it, edgert_error *error)
     return status;
 }
 
+// Says from what work on threads are woken. A model that is done in the time that it takes to wake them a few times stays on
+// the caller's: false, where it was planned for more.
+static bool set_grain(edgert_interpreter *it)
+{
+    enum { LOOP = 2500, MODEL = 100000 };       // nanoseconds
+    int64_t macs = 0;
+    for (int32_t i = 0; i < it->graph->n_ops; i++) macs += it->ops[i].macs;
+    bool small = macs < (int64_t)it->kernels->speed * MODEL;
+    er_pool_set_grain(it->pool, small ? INT64_MAX : (int64_t)it->kernels->speed * LOOP);
+    return !small || it->plan_threads == 1;
+}
+
 static er_status make_plan(edgert_interpreter *it, edgert_error *error)
 {
     const er_subgraph *g = it->graph;
@@ -296,7 +308,13 @@ static er_status make_plan(edgert_interpreter *it, edgert_error *error)
 er_status er_make_plan(edgert_interpreter *it, edgert_error *error)
 {
     er_drop_plan(it);
+    it->plan_threads = er_pool_threads(it->pool);
     er_status status = make_plan(it, error);
+    if (status == ER_OK && !set_grain(it)) {
+        er_drop_plan(it);
+        it->plan_threads = 1;
+        status = make_plan(it, error);
+    }
     if (status == ER_OK) it->planned = true;
     else er_drop_plan(it);
     return status;

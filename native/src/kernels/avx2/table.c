@@ -2,6 +2,7 @@
 
 void er_kernels_avx2(er_kernels *k)
 {
+    k->speed = 50;
     k->unsigned_bytes = true;
     er_avx2_qgemm(k);
     er_avx2_float(k);

@@ -177,6 +177,7 @@ static size_t qarg_max(size_t n, const uint8_t *v, bool is_signed)
 
 void er_kernels_generic(er_kernels *k)
 {
+    k->speed = 1;
     k->qgemm = (er_qgemm){NR, 1, 2, pack_a, qgemm};
     k->sgemm = (er_sgemm){NR, sgemm};
     k->qdepthwise = (er_qdepthwise){false, 1, depthwise_bytes, depthwise_pack, qdepthwise};
