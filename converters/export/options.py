@@ -15,6 +15,7 @@ TABLES: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
     "ADD": ("Add", [("FusedActivationFunction", "activation", "NONE")]),
     "SUB": ("Sub", [("FusedActivationFunction", "activation", "NONE")]),
     "MUL": ("Mul", [("FusedActivationFunction", "activation", "NONE")]),
+    "DIV": ("Div", [("FusedActivationFunction", "activation", "NONE")]),
     "CONV_2D": ("Conv2D", [
         ("Padding", "padding", "SAME"), ("StrideW", "int", 1), ("StrideH", "int", 1),
         ("FusedActivationFunction", "activation", "NONE"), ("DilationWFactor", "int", 1), ("DilationHFactor", "int", 1)]),
@@ -38,8 +39,12 @@ TABLES: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
     "STRIDED_SLICE": ("StridedSlice", [
         ("BeginMask", "int", 0), ("EndMask", "int", 0), ("EllipsisMask", "int", 0), ("NewAxisMask", "int", 0),
         ("ShrinkAxisMask", "int", 0), ("Offset", "bool", False)]),
+    "PACK": ("Pack", [("ValuesCount", "int", 0), ("Axis", "int", 0)]),
+    "UNPACK": ("Unpack", [("Num", "int", 0), ("Axis", "int", 0)]),
+    "CAST": ("Cast", [("InDataType", "byte", 0), ("OutDataType", "byte", 0)]),
     "PAD": ("Pad", []), "PADV2": ("PadV2", []), "TRANSPOSE": ("Transpose", []), "SLICE": ("Slice", []),
     "EXPAND_DIMS": ("ExpandDims", []), "QUANTIZE": ("Quantize", []), "DEQUANTIZE": ("Dequantize", []), "HARD_SWISH": ("HardSwish", []),
+    "FLOOR_DIV": ("FloorDiv", []), "GATHER_ND": ("GatherNd", []),
 }  # fmt: skip
 TABLES["MAX_POOL_2D"] = TABLES["AVERAGE_POOL_2D"]
 

@@ -223,11 +223,11 @@ void er_for_spans(er_pool *pool, size_t n, double cost, void (*fn)(const er_op *
 {
     enum { WORTH_A_TURN = 3000 };       // nanoseconds
     int threads = er_pool_threads(pool);
-    if (threads == 1 || er_pool_grain(pool) == INT64_MAX || (double)n * cost < 2 * WORTH_A_TURN) {
+    if (threads == 1 || er_pool_grain(pool) == INT64_MAX || (er_pool_grain(pool) > 0 && (double)n * cost < 2 * WORTH_A_TURN)) {
         fn(op, 0, n);
         return;
     }
-    size_t each = (size_t)(WORTH_A_TURN / cost) + 1, most = n / ((size_t)threads * 4) + 1;
+    size_t each = er_pool_grain(pool) > 0 ? (size_t)(WORTH_A_TURN / cost) + 1 : 1, most = n / ((size_t)threads * 4) + 1;
     span_arg s = {fn, op, n, each > most ? each : most};
     er_pool_run(pool, (n + s.each - 1) / s.each, run_span, &s);
 }

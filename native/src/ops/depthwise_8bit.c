@@ -166,7 +166,11 @@ er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const
     size_t pixels = (size_t)d->s.out_w, threads = (size_t)p->threads, rest = 0;
     d->before = before;
     d->after = after;
-    if (before) d->in_place = false;
+    if (before) {       // which writes whole rows, also where VALID leaves columns at the right unread
+        size_t whole = (size_t)(d->s.pad_left + d->s.in_w) * (size_t)d->s.in_c;
+        d->in_place = false;
+        if (d->row_bytes < whole) d->row_bytes = whole;
+    }
     if (after) {
         // A product of few rows would spend its time on loading weights.
         d->band = (64 + pixels - 1) / pixels;

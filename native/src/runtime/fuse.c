@@ -42,7 +42,7 @@ static er_status fuse_depthwise(er_prepare *p, edgert_interpreter *it, er_op *op
     er_tensor *x = op->inputs[0], *y = op->outputs[0];
     er_op *before = uses[x->index].readers == 1 ? only(it, uses[x->index].writer, CONV_2D) : NULL;
     er_op *after = uses[y->index].readers == 1 ? only(it, uses[y->index].reader, CONV_2D) : NULL;
-    if (before && (x->bytes < WORTH_STREAMING || !er_depthwise_takes_before(op, before))) before = NULL;
+    if (before && ((x->bytes < WORTH_STREAMING && !it->all_rewrites) || !er_depthwise_takes_before(op, before))) before = NULL;
     if (after && (after->inputs[0] != y || !er_depthwise_takes_after(op, after))) after = NULL;
     if (!before && !after) return ER_OK;
     ER_TRY(er_depthwise_fuse(p, op, before, after));

@@ -27,6 +27,7 @@ edgert_interpreter *edgert_interpreter_new(edgert_model *model, const edgert_opt
     it->preserve_all = o.preserve_all_tensors != 0;
     const char *fuse = getenv("EDGERT_FUSE");
     it->rewrites = !fuse || strcmp(fuse, "0") != 0;
+    it->all_rewrites = fuse && strcmp(fuse, "all") == 0;
     it->pool = er_pool_new(o.num_threads);
     it->tensors = calloc((size_t)it->graph->n_tensors + 1, sizeof *it->tensors);
     it->input_shapes = calloc((size_t)it->graph->n_inputs + 1, sizeof *it->input_shapes);

@@ -12,7 +12,9 @@ struct edgert_interpreter {
     const er_kernels *kernels;
     er_pool *pool;
     bool preserve_all;
-    bool rewrites;              // plan rewrites that change no output are made (EDGERT_FUSE=0: none)
+    // Plan rewrites that change no output: EDGERT_FUSE=0 makes none, EDGERT_FUSE=all those that are not worth it too, and has all threads
+    // take part in everything (for tests).
+    bool rewrites, all_rewrites;
     er_shape *input_shapes;     // [graph->n_inputs], the model's or what resize has set
     er_tensor *tensors;         // [graph->n_tensors]
 

@@ -283,6 +283,10 @@ static bool set_grain(edgert_interpreter *it)
     enum { LOOP = 2500, MODEL = 100000 };       // nanoseconds
     int64_t macs = 0;
     for (int32_t i = 0; i < it->graph->n_ops; i++) macs += it->ops[i].macs;
+    if (it->all_rewrites) {
+        er_pool_set_grain(it->pool, 0);
+        return true;
+    }
     bool small = macs < (int64_t)it->kernels->speed * MODEL;
     er_pool_set_grain(it->pool, small ? INT64_MAX : (int64_t)it->kernels->speed * LOOP);
     return !small || it->plan_threads == 1;

@@ -1,0 +1,170 @@
+"""Chains of operators that the plan rewrites: the reference's bytes with every rewrite, with none, and with those that pay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from edgert.converters.ir import Node
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from edgert import Interpreter
+
+from ..support import Model, examples, limits, reference, run, scales, values, zeros
+
+DTYPES = pytest.mark.parametrize("dtype", ["int8", "uint8"])
+
+
+@contextmanager
+def fuse(value: str) -> Iterator[None]:
+    before = os.environ.get("EDGERT_FUSE")
+    os.environ["EDGERT_FUSE"] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["EDGERT_FUSE"]
+        else:
+            os.environ["EDGERT_FUSE"] = before
+
+
+class Chain:
+    """A graph of several operators on drawn, quantized tensors."""
+
+    def __init__(self, draw: Any, dtype: str, shape: tuple[int, ...]) -> None:
+        self.draw, self.dtype, self.m, self.n = draw, dtype, Model(), 0
+        self.scale = {"x": draw(scales(0.01, 0.1))}
+        self.m.input("x", shape, dtype, self.scale["x"], draw(zeros(dtype)))
+
+    def output(self, scale: float) -> str:
+        self.n += 1
+        name = f"t{self.n}"
+        self.scale[name] = float(np.float32(scale))
+        self.m.tensor(name, (1, 1, 1, 1), self.dtype, None, self.scale[name], self.draw(zeros(self.dtype)))
+        return name
+
+    def node(self, op: str, inputs: list[str], output: str, **attrs: Any) -> str:
+        self.m.graph.nodes.append(Node(op, inputs, [output], attrs, output))
+        return output
+
+    def weights(self, x: str, shape: tuple[int, ...], axis: int, products: int) -> tuple[list[str], float]:
+        draw, channels = self.draw, shape[axis]
+        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        low, high = limits(self.dtype)
+        w = rng.integers(low, high + 1, shape).astype(self.dtype)
+        if self.dtype == "int8":
+            ws, zero = (rng.random(channels) * 0.05 + 0.001).astype(np.float32), 0
+        else:  # mostly so that most weights less their zero point fit 8 bits
+            ws, zero = np.array([0.02], np.float32), draw(st.one_of(st.integers(100, 156), zeros("uint8")))
+        name = f"w{self.n}"
+        self.m.tensor(name, shape, self.dtype, w, ws, zero, axis if len(ws) > 1 else 0)
+        bias = rng.integers(-3000, 3000, channels).astype(np.int32)
+        self.m.tensor(f"b{self.n}", (channels,), "int32", bias, np.float32(self.scale[x]) * ws)
+        return [x, name, f"b{self.n}"], self.scale[x] * float(ws.max()) * np.sqrt(products) * 60 * draw(
+            st.sampled_from([0.3, 1, 3])
+        )
+
+    def conv(self, x: str, in_c: int, out_c: int, k: int = 1, stride: int = 1) -> str:
+        inputs, scale = self.weights(x, (out_c, k, k, in_c), 0, k * k * in_c)
+        return self.node("CONV_2D", inputs, self.output(scale), padding="SAME", stride_h=stride, stride_w=stride,
+                         dilation_h_factor=1, dilation_w_factor=1, fused_activation_function=self.draw(st.sampled_from(["NONE", "RELU6"])))  # fmt: skip
+
+    def depthwise(self, x: str, c: int, k: int, stride: int, padding: str, dilation: int = 1) -> str:
+        inputs, scale = self.weights(x, (1, k, k, c), 3, k * k)
+        return self.node("DEPTHWISE_CONV_2D", inputs, self.output(scale), padding=padding, stride_h=stride, stride_w=stride, depth_multiplier=1,
+                         dilation_h_factor=dilation, dilation_w_factor=dilation, fused_activation_function=self.draw(st.sampled_from(["NONE", "RELU"])))  # fmt: skip
+
+    def add(self, a: str, b: str) -> str:
+        return self.node("ADD", [a, b], self.output(self.scale[a] + self.scale[b]), fused_activation_function="NONE")
+
+    def check(self, outputs: list[str], x: np.ndarray) -> None:
+        self.m.graph.outputs.extend(outputs)
+        content = self.m.bytes()
+        expected = reference(content, [x])
+        assume(expected is not None)
+        assert expected is not None
+        for value in ("all", "0", "1"):
+            with fuse(value):
+                got = run(Interpreter(model_content=content, num_threads=self.draw(st.integers(1, 3))), [x])
+            for g, e in zip(got, expected):
+                np.testing.assert_array_equal(g, e, f"EDGERT_FUSE={value}")
+
+
+@DTYPES
+@examples(40)
+@given(data=st.data())
+def test_bottleneck(dtype: str, data: st.DataObject) -> None:
+    """Convolution, depthwise, pointwise, with and without the outer two, and with what else may read the tensors in between."""
+    draw = data.draw
+    batch, h, w, in_c = draw(st.integers(1, 2)), draw(st.integers(3, 15)), draw(st.integers(3, 15)), draw(st.integers(1, 20))
+    c, out_c = draw(st.one_of(st.integers(1, 40), st.sampled_from([8, 16, 32, 64, 80, 130]))), draw(st.integers(1, 70))
+    chain = Chain(draw, dtype, (batch, h, w, in_c))
+    t, channels = "x", in_c
+    first = draw(st.sampled_from(["none", "1x1", "3x3", "3x3 /2"]))
+    if first != "none":
+        t = chain.conv(t, in_c, c, 1 if first == "1x1" else 3, 2 if first == "3x3 /2" else 1)
+        channels = c
+    before = t
+    k, padding, dilation = (
+        draw(st.sampled_from([3, 3, 3, 5, 2])),
+        draw(st.sampled_from(["SAME", "SAME", "VALID"])),
+        draw(st.sampled_from([1, 1, 1, 2])),
+    )
+    if padding == "VALID":
+        size = min(h, w) if first != "3x3 /2" else (min(h, w) + 1) // 2
+        assume(size > (k - 1) * dilation)
+    t = middle = chain.depthwise(t, channels, k, 1 if dilation == 2 else draw(st.integers(1, 2)), padding, dilation)
+    if draw(st.booleans()):
+        t = chain.conv(t, channels, out_c)
+        if draw(st.booleans()):
+            t = chain.add(t, chain.conv(middle, channels, out_c))
+    outputs = [t]
+    if before != "x" and draw(st.integers(0, 3)) == 0:
+        outputs.append(before)  # cannot be left out
+    if middle != t and draw(st.integers(0, 3)) == 0:
+        outputs.append(middle)
+    chain.check(outputs, draw(values((batch, h, w, in_c), dtype)))
+
+
+@DTYPES
+@examples(30)
+@given(data=st.data())
+def test_storage_between_operators(dtype: str, data: st.DataObject) -> None:
+    """Convolutions with operators in between that may or may not do with flipped bytes."""
+    draw = data.draw
+    h, c = draw(st.integers(2, 8)), draw(st.integers(1, 24))
+    chain = Chain(draw, dtype, (1, h, h, c))
+    t = chain.conv("x", c, c)
+    tensors = [t]
+    for _ in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from(["conv", "add", "pool", "max", "concat", "relu", "reshape"]))
+        q = chain.m.graph.tensors[t].quantization
+        same = {"scale": float(q.scale[0]), "zero": int(q.zero_point[0])} if q else {}
+        if kind == "conv":
+            t = chain.conv(t, c, c)
+        elif kind == "add":
+            t = chain.add(t, draw(st.sampled_from(tensors)))
+        else:
+            chain.n += 1
+            y = chain.m.tensor(f"t{chain.n}", (1, 1, 1, 1), dtype, None, **same)
+            chain.scale[y] = chain.scale[t]
+            if kind in ("pool", "max"):
+                t = chain.node("AVERAGE_POOL_2D" if kind == "pool" else "MAX_POOL_2D", [t], y, padding="SAME", stride_w=1, stride_h=1,
+                               filter_width=2, filter_height=2, fused_activation_function="NONE")  # fmt: skip
+            elif kind == "concat":
+                t = chain.node("CONCATENATION", [t, t], y, axis=1, fused_activation_function="NONE")
+                h *= 2
+                tensors = []
+            elif kind == "relu":
+                t = chain.node("RELU", [t], y)
+            else:
+                shape = chain.m.tensor(f"s{chain.n}", (4,), "int32", np.array([1, -1, 1, c], np.int32))
+                t = chain.node("RESHAPE", [t, shape], y)
+                tensors = []
+        tensors.append(t)
+    chain.check([t], draw(values((1, chain.m.graph.tensors["x"].shape[1], chain.m.graph.tensors["x"].shape[2], c), dtype)))

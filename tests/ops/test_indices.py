@@ -1,0 +1,163 @@
+"""Arithmetic on int32, CAST, PACK, UNPACK, GATHER_ND, and the float functions beside them, against the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgert import Interpreter
+
+from ..support import Model, assert_same_as_reference, examples, quantization, reference, run, shapes, values
+from .test_elementwise import broadcast_pair
+
+TYPE_NUMBER = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9}
+
+
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "FLOOR_DIV"])
+@examples(30)
+@given(data=st.data())
+def test_int32_arithmetic(op: str, data: st.DataObject) -> None:
+    draw = data.draw
+    a, b = draw(broadcast_pair())
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    most = draw(st.sampled_from([5, 1000, 40000]))
+    x, y = rng.integers(-most, most + 1, a).astype(np.int32), rng.integers(-most, most + 1, b).astype(np.int32)
+    if op == "FLOOR_DIV":
+        y[y == 0] = -1
+    m = Model()
+    m.input("a", a, "int32")
+    m.input("b", b, "int32")
+    m.tensor("y", np.broadcast_shapes(a, b), "int32")
+    attrs = {} if op == "FLOOR_DIV" else {"fused_activation_function": draw(st.sampled_from(["NONE", "NONE", "RELU"]))}
+    m.op(op, ["a", "b"], "y", **attrs)
+    assert_same_as_reference(m, [x, y], draw(st.sampled_from([1, 2])))
+
+
+@pytest.mark.parametrize("op", ["DIV", "FLOOR_DIV"])
+@examples(20)
+@given(data=st.data())
+def test_float_division(op: str, data: st.DataObject) -> None:
+    draw = data.draw
+    a, b = draw(broadcast_pair())
+    m = Model()
+    m.input("a", a, "float32")
+    m.input("b", b, "float32")
+    m.tensor("y", np.broadcast_shapes(a, b), "float32")
+    m.op(op, ["a", "b"], "y")
+    divisor = draw(values(b, "float32"))
+    assert_same_as_reference(m, [draw(values(a, "float32")), np.where(np.abs(divisor) < 0.05, 1, divisor).astype(np.float32)])
+
+
+def test_sqrt() -> None:
+    m = Model()
+    x = np.linspace(0, 50, 333, dtype=np.float32)
+    m.input("x", x.shape, "float32")
+    m.tensor("y", x.shape, "float32")
+    m.op("SQRT", ["x"], "y")
+    assert_same_as_reference(m, [x])
+
+
+@pytest.mark.parametrize("target", list(TYPE_NUMBER))
+@pytest.mark.parametrize("source", list(TYPE_NUMBER))
+def test_cast(source: str, target: str) -> None:
+    """Values that fit: what becomes of others the reference leaves to the compiler."""
+    low = 0 if "uint8" in (source, target) or "bool" in (source, target) else -100
+    x = np.arange(low, 101).astype(source) if source != "float32" else np.linspace(low, 100, 333, dtype=np.float32)
+    m = Model()
+    m.input("x", x.shape, source)
+    m.tensor("y", x.shape, target)
+    m.op("CAST", ["x"], "y", in_data_type=TYPE_NUMBER[source], out_data_type=TYPE_NUMBER[target])
+    assert reference(m.bytes(), [x]) is not None
+    assert_same_as_reference(m, [x])
+
+
+def test_cast_of_what_does_not_fit() -> None:
+    x = np.array([np.nan, np.inf, -np.inf, 3e9, -3e9, 300.7, -300.7], np.float32)
+    m = Model()
+    m.input("x", x.shape, "float32")
+    m.tensor("y", x.shape, "uint8")
+    m.op("CAST", ["x"], "y", in_data_type=0, out_data_type=3)
+    assert run(Interpreter(model_content=m.bytes()), [x])[0].tolist() == [0, 255, 0, 255, 0, 255, 0]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])
+@examples(20)
+@given(data=st.data())
+def test_pack_and_unpack(dtype: str, data: st.DataObject) -> None:
+    draw = data.draw
+    shape, n = draw(shapes(1, 3, 5)), draw(st.integers(1, 4))
+    axis = draw(st.integers(-len(shape) - 1, len(shape)))
+    q: dict[str, Any] = draw(quantization("int8")) if dtype == "int8" else {}
+    m = Model()
+    xs = [
+        draw(values(shape, dtype)) if dtype != "int32" else np.arange(np.prod(shape), dtype=np.int32).reshape(shape) + i
+        for i in range(n)
+    ]
+    for i in range(n):
+        m.input(f"x{i}", shape, dtype, **q)
+    m.tensor("y", (1,), dtype, None, **q)
+    m.op("PACK", [f"x{i}" for i in range(n)], "y", values_count=n, axis=axis)
+    assert_same_as_reference(m, xs)
+
+    m = Model()
+    whole = np.stack(xs, axis)
+    m.input("x", whole.shape, dtype, **q)
+    for i in range(n):
+        m.tensor(f"y{i}", shape, dtype, None, **q)
+    m.op("UNPACK", ["x"], "y0", num=n, axis=axis)
+    m.graph.nodes[0].outputs.extend(f"y{i}" for i in range(1, n))
+    m.graph.outputs.extend(f"y{i}" for i in range(1, n))
+    assert_same_as_reference(m, [whole])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])
+@examples(25)
+@given(data=st.data())
+def test_gather_nd(dtype: str, data: st.DataObject) -> None:
+    draw = data.draw
+    shape = draw(shapes(1, 4, 5))
+    depth = draw(st.integers(1, len(shape)))
+    rows = draw(shapes(0, 2, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    indices = np.stack([rng.integers(0, shape[d], rows) for d in range(depth)], -1).astype(
+        draw(st.sampled_from(["int32", "int64"]))
+    )
+    q: dict[str, Any] = draw(quantization("int8")) if dtype == "int8" else {}
+    m = Model()
+    m.input("x", shape, dtype, **q)
+    m.input("i", indices.shape, str(indices.dtype))
+    m.tensor("y", (1,), dtype, None, **q)
+    m.op("GATHER_ND", ["x", "i"], "y")
+    x = draw(values(shape, dtype)) if dtype != "int32" else rng.integers(-9, 9, shape).astype(np.int32)
+    assert_same_as_reference(m, [x, indices])
+
+
+def test_values_that_cannot_be_computed_with() -> None:
+    """The reference fails the invoke too. The next one, with good values, works."""
+    m = Model()
+    m.input("a", (3,), "int32")
+    m.input("b", (3,), "int32")
+    m.tensor("y", (3,), "int32")
+    m.op("FLOOR_DIV", ["a", "b"], "y")
+    a, b = np.array([7, -7, 7], np.int32), np.array([2, 2, 0], np.int32)
+    assert reference(m.bytes(), [a, b]) is None
+    it = Interpreter(model_content=m.bytes())
+    with pytest.raises(RuntimeError, match='op 0 FLOOR_DIV "y": it divides by 0'):
+        run(it, [a, b])
+    assert run(it, [a, np.array([2, 2, -2], np.int32)])[0].tolist() == [3, -4, -4]
+
+    m = Model()
+    m.input("x", (2, 3), "float32")
+    m.input("i", (1, 2), "int32")
+    m.tensor("y", (1,), "float32")
+    m.op("GATHER_ND", ["x", "i"], "y")
+    x = np.ones((2, 3), np.float32)
+    for bad in ([[0, 3]], [[-1, 0]], [[2, 0]], [[2**31 - 1, -(2**31)]]):
+        index = np.array(bad, np.int64).astype(np.int32)
+        assert reference(m.bytes(), [x, index]) is None
+        with pytest.raises(RuntimeError, match="an index lies outside of its input"):
+            run(Interpreter(model_content=m.bytes()), [x, index])
