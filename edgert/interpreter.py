@@ -341,6 +341,15 @@ class Interpreter:
             macs.append(int(info.macs))
         return macs
 
+    def _plan(self) -> list[tuple[str, int]]:
+        """For each operator: what runs it, and the operator that does its work as well (-1: it runs itself)."""
+        info = ffi.new("edgert_op_info *")
+        plan = []
+        for i in range(lib.edgert_ops(self._handle)):
+            check(lib.edgert_op(self._handle, i, info, self._error), self._error)
+            plan.append((text(info.kernel), int(info.fused_into)))
+        return plan
+
     def _index(self, index: Any) -> int:
         try:
             i = index.__index__()

@@ -1,4 +1,5 @@
+from .compare import PEERS, Comparison, compare
 from .measure import Measurement, measure, random_inputs
 from .profile import OpTime, profile
 
-__all__ = ["Measurement", "OpTime", "measure", "profile", "random_inputs"]
+__all__ = ["PEERS", "Comparison", "Measurement", "OpTime", "compare", "measure", "profile", "random_inputs"]

@@ -9,7 +9,8 @@ from ..interpreter import Interpreter
 
 @dataclass(frozen=True)
 class OpTime:
-    """One operator: microseconds of one inference (mean), and multiply-adds."""
+    """One operator: microseconds of one inference (mean), multiply-adds, and what runs it. One that is fused into another has no
+    time of its own: `fused_into` is that one's index (else -1), whose time and `macs` are those of all that it does."""
 
     index: int
     op: str
@@ -17,6 +18,8 @@ class OpTime:
     shape: tuple[int, ...]
     microseconds: float
     macs: int
+    kernel: str
+    fused_into: int
 
 
 def profile(interpreter: Interpreter, runs: int = 50) -> list[OpTime]:
@@ -29,9 +32,15 @@ def profile(interpreter: Interpreter, runs: int = 50) -> list[OpTime]:
         times = interpreter._profile_times()
     finally:
         interpreter._profile(False)
+    plan, own = interpreter._plan(), interpreter._macs()
+    macs = list(own)
+    for i, (_, into) in enumerate(plan):
+        if into >= 0:
+            macs[into] += own[i]
+            macs[i] = 0
     result = []
-    for op, ns, macs in zip(interpreter._get_ops_details(), times, interpreter._macs()):
+    for i, (op, ns) in enumerate(zip(interpreter._get_ops_details(), times)):
         out = interpreter._details(int(op["outputs"][0])) if len(op["outputs"]) else None
         name, shape = (str(out["name"]), tuple(int(n) for n in out["shape"])) if out else ("", ())
-        result.append(OpTime(op["index"], op["op_name"], name, shape, ns / 1e3 / runs, macs))
+        result.append(OpTime(op["index"], op["op_name"], name, shape, ns / 1e3 / runs, macs[i], *plan[i]))
     return result

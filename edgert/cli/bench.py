@@ -1,10 +1,11 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..bench import OpTime, measure
+from ..bench import PEERS, Comparison, OpTime, compare, measure
 from ..bench import profile as run_profile
 from .output import console, progress, size, table
 
@@ -21,6 +22,14 @@ def _by_operator(times: list[OpTime]) -> list[list[object]]:
     return rows
 
 
+def _sentence(c: Comparison) -> str:
+    name = {"litert": "LiteRT with XNNPACK", "openvino": "OpenVINO"}[c.peer]
+    return (
+        f"{name} in turns on the same core{'s' if c.threads > 1 else ''}: {c.other:.3f} ms, edgert {c.edgert:.3f} ms: "
+        f"{c.ratio:.2f}x ({c.ratio_of_minima:.2f}x by minima; above 1 edgert is faster)"
+    )
+
+
 def bench(
     model: Annotated[Path, typer.Argument(help=".tflite model")],
     runs: Annotated[int, typer.Option(min=1, help="inferences to time")] = 100,
@@ -29,18 +38,36 @@ def bench(
     profile: Annotated[
         bool, typer.Option("--profile", help="show the time of each kind of operator, and of each operator")
     ] = False,
+    peer: Annotated[
+        str | None, typer.Option("--compare", metavar="PEER", help=f"run a peer in turns and show the ratio: {', '.join(PEERS)}")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="how long --compare measures")] = 4.0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Measure latency and memory of a model on this machine."""
+    if peer is not None and peer not in PEERS:
+        raise typer.BadParameter(f"{peer!r} is none of {', '.join(PEERS)}", param_hint="--compare")
     with progress("measuring") as bar:
         m, it = measure(model, threads=threads, warmup=warmup, runs=runs, progress=lambda n: bar(n, runs))
     times = run_profile(it, max(1, min(runs, 50))) if profile else []
+    compared = compare(model, peer, threads=threads, seconds=seconds) if peer else None
     if as_json:
         data = {"model": str(model), **m.as_dict()}
         if profile:
             data["operators"] = [
-                {"index": t.index, "op": t.op, "output": t.output, "microseconds": t.microseconds, "macs": t.macs} for t in times
+                {
+                    "index": t.index,
+                    "op": t.op,
+                    "output": t.output,
+                    "microseconds": t.microseconds,
+                    "macs": t.macs,
+                    "kernel": t.kernel,
+                    "fused_into": t.fused_into if t.fused_into >= 0 else None,
+                }
+                for t in times
             ]
+        if compared:
+            data["compare"] = {**asdict(compared), "ratio": compared.ratio, "ratio_of_minima": compared.ratio_of_minima}
         print(json.dumps(data, indent=1))
         return
     out = console()
@@ -55,20 +82,20 @@ def bench(
     if profile:
         columns = [("operator", "left"), ("count", "right"), ("us", "right"), ("share", "right"), ("G multiply-adds/s", "right")]
         out.print(table("\nby kind", columns, _by_operator(times)))
+        total = sum(t.microseconds for t in times) or 1.0
         rows = [
             [
                 t.index,
                 t.op,
                 "x".join(map(str, t.shape)),
-                f"{t.microseconds:.1f}",
-                f"{t.macs / t.microseconds / 1e3:.1f}" if t.macs else "",
+                f"{t.microseconds:.1f}" if t.fused_into < 0 else "",
+                f"{100 * t.microseconds / total:.1f}%" if t.fused_into < 0 else "",
+                f"{t.macs / t.microseconds / 1e3:.1f}" if t.macs and t.microseconds else "",
+                f"in {t.fused_into}" if t.fused_into >= 0 else t.kernel,
             ]
             for t in times
         ]
-        out.print(
-            table(
-                "\nby operator",
-                [("#", "right"), ("operator", "left"), ("output", "left"), ("us", "right"), ("G multiply-adds/s", "right")],
-                rows,
-            )
-        )
+        columns = [("#", "right"), ("operator", "left"), ("output", "left"), ("us", "right"), ("share", "right")]
+        out.print(table("\nby operator", [*columns, ("G multiply-adds/s", "right"), ("kernel", "left")], rows))
+    if compared:
+        out.print(_sentence(compared), soft_wrap=True, markup=False)

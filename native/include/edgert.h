@@ -74,6 +74,8 @@ typedef struct edgert_op_info {
     int32_t n_outputs;
     const int32_t *outputs;         // [n_outputs]
     int64_t macs;                   // multiply-adds of one inference; 0 before allocate and where it has no meaning
+    const char *kernel;             // how it runs: "matrix product", "table" ...; "" before allocate
+    int32_t fused_into;             // the operator that does this one's work as well; -1: it runs itself
 } edgert_op_info;
 
 typedef struct edgert_signature_info {

@@ -134,7 +134,7 @@ static void bench_depthwise(const er_kernels *k, const depthwise *d, double peak
     er_channel *c = channels_of(d->channels, taps);
     er_depthwise_weights weights = {d->channels, d->kernel, d->kernel, w, false, 0, 128, c, false};
     for (size_t i = 0; i < taps * d->channels; i++) w[i] = (uint8_t)(w[i] ^ 0x80);
-    uint8_t *packed = er_aligned_alloc(k->qdepthwise.packed_bytes(d->channels, d->kernel, d->kernel));
+    uint8_t *packed = er_aligned_alloc(k->qdepthwise.pack(&weights, NULL));
     k->qdepthwise.pack(&weights, packed);
     er_output o = {128, 0, 255, false, false, false};
     double best = INFINITY;

@@ -167,7 +167,7 @@ static uint8_t *run_depthwise(const er_kernels *k, const window *p)
     for (size_t ky = 0; ky < p->kh; ky++) row[ky] = x + ky * p->row_bytes;
     er_depthwise_weights w = p->w;
     w.x_zero += flip ? 128 : 0;
-    uint8_t *packed = er_aligned_alloc(d->packed_bytes(w.channels, p->kh, p->kw));
+    uint8_t *packed = er_aligned_alloc(d->pack(&w, NULL));
     d->pack(&w, packed);
     er_taps taps = {row, p->kh, p->kw, p->x_step, p->tap_step, p->is_signed && !flip};
     d->run(p->n, w.channels, &taps, packed, &p->o, out + CANARY, w.channels + 3);

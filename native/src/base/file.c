@@ -1,6 +1,12 @@
+#if defined(__linux__)
+#define _DEFAULT_SOURCE     // madvise
+#elif defined(__APPLE__)
+#define _DARWIN_C_SOURCE
+#endif
 #include "base/file.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #if defined(_WIN32)
@@ -25,6 +31,7 @@ er_status er_file_map(const char *path, void **data, size_t *size, edgert_error 
 }
 
 void er_file_unmap(void *data, size_t size) { (void)size; free(data); }
+void er_file_rest(const void *data, size_t size) { (void)data; (void)size; }
 #else
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -59,5 +66,11 @@ er_status er_file_map(const char *path, void **data, size_t *size, edgert_error 
 void er_file_unmap(void *data, size_t size)
 {
     if (data) munmap(data, size);
+}
+
+void er_file_rest(const void *data, size_t size)
+{
+    // posix_madvise does nothing in glibc.
+    if (data) madvise((void *)(uintptr_t)data, size, MADV_DONTNEED);
 }
 #endif

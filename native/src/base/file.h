@@ -8,4 +8,7 @@
 er_status er_file_map(const char *path, void **data, size_t *size, edgert_error *error);
 void er_file_unmap(void *data, size_t size);
 
+// Its pages need not be in memory for now; whoever reads them finds them again.
+void er_file_rest(const void *data, size_t size);
+
 #endif

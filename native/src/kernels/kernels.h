@@ -75,7 +75,7 @@ typedef struct er_sgemm {
 // out[x][c] = output(bias[c] + sum over ky < kh, kx < kw of w[ky][kx][c] * row[ky][x * x_step + kx * tap_step + c])      0 <= x < n
 //
 // The bytes are int8 where is_signed, else uint8; a kernel may take only unsigned ones. Up to ER_SLACK bytes behind the last may be read. Weights come in the
-// kernel's own layout, block after block, made by `pack` (er_qdepthwise_pack).
+// kernel's own layout, block after block, made by `pack`.
 typedef struct er_taps {
     const uint8_t *const *row;  // [kh]
     size_t kh, kw;
@@ -96,8 +96,7 @@ typedef struct er_depthwise_weights {
 typedef struct er_qdepthwise {
     bool unsigned_only;
     int wide;                   // as few channels as this take no longer than less of them
-    size_t (*packed_bytes)(size_t channels, size_t kh, size_t kw);
-    void (*pack)(const er_depthwise_weights *w, void *packed);
+    size_t (*pack)(const er_depthwise_weights *w, void *packed);      // returns how many bytes it takes; NULL: only that
     void (*run)(size_t n, size_t channels, const er_taps *taps, const void *packed, const er_output *o, uint8_t *out, size_t out_stride);
 } er_qdepthwise;
 

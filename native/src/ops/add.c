@@ -70,6 +70,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
     ER_TRY(er_activation_output(p, activation, y, &s->q.o));
     double sa = (double)er_scale(a), sb = (double)er_scale(b), twice = 2 * (sa > sb ? sa : sb);
     s->kernel = p->kernels->qadd;
+    op->kernel = "sum";
     s->expand = er_broadcast_plan_expansion(op, &s->bc);
     s->q.a_zero = er_stored_zero(a);
     s->q.b_zero = er_stored_zero(b);

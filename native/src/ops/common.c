@@ -182,6 +182,7 @@ er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table)
     er_status status;
     op->state = *table = er_alloc(p, 256, &status);
     op->run = run_table;
+    op->kernel = "table";
     op->share = ER_SHARE_IN_PLACE;
     return status;
 }
@@ -197,6 +198,7 @@ static void run_view(const er_op *op, er_pool *pool)
 void er_use_view(er_op *op)
 {
     op->run = run_view;
+    op->kernel = "view";
     op->share = ER_SHARE_VIEW;
 }
 

@@ -288,6 +288,7 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
         c->batch = c->in_h = c->out_h = 1;
     }
     c->way = choose_way(c, x);
+    op->kernel = c->mm.is_float ? "float product" : c->way == DIRECT ? "product in place" : c->way == IMAGE ? "product on padded copy" : "product on gathered rows";
     if (c->way == IMAGE) ER_TRY(plan_image(p, op, c));
     return plan_tasks(p, op, c);
 }

@@ -7,6 +7,7 @@
 //
 // Fused, the rows are computed into the ring by the convolution before, and lines of output go to a small buffer, from which the
 // pointwise convolution after it reads: what lies in between never leaves the cache.
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/pack.h"
@@ -177,6 +178,7 @@ er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const
         while (d->band > 1 && d->band * line_bytes(d) > 64 * 1024) d->band--;
         rest = er_conv_scratch(after, d->band * pixels);
     }
+    op->kernel = before && after ? "line by line: 3 operators" : "line by line: 2 operators";
     if (before && er_conv_scratch(before, (size_t)d->s.in_w) > rest) rest = er_conv_scratch(before, (size_t)d->s.in_w);
     op->scratch_bytes = er_round_up(2 * (size_t)d->s.kh * sizeof(uint8_t *), ER_ALIGN) + ring_bytes(d) + buffer_bytes(d) + rest;
     if (threads > 1) {
@@ -190,31 +192,47 @@ er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const
 
 // ---- prepare
 
+static er_status pack_weights(er_prepare *p, depthwise *d, const er_depthwise_weights *w)
+{
+    er_status status;
+    d->packed = er_alloc(p, d->kernel->pack(w, NULL), &status);
+    ER_TRY(status);
+    d->kernel->pack(w, d->packed);
+    return ER_OK;
+}
+
 // Weights, repeated for pixels that are taken together.
 static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_tensor *bias)
 {
     const er_tensor *x = op->inputs[0], *w = op->inputs[1];
     size_t channels = (size_t)d->s.out_c, taps = (size_t)(d->s.kh * d->s.kw), n = d->together;
-    er_channel *params, *all;
+    er_channel *params;
     ER_TRY(er_channel_parameters(p, x, w, bias, op->outputs[0], 3, channels, false, &params));
     int32_t w_zero = er_is_signed(w) ? 0 : er_zero(w);
     er_set_reach(&d->out, channels, taps, channels, 1, w->data, !er_is_signed(w), w_zero, params);
     er_depthwise_weights weights = {channels * n, (size_t)d->s.kh, (size_t)d->s.kw, w->data, !er_is_signed(w), w_zero,
                                     er_stored_zero(x) + (d->flip ? 128 : 0), params, false};
-    er_status status;
-    if (n > 1) {
-        uint8_t *repeated = er_alloc(p, taps * channels * n, &status);
-        ER_TRY(status);
-        weights.params = all = er_alloc(p, channels * n * sizeof *all, &status);
-        ER_TRY(status);
-        weights.w = repeated;
+    if (n == 1) {
+        er_status status = pack_weights(p, d, &weights);
+        free(params);
+        return status;
+    }
+    uint8_t *repeated = malloc(taps * channels * n);
+    er_channel *all = malloc(channels * n * sizeof *all);
+    er_status status = ER_OK;
+    if (repeated && all) {
         for (size_t t = 0; t < taps * n; t++) memcpy(repeated + t * channels, er_u8(w) + t / n * channels, channels);
         for (size_t i = 0; i < n; i++) memcpy(all + i * channels, params, channels * sizeof *all);
+        weights.w = repeated;
+        weights.params = all;
+        status = pack_weights(p, d, &weights);
+    } else {
+        status = er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
     }
-    d->packed = er_alloc(p, d->kernel->packed_bytes(channels * n, weights.kh, weights.kw), &status);
-    ER_TRY(status);
-    d->kernel->pack(&weights, d->packed);
-    return ER_OK;
+    free(repeated);
+    free(all);
+    free(params);
+    return status;
 }
 
 er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *bias)
@@ -247,6 +265,7 @@ er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise
     d->lines = threads == 1 ? (size_t)er_max32(s->out_h, 1) : ((size_t)s->out_h + 4 * threads - 1) / (4 * threads);
     if (!d->lines) d->lines = 1;
     d->line_tasks = ((size_t)s->out_h + d->lines - 1) / d->lines;
+    op->kernel = d->in_place ? "columns in place" : "columns on ring of rows";
     op->run = run_depthwise;
     return ER_OK;
 }

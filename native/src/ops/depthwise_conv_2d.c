@@ -92,6 +92,7 @@ static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shap
     d->inner_first = (s->pad_left + s->o.stride_w - 1) / s->o.stride_w;
     d->inner_end = last < 0 ? 0 : er_min32(last / s->o.stride_w + 1, s->out_w);
     op->scratch_bytes = (size_t)(s->kh * s->kw) * sizeof(float *);
+    op->kernel = s->multiplier == 1 ? "float taps" : "plain loops";
     op->run = run_depthwise;
     return er_activation_floats(p, s->o.activation, &d->min, &d->max);
 }

@@ -67,6 +67,7 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is too large");
     op->scratch_bytes = er_matmul_scratch(&f->mm);
     op->macs = (int64_t)y->count * (int64_t)k;
+    op->kernel = f->mm.is_float ? "float product" : f->rows == 1 ? "vector by matrix" : "matrix product";
     op->run = run_fully_connected;
     return ER_OK;
 }

@@ -1,5 +1,6 @@
 #include "ops/matmul.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 er_status er_expect_bias(er_prepare *p, const er_tensor *x, const er_tensor *bias, size_t n)
@@ -24,9 +25,8 @@ er_status er_channel_parameters(er_prepare *p, const er_tensor *x, const er_tens
     if (!er_is_signed(w) && q->n != 1) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its weights are uint8 per channel; only int8 ones may be");
     for (int32_t i = 0; er_is_signed(w) && i < q->n_zero; i++)
         if (q->zero[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its int8 weights have zero point %d, expected 0", (int)q->zero[i]);
-    er_status status;
-    er_channel *c = *out = er_alloc(p, channels * sizeof *c, &status);
-    ER_TRY(status);
+    er_channel *c = *out = malloc((channels + 1) * sizeof *c);
+    if (!c) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < channels; i++) {
         float sx = er_scale(x), sw = q->scale[q->n == 1 ? 0 : i], sy = er_scale(y);
         // The reference multiplies in float where a convolution's weights are uint8, else in double (docs/numerics.md).
@@ -56,11 +56,42 @@ static er_status prepare_float(er_prepare *p, er_matmul *mm, const er_tensor *w,
     return ER_OK;
 }
 
+static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *y,
+                              const er_channel *channels, er_activation activation, bool real)
+{
+    const er_qgemm *g = &mm->kernels->qgemm;
+    size_t n = mm->n, length = mm->length, k = mm->segments * length;
+    ER_TRY(er_activation_output(p, activation, y, &mm->o));
+    mm->o.real = real;
+    mm->element = (size_t)g->a_size;
+    mm->pad = er_stored_zero(x) + (g->a_size == 1 && mm->is_signed ? 128 : 0);
+    mm->k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr;
+    mm->nr = (size_t)g->nr;
+    er_gemm_weights all = {mm->groups * n, mm->segments, length, w->data, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
+    er_set_reach(&mm->o, all.n, k, 1, k, all.w, all.is_unsigned, all.zero, channels);
+    mm->extras = er_qgemm_extras(g, &all, NULL);
+    er_status status;
+    uint32_t *list = er_alloc(p, mm->extras * sizeof *list + 1, &status);
+    ER_TRY(status);
+    if (mm->extras) er_qgemm_extras(g, &all, list);
+    mm->extra_list = list;
+    mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, length, mm->extras);
+    mm->group_bytes = (n + mm->nr - 1) / mm->nr * mm->panel_bytes;
+    mm->packed = er_alloc(p, mm->groups * mm->group_bytes, &status);
+    ER_TRY(status);
+    for (size_t i = 0; i < mm->groups; i++) {
+        er_gemm_weights part = all;
+        part.n = n;
+        part.w = (const uint8_t *)w->data + i * n * k;
+        er_qgemm_pack(g, &part, mm->extras, list, mm->pad, channels + i * n, real, mm->packed + i * mm->group_bytes);
+    }
+    return ER_OK;
+}
+
 er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
                             const er_tensor *y, size_t groups, size_t n, size_t segments, size_t length,
                             er_activation activation, bool real)
 {
-    const er_qgemm *g = &p->kernels->qgemm;
     *mm = (er_matmul){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_is_8bit(x) && er_stored_signed(x), .groups = groups, .n = n,
                       .segments = segments, .length = length};
     ER_TRY(er_expect_constant(p, w, "weights"));
@@ -72,32 +103,9 @@ er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, co
 
     er_channel *channels;
     ER_TRY(er_channel_parameters(p, x, w, bias, y, 0, groups * n, real, &channels));
-    ER_TRY(er_activation_output(p, activation, y, &mm->o));
-    mm->o.real = real;
-    mm->element = (size_t)g->a_size;
-    mm->pad = er_stored_zero(x) + (g->a_size == 1 && mm->is_signed ? 128 : 0);
-    mm->k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr;
-    mm->nr = (size_t)g->nr;
-    size_t k = segments * length;
-    er_gemm_weights all = {groups * n, segments, length, w->data, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
-    er_set_reach(&mm->o, all.n, k, 1, k, all.w, all.is_unsigned, all.zero, channels);
-    mm->extras = er_qgemm_extras(g, &all, NULL);
-    er_status status;
-    uint32_t *list = er_alloc(p, mm->extras * sizeof *list + 1, &status);
-    ER_TRY(status);
-    if (mm->extras) er_qgemm_extras(g, &all, list);
-    mm->extra_list = list;
-    mm->panel_bytes = er_qgemm_panel_bytes(g, segments, length, mm->extras);
-    mm->group_bytes = (n + mm->nr - 1) / mm->nr * mm->panel_bytes;
-    mm->packed = er_alloc(p, groups * mm->group_bytes, &status);
-    ER_TRY(status);
-    for (size_t i = 0; i < groups; i++) {
-        er_gemm_weights part = all;
-        part.n = n;
-        part.w = (const uint8_t *)w->data + i * n * k;
-        er_qgemm_pack(g, &part, mm->extras, list, mm->pad, channels + i * n, real, mm->packed + i * mm->group_bytes);
-    }
-    return ER_OK;
+    er_status status = prepare_8bit(p, mm, x, w, y, channels, activation, real);
+    free(channels);
+    return status;
 }
 
 bool er_matmul_takes_raw(const er_matmul *mm)

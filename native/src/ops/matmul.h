@@ -50,7 +50,7 @@ void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scra
 // Cuts the channels of a group into `parts`: those of part i.
 void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, size_t *n1);
 
-// The parameters of each output channel of an 8-bit convolution or product, [channels] in plan memory. Weights are
+// The parameters of each output channel of an 8-bit convolution or product, [channels], for the caller to free. Weights are
 // quantized per tensor, or per channel along `dimension`.
 er_status er_channel_parameters(er_prepare *p, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
                                 int32_t dimension, size_t channels, bool real, er_channel **out);

@@ -52,6 +52,7 @@ er_status er_prepare_mul(er_prepare *p, er_op *op)
     ER_TRY(er_expect_quantized(p, y, "output"));
     ER_TRY(er_activation_output(p, activation, y, &s->q.o));
     s->kernel = p->kernels->qmul;
+    op->kernel = "product by element";
     s->expand = er_broadcast_plan_expansion(op, &s->bc);
     s->q.a_zero = er_stored_zero(a);
     s->q.b_zero = er_stored_zero(b);

@@ -51,6 +51,7 @@ struct er_op {
     size_t scratch_stride;
     er_share share;             // whether output 0 may have the memory of input 0
     int64_t macs;
+    const char *kernel;         // for the profile: what runs, in two or three words
     er_fault *fault;            // the interpreter's; see er_op_fault
     const er_op *fused_into;    // another operator does this one's work
 };

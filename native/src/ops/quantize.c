@@ -62,6 +62,7 @@ er_status er_prepare_quantize(er_prepare *p, er_op *op)
     }
     if (same) er_use_view(op);
     else if (flips) op->run = run_flip;
+    if (op->run == run_flip) op->kernel = "sign bit";
     return ER_OK;
 }
 

@@ -210,7 +210,9 @@ edgert_status edgert_op(const edgert_interpreter *it, int32_t i, edgert_op_info 
 {
     if (i < 0 || i >= it->graph->n_ops) return er_fail(error, EDGERT_ERROR_ARGUMENT, "there is no operator %d: the model has %d", i, it->graph->n_ops);
     const er_op_def *d = &it->graph->ops[i];
-    *info = (edgert_op_info){d->name, d->n_inputs, d->inputs, d->n_outputs, d->outputs, it->planned ? it->ops[i].macs : 0};
+    const er_op *op = it->planned ? &it->ops[i] : NULL;
+    *info = (edgert_op_info){d->name, d->n_inputs, d->inputs, d->n_outputs, d->outputs, op ? op->macs : 0, op && op->kernel ? op->kernel : "",
+                             op && op->fused_into ? (int32_t)(op->fused_into - it->ops) : -1};
     return ER_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/system.h"
 #include "runtime/interpreter.h"
 #include "runtime/planner.h"
@@ -114,6 +115,7 @@ static er_status fold(edgert_interpreter *it, er_op *op, edgert_error *error)
     er_aligned_free(op->scratch);
     if (it->fault.what) return er_fail(error, EDGERT_ERROR_MODEL, "%s", it->fault.what);
     op->run = run_nothing;
+    op->kernel = "constant";
     op->scratch_bytes = op->shared_bytes = 0;
     op->share = ER_SHARE_NO;
     op->macs = 0;
@@ -319,6 +321,8 @@ er_status er_make_plan(edgert_interpreter *it, edgert_error *error)
         it->plan_threads = 1;
         status = make_plan(it, error);
     }
+    // Weights are packed: the file's own are not read any more, but for those of plain operators.
+    er_file_rest(it->model->mapped, it->model->mapped ? it->model->size : 0);
     if (status == ER_OK) it->planned = true;
     else er_drop_plan(it);
     return status;

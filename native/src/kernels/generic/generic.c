@@ -61,15 +61,12 @@ static void sgemm(const er_rows *r, size_t n, const float *panels, size_t panel_
 static inline int32_t value(uint8_t raw, bool is_signed) { return is_signed ? (int8_t)raw : raw; }
 
 // One header for all channels, then int16 w[kh][kw][channels].
-static size_t depthwise_bytes(size_t channels, size_t kh, size_t kw) { return (ER_HEADER + 2 * kh * kw) * channels; }
-
-static void depthwise_pack(const er_depthwise_weights *w, void *packed)
+static size_t depthwise_pack(const er_depthwise_weights *w, void *packed)
 {
     uint8_t *to = packed;
     size_t n = w->channels;
-    for (size_t c = 0; c < n; c++) {
-        int32_t fold = er_depthwise_fold(w, c, w->x_zero);
-        er_put_header(packed, n, c, &w->params[c], fold, w->real);
+    for (size_t c = 0; packed && c < n; c++) {
+        er_put_header(packed, n, c, &w->params[c], er_depthwise_fold(w, c, w->x_zero), w->real);
         for (size_t ky = 0; ky < w->kh; ky++) {
             for (size_t kx = 0; kx < w->kw; kx++) {
                 int16_t v = (int16_t)er_depthwise_weight(w, ky, kx, c);
@@ -77,6 +74,7 @@ static void depthwise_pack(const er_depthwise_weights *w, void *packed)
             }
         }
     }
+    return (ER_HEADER + 2 * w->kh * w->kw) * n;
 }
 
 static void qdepthwise(size_t n, size_t channels, const er_taps *t, const void *packed, const er_output *o, uint8_t *out, size_t out_stride)
@@ -180,7 +178,7 @@ void er_kernels_generic(er_kernels *k)
     k->speed = 1;
     k->qgemm = (er_qgemm){NR, 1, 2, pack_a, qgemm};
     k->sgemm = (er_sgemm){NR, sgemm};
-    k->qdepthwise = (er_qdepthwise){false, 1, depthwise_bytes, depthwise_pack, qdepthwise};
+    k->qdepthwise = (er_qdepthwise){false, 1, depthwise_pack, qdepthwise};
     k->sdepthwise = sdepthwise;
     k->qadd = er_qadd_generic;
     k->qmul = qmul;

@@ -36,13 +36,6 @@ static inline size_t channel_of(size_t j, size_t width)
 static size_t groups_of(size_t kh) { return (kh + GROUP - 1) / GROUP; }
 static size_t plane_bytes(size_t width, size_t kh, size_t kw) { return kw * groups_of(kh) * width * 4; }
 
-// Room for three planes of every block: more than most need, and little beside a model's other weights.
-static size_t depthwise_bytes(size_t channels, size_t kh, size_t kw)
-{
-    size_t blocks = count_blocks(channels);
-    return er_round_up(blocks * sizeof(block_info), 64) + blocks * 64 + er_round_up(channels, LANES) * ER_HEADER + 3 * plane_bytes(er_round_up(channels, LANES), kh, kw);
-}
-
 // As much of a weight as one plane takes.
 static int32_t piece(int32_t *rest)
 {
@@ -62,35 +55,50 @@ static void put_piece(uint8_t *to, int32_t *rest)
     memcpy(to, &v, 4 / GROUP);      // little-endian
 }
 
-static void depthwise_pack(const er_depthwise_weights *w, void *packed)
+// One channel of a block; returns how many planes its weights need. `weights` may be NULL: only that.
+static uint32_t put_channel(const er_depthwise_weights *w, size_t channel, size_t width, size_t j, size_t bytes, uint8_t *weights)
 {
-    uint8_t *base = packed;
-    block_info *info = packed;
-    size_t groups = groups_of(w->kh), at = er_round_up(count_blocks(w->channels) * sizeof *info, 64);
-    for (size_t c = 0, width; c < w->channels; c += width, info++) {
-        width = block_width(w->channels - c);
-        size_t bytes = plane_bytes(width, w->kh, w->kw);
-        uint8_t *weights = base + at + ER_HEADER * width;
-        *info = (block_info){(uint32_t)at, 1};
-        memset(base + at, 0, ER_HEADER * width + bytes);
-        for (size_t j = 0; j < width; j++) {
-            size_t channel = c + channel_of(j, width);
-            if (channel >= w->channels) continue;
-            er_put_header(base + at, width, j, &w->params[channel], er_depthwise_fold(w, channel, w->x_zero), w->real);
-            for (size_t ky = 0; ky < w->kh; ky++) {
-                for (size_t kx = 0; kx < w->kw; kx++) {
-                    int32_t rest = er_depthwise_weight(w, ky, kx, channel);
-                    uint8_t *to = weights + ((kx * groups + ky / GROUP) * width + j) * 4 + ky % GROUP * (4 / GROUP);
-                    put_piece(to, &rest);
-                    for (uint32_t p = 1; rest; p++) {
-                        if (p == info->planes) memset(weights + info->planes++ * bytes, 0, bytes);
-                        put_piece(to + p * bytes, &rest);
-                    }
-                }
+    uint32_t planes = 1;
+    for (size_t ky = 0; ky < w->kh; ky++) {
+        for (size_t kx = 0; kx < w->kw; kx++) {
+            int32_t rest = er_depthwise_weight(w, ky, kx, channel);
+            size_t at = ((kx * groups_of(w->kh) + ky / GROUP) * width + j) * 4 + ky % GROUP * (4 / GROUP);
+            for (uint32_t p = 0; p == 0 || rest; p++) {
+                uint8_t unused[4];
+                put_piece(weights ? weights + p * bytes + at : unused, &rest);
+                if (p >= planes) planes = p + 1;
             }
         }
-        at = er_round_up(at + ER_HEADER * width + info->planes * bytes, 64);
     }
+    return planes;
+}
+
+static size_t depthwise_pack(const er_depthwise_weights *w, void *packed)
+{
+    uint8_t *base = packed;
+    size_t at = er_round_up(count_blocks(w->channels) * sizeof(block_info), 64), block = 0;
+    for (size_t c = 0, width; c < w->channels; c += width, block++) {
+        width = block_width(w->channels - c);
+        size_t bytes = plane_bytes(width, w->kh, w->kw), there = w->channels - c < width ? w->channels - c : width;
+        uint32_t planes = 1;
+        for (size_t j = 0; j < there; j++) {
+            uint32_t needed = put_channel(w, c + j, width, j, bytes, NULL);
+            if (needed > planes) planes = needed;
+        }
+        size_t end = er_round_up(at + ER_HEADER * width + planes * bytes, 64);
+        if (packed) {
+            ((block_info *)packed)[block] = (block_info){(uint32_t)at, planes};
+            memset(base + at, 0, end - at);
+            for (size_t j = 0; j < width; j++) {
+                size_t channel = c + channel_of(j, width);
+                if (channel >= w->channels) continue;
+                er_put_header(base + at, width, j, &w->params[channel], er_depthwise_fold(w, channel, w->x_zero), w->real);
+                put_channel(w, channel, width, j, bytes, base + at + ER_HEADER * width);
+            }
+        }
+        at = end;
+    }
+    return at;
 }
 
 typedef struct {
