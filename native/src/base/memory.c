@@ -30,11 +30,17 @@ struct er_heap_block { struct er_heap_block *next; };
 
 void *er_heap_alloc(er_heap *heap, size_t bytes)
 {
+    void *p = er_heap_alloc_raw(heap, bytes);
+    if (p) memset(p, 0, bytes);
+    return p;
+}
+
+void *er_heap_alloc_raw(er_heap *heap, size_t bytes)
+{
     size_t total;
     if (!er_add_size(bytes, ER_ALIGN, &total)) return NULL;
     struct er_heap_block *b = er_aligned_alloc(total);
     if (!b) return NULL;
-    memset(b, 0, total);
     b->next = heap->first;
     heap->first = b;
     heap->total += bytes;

@@ -15,6 +15,7 @@ typedef struct er_heap { struct er_heap_block *first; size_t total; } er_heap;
 
 // Zeroed, 64-byte aligned; NULL where there is no memory.
 void *er_heap_alloc(er_heap *heap, size_t bytes);
+void *er_heap_alloc_raw(er_heap *heap, size_t bytes);     // not zeroed
 void er_heap_free(er_heap *heap);
 
 #endif

@@ -23,6 +23,13 @@ void *er_alloc(er_prepare *p, size_t bytes, er_status *status)
     return m;
 }
 
+void *er_alloc_packed(er_prepare *p, size_t bytes, er_status *status)
+{
+    void *m = er_heap_alloc_raw(p->heap, bytes);
+    *status = m ? ER_OK : er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of packed weights", bytes);
+    return m;
+}
+
 er_status er_expect_io(er_prepare *p, const er_op *op, int32_t least_in, int32_t most_in, int32_t out)
 {
     if (op->n_inputs < least_in || op->n_inputs > most_in)

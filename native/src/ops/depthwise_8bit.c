@@ -195,7 +195,7 @@ er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const
 static er_status pack_weights(er_prepare *p, depthwise *d, const er_depthwise_weights *w)
 {
     er_status status;
-    d->packed = er_alloc(p, d->kernel->pack(w, NULL), &status);
+    d->packed = er_alloc_packed(p, d->kernel->pack(w, NULL), &status);
     ER_TRY(status);
     d->kernel->pack(w, d->packed);
     return ER_OK;

@@ -48,7 +48,7 @@ static er_status prepare_float(er_prepare *p, er_matmul *mm, const er_tensor *w,
     mm->panel_bytes = er_sgemm_panel_floats(g, k) * sizeof(float);
     mm->group_bytes = (mm->n + mm->nr - 1) / mm->nr * mm->panel_bytes;
     er_status status;
-    mm->packed = er_alloc(p, mm->groups * mm->group_bytes, &status);
+    mm->packed = er_alloc_packed(p, mm->groups * mm->group_bytes, &status);
     ER_TRY(status);
     const float *weights = w->data, *b = bias ? bias->data : NULL;
     for (size_t i = 0; i < mm->groups; i++)
@@ -77,7 +77,7 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
     mm->extra_list = list;
     mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, length, mm->extras);
     mm->group_bytes = (n + mm->nr - 1) / mm->nr * mm->panel_bytes;
-    mm->packed = er_alloc(p, mm->groups * mm->group_bytes, &status);
+    mm->packed = er_alloc_packed(p, mm->groups * mm->group_bytes, &status);
     ER_TRY(status);
     for (size_t i = 0; i < mm->groups; i++) {
         er_gemm_weights part = all;

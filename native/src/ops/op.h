@@ -113,6 +113,7 @@ __attribute__((format(printf, 3, 4)))
 er_status er_op_fail(er_prepare *p, er_status code, const char *what, ...);
 
 void *er_alloc(er_prepare *p, size_t bytes, er_status *status);     // zeroed; plan memory
+void *er_alloc_packed(er_prepare *p, size_t bytes, er_status *status);      // not zeroed: for packing, which writes all of it
 
 // Between least and most tensors, all there but for inputs from `required` on.
 er_status er_expect_io(er_prepare *p, const er_op *op, int32_t least_in, int32_t most_in, int32_t out);

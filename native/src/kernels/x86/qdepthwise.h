@@ -81,7 +81,7 @@ static size_t depthwise_pack(const er_depthwise_weights *w, void *packed)
         width = block_width(w->channels - c);
         size_t bytes = plane_bytes(width, w->kh, w->kw), there = w->channels - c < width ? w->channels - c : width;
         uint32_t planes = 1;
-        for (size_t j = 0; j < there; j++) {
+        for (size_t j = 0; j < there && w->is_unsigned && GROUP == 4; j++) {
             uint32_t needed = put_channel(w, c + j, width, j, bytes, NULL);
             if (needed > planes) planes = needed;
         }
