@@ -92,14 +92,19 @@ def main() -> None:
                 print(f"{model.stem:40} {peer}: {e}", flush=True)
                 continue
             rows.setdefault(model.stem, {})[peer] = c
-            print(f"{model.stem:40} edgert {c.edgert:8.3f} ms   {NAMES[peer]:17} {c.other:8.3f} ms   {c.ratio:5.2f}x ({c.ratio_of_minima:.2f}x)", flush=True)
+            print(
+                f"{model.stem:40} edgert {c.edgert:8.3f} ms   {NAMES[peer]:17} {c.other:8.3f} ms   {c.ratio:5.2f}x ({c.ratio_of_minima:.2f}x)",
+                flush=True,
+            )
     if not rows:
         raise SystemExit("nothing was compared")
     peers = [peer for peer in wanted if any(peer in f for f in rows.values())]
     caption = f"{machine()}, {a.threads} thread{'s' if a.threads > 1 else ''}"
     print(f"\n{caption}\n\n{markdown(rows, peers)}")
     if a.json:
-        a.json.write_text(json.dumps({"machine": caption, "rows": [asdict(c) for f in rows.values() for c in f.values()]}, indent=1))
+        a.json.write_text(
+            json.dumps({"machine": caption, "rows": [asdict(c) for f in rows.values() for c in f.values()]}, indent=1)
+        )
     if a.markdown:
         a.markdown.write_text(f"{caption}\n\n{markdown(rows, peers)}\n")
     if a.svg:

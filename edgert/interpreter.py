@@ -89,6 +89,15 @@ class Interpreter:
                 raise ValueError("num_threads should >= 1")
         self._open(_Model(model_path, model_content), num_threads or 1, experimental_preserve_all_tensors)
 
+    def clone(self, num_threads: int | None = None) -> Interpreter:
+        """Another interpreter of the same model, not yet allocated: for another thread, or with other input shapes. The two share the file
+        and the packed weights. num_threads as for a new one."""
+        if num_threads is not None and (not isinstance(num_threads, int) or num_threads < 1):
+            raise ValueError("num_threads should >= 1")
+        other = Interpreter.__new__(Interpreter)
+        other._open(self._model, num_threads or 1, False)
+        return other
+
     def _open(self, model: _Model, num_threads: int, preserve_all: bool) -> None:
         options = ffi.new("edgert_options *", {"num_threads": num_threads, "preserve_all_tensors": int(preserve_all)})
         error = new_error()

@@ -293,3 +293,21 @@ def test_exports() -> None:
         np.dtype(np.uint8),
     }
     assert all(hasattr(edgert, name) for name in edgert.__all__)
+
+
+def test_clone_shares_packed_weights(shared: Path) -> None:
+    first = Interpreter(shared / "zoo/mobilenet_v2_1.0_224_quant.tflite")
+    first.allocate_tensors()
+    packed = first._memory()["packed"]
+    second = first.clone(num_threads=2)
+    second.allocate_tensors()
+    assert second._memory()["packed"] < packed * 1.1
+    x = np.random.default_rng(0).integers(0, 256, first.get_input_details()[0]["shape"]).astype(np.uint8)
+    results = []
+    for it in (first, second):
+        it.set_tensor(it.get_input_details()[0]["index"], x)
+        it.invoke()
+        results.append(it.get_tensor(it.get_output_details()[0]["index"]))
+    np.testing.assert_array_equal(*results)
+    with pytest.raises(ValueError):
+        first.clone(num_threads=0)

@@ -1,7 +1,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -39,7 +39,8 @@ def bench(
         bool, typer.Option("--profile", help="show the time of each kind of operator, and of each operator")
     ] = False,
     peer: Annotated[
-        str | None, typer.Option("--compare", metavar="PEER", help=f"run a peer in turns and show the ratio: {', '.join(PEERS)}")
+        Optional[str],
+        typer.Option("--compare", metavar="PEER", help=f"run a peer in turns and show the ratio: {', '.join(PEERS)}"),
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="how long --compare measures")] = 4.0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,

@@ -92,7 +92,7 @@ typedef struct edgert_options {
 
 typedef struct edgert_memory_info {
     size_t arena;                   // bytes for tensors that are not constant, and scratch
-    size_t packed;                  // bytes for packed weights and tables
+    size_t packed;                  // bytes for packed weights (shared by all interpreters of the model) and tables
     size_t model;                   // bytes of the model file
 } edgert_memory_info;
 
@@ -130,6 +130,9 @@ const char *edgert_signature_output(const edgert_model *model, int32_t signature
 // An interpreter for the model's first subgraph. `options` may be NULL.
 edgert_interpreter *edgert_interpreter_new(edgert_model *model, const edgert_options *options, edgert_error *error);
 void edgert_interpreter_close(edgert_interpreter *interpreter);
+
+// The model that it was made from, which it holds. More interpreters of one model share its file and packed weights.
+edgert_model *edgert_interpreter_model(const edgert_interpreter *interpreter);
 
 // Plans: shapes, multipliers, packed weights, one arena. Must come before tensor data is touched, and again after a
 // resize, which drops the plan and all values. Does nothing where there is a plan.

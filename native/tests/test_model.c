@@ -81,7 +81,15 @@ static void check_model(const char *path)
     edgert_tensor(it, edgert_input(it, 0), &info, NULL);
     CHECK(edgert_tensor_set(it, edgert_input(it, 0), first, info.bytes + 1, &error) == EDGERT_ERROR_ARGUMENT, "a wrong size is taken");
     CHECK(edgert_resize_input(it, edgert_input(it, 0), (int32_t[]){-1}, 1, 0, &error) == EDGERT_ERROR_ARGUMENT, "a negative size is taken");
+    // A second interpreter of the model finds the packed weights there.
+    edgert_interpreter *second = edgert_interpreter_new(edgert_interpreter_model(it), NULL, &error);
+    size_t packed = edgert_memory(it).packed;
+    CHECK(second && edgert_allocate(second, &error) == EDGERT_OK, "%s", error.message);
+    CHECK(edgert_memory(second).packed == packed, "%zu bytes are packed for the second interpreter, %zu for the first", edgert_memory(second).packed, packed);
     edgert_interpreter_close(it);
+    fill_inputs(second, 99);
+    CHECK(edgert_invoke(second, &error) == EDGERT_OK && outputs_of(second, other, ROOM) == size && !memcmp(first, other, size), "%s: other bytes from a second interpreter", path);
+    edgert_interpreter_close(second);
     printf("%s: %zu bytes of output, equal\n", path, size);
 }
 

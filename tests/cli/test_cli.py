@@ -218,3 +218,27 @@ def test_missing_extra(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["inspect", "bench"])
 def test_no_escape_codes_in_files(command: str) -> None:
     assert "\x1b" not in edgert(command, INT8, *(["--runs", "2"] if command == "bench" else [])).stdout
+
+
+def test_bench_profile_says_what_is_fused(shared: Path) -> None:
+    model = shared / "zoo/vww_96_int8.tflite"
+    operators = json.loads(edgert("bench", str(model), "--profile", "--json", "--runs", "3").stdout)["operators"]
+    depthwise = operators[1]
+    assert depthwise["op"] == "DEPTHWISE_CONV_2D" and depthwise["fused_into"] is None and "line by line" in depthwise["kernel"]
+    assert (
+        operators[2]["fused_into"] == 1 and operators[2]["macs"] == 0 and operators[2]["microseconds"] < depthwise["microseconds"]
+    )
+    assert depthwise["macs"] > 48 * 48 * 8 * 9
+
+
+def test_bench_compares_with_a_peer(shared: Path) -> None:
+    model = str(shared / "zoo/hello_world_int8.tflite")
+    found = json.loads(edgert("bench", model, "--compare", "litert", "--seconds", "0.1", "--runs", "3", "--json").stdout)[
+        "compare"
+    ]
+    assert found["peer"] == "litert" and found["ratio"] == pytest.approx(found["other"] / found["edgert"])
+    assert (
+        "LiteRT with XNNPACK in turns" in edgert("bench", model, "--compare", "litert", "--seconds", "0.1", "--runs", "3").stdout
+    )
+    wrong = edgert("bench", model, "--compare", "tvm", code=2)
+    assert "litert, openvino" in wrong.stderr

@@ -294,11 +294,15 @@ static er_status read_model(edgert_model *m, edgert_error *error)
 static edgert_model *open_model(const void *data, size_t size, void *mapped, edgert_error *error)
 {
     edgert_model *m = calloc(1, sizeof *m);
-    if (!m) {
+    er_store *packed = er_store_new();
+    if (!m || !packed) {
+        free(m);
+        er_store_free(packed);
         er_file_unmap(mapped, size);
         er_fail(error, EDGERT_ERROR_MEMORY, "out of memory");
         return NULL;
     }
+    m->packed = packed;
     atomic_init(&m->references, 1);
     m->data = data;
     m->size = size;
@@ -332,6 +336,7 @@ void edgert_model_close(edgert_model *m)
     if (!m || atomic_fetch_sub_explicit(&m->references, 1, memory_order_acq_rel) != 1) return;
     er_file_unmap(m->mapped, m->size);
     er_heap_free(&m->heap);
+    er_store_free(m->packed);
     free(m);
 }
 

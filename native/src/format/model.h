@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/memory.h"
+#include "base/store.h"
 #include "format/flatbuffer.h"
 
 enum { ER_MAX_RANK = 8 };
@@ -59,6 +60,7 @@ struct edgert_model {
     size_t size;
     void *mapped;               // what to unmap, or NULL: the caller's memory
     er_heap heap;
+    er_store *packed;           // weights as kernels read them, made when a plan first needs them
     er_fb_table root;
     const char *description;
     int32_t n_subgraphs, n_signatures;

@@ -23,11 +23,20 @@ void *er_alloc(er_prepare *p, size_t bytes, er_status *status)
     return m;
 }
 
-void *er_alloc_packed(er_prepare *p, size_t bytes, er_status *status)
+void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bias, const void *key, size_t key_bytes, size_t bytes,
+                   void (*pack)(void *arg, void *packed), void *arg, er_status *status)
 {
-    void *m = er_heap_alloc_raw(p->heap, bytes);
-    *status = m ? ER_OK : er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of packed weights", bytes);
-    return m;
+    *status = ER_OK;
+    bool own = weights->def->data == weights->data && (!bias || bias->def->data == bias->data);
+    void *packed = own ? er_store_find(p->packed, key, key_bytes) : NULL;
+    if (packed) return packed;
+    packed = own ? er_aligned_alloc(bytes) : er_heap_alloc_raw(p->heap, bytes);
+    if (packed) {
+        pack(arg, packed);
+        if (own) packed = er_store_add(p->packed, key, key_bytes, packed, bytes);
+    }
+    if (!packed) *status = er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of packed weights", bytes);
+    return packed;
 }
 
 er_status er_expect_io(er_prepare *p, const er_op *op, int32_t least_in, int32_t most_in, int32_t out)

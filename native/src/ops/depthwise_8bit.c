@@ -192,13 +192,31 @@ er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const
 
 // ---- prepare
 
-static er_status pack_weights(er_prepare *p, depthwise *d, const er_depthwise_weights *w)
+typedef struct { const depthwise *d; const er_depthwise_weights *w; } pack_arg;
+
+static void pack_all(void *arg, void *packed)
 {
+    const pack_arg *a = arg;
+    a->d->kernel->pack(a->w, packed);
+}
+
+static er_status pack_weights(er_prepare *p, const er_op *op, depthwise *d, const er_tensor *bias, const er_depthwise_weights *w)
+{
+    // All that the packed bytes depend on.
+    struct { const void *kernels, *w, *bias; float sx, sy; int32_t zero; bool is_signed; size_t together; } key;
+    memset(&key, 0, sizeof key);
+    key.kernels = p->kernels;
+    key.w = op->inputs[1]->def;
+    key.bias = bias ? bias->def : NULL;
+    key.sx = er_scale(op->inputs[0]);
+    key.sy = er_scale(op->outputs[0]);
+    key.zero = w->x_zero;
+    key.is_signed = er_is_signed(op->inputs[0]);
+    key.together = d->together;
+    pack_arg arg = {d, w};
     er_status status;
-    d->packed = er_alloc_packed(p, d->kernel->pack(w, NULL), &status);
-    ER_TRY(status);
-    d->kernel->pack(w, d->packed);
-    return ER_OK;
+    d->packed = er_pack_once(p, op->inputs[1], bias, &key, sizeof key, d->kernel->pack(w, NULL), pack_all, &arg, &status);
+    return status;
 }
 
 // Weights, repeated for pixels that are taken together.
@@ -213,7 +231,7 @@ static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_ten
     er_depthwise_weights weights = {channels * n, (size_t)d->s.kh, (size_t)d->s.kw, w->data, !er_is_signed(w), w_zero,
                                     er_stored_zero(x) + (d->flip ? 128 : 0), params, false};
     if (n == 1) {
-        er_status status = pack_weights(p, d, &weights);
+        er_status status = pack_weights(p, op, d, bias, &weights);
         free(params);
         return status;
     }
@@ -225,7 +243,7 @@ static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_ten
         for (size_t i = 0; i < n; i++) memcpy(all + i * channels, params, channels * sizeof *all);
         weights.w = repeated;
         weights.params = all;
-        status = pack_weights(p, d, &weights);
+        status = pack_weights(p, op, d, bias, &weights);
     } else {
         status = er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
     }

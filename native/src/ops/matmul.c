@@ -48,7 +48,7 @@ static er_status prepare_float(er_prepare *p, er_matmul *mm, const er_tensor *w,
     mm->panel_bytes = er_sgemm_panel_floats(g, k) * sizeof(float);
     mm->group_bytes = (mm->n + mm->nr - 1) / mm->nr * mm->panel_bytes;
     er_status status;
-    mm->packed = er_alloc_packed(p, mm->groups * mm->group_bytes, &status);
+    mm->packed = er_alloc(p, mm->groups * mm->group_bytes, &status);
     ER_TRY(status);
     const float *weights = w->data, *b = bias ? bias->data : NULL;
     for (size_t i = 0; i < mm->groups; i++)
@@ -56,7 +56,21 @@ static er_status prepare_float(er_prepare *p, er_matmul *mm, const er_tensor *w,
     return ER_OK;
 }
 
-static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *y,
+typedef struct { const er_matmul *mm; const er_gemm_weights *all; const uint32_t *list; const er_channel *channels; bool real; } pack_arg;
+
+static void pack_groups(void *arg, void *packed)
+{
+    const pack_arg *a = arg;
+    const er_matmul *mm = a->mm;
+    for (size_t i = 0; i < mm->groups; i++) {
+        er_gemm_weights part = *a->all;
+        part.n = mm->n;
+        part.w = (const uint8_t *)a->all->w + i * mm->n * mm->segments * mm->length;
+        er_qgemm_pack(&mm->kernels->qgemm, &part, mm->extras, a->list, mm->pad, a->channels + i * mm->n, a->real, (uint8_t *)packed + i * mm->group_bytes);
+    }
+}
+
+static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
                               const er_channel *channels, er_activation activation, bool real)
 {
     const er_qgemm *g = &mm->kernels->qgemm;
@@ -77,15 +91,23 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
     mm->extra_list = list;
     mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, length, mm->extras);
     mm->group_bytes = (n + mm->nr - 1) / mm->nr * mm->panel_bytes;
-    mm->packed = er_alloc_packed(p, mm->groups * mm->group_bytes, &status);
-    ER_TRY(status);
-    for (size_t i = 0; i < mm->groups; i++) {
-        er_gemm_weights part = all;
-        part.n = n;
-        part.w = (const uint8_t *)w->data + i * n * k;
-        er_qgemm_pack(g, &part, mm->extras, list, mm->pad, channels + i * n, real, mm->packed + i * mm->group_bytes);
-    }
-    return ER_OK;
+    // All that the packed bytes depend on.
+    struct { const void *kernels, *w, *bias; float sx, sy; int32_t pad; bool real, is_signed; size_t groups, segments, length; } key;
+    memset(&key, 0, sizeof key);
+    key.kernels = mm->kernels;
+    key.w = w->def;
+    key.bias = bias ? bias->def : NULL;
+    key.sx = er_scale(x);
+    key.sy = er_scale(y);
+    key.pad = mm->pad;
+    key.real = real;
+    key.is_signed = er_is_signed(x);
+    key.groups = mm->groups;
+    key.segments = mm->segments;
+    key.length = length;
+    pack_arg arg = {mm, &all, list, channels, real};
+    mm->packed = er_pack_once(p, w, bias, &key, sizeof key, mm->groups * mm->group_bytes, pack_groups, &arg, &status);
+    return status;
 }
 
 er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
@@ -103,7 +125,7 @@ er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, co
 
     er_channel *channels;
     ER_TRY(er_channel_parameters(p, x, w, bias, y, 0, groups * n, real, &channels));
-    er_status status = prepare_8bit(p, mm, x, w, y, channels, activation, real);
+    er_status status = prepare_8bit(p, mm, x, w, bias, y, channels, activation, real);
     free(channels);
     return status;
 }

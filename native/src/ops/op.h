@@ -59,6 +59,7 @@ struct er_op {
 // What prepare works with.
 typedef struct er_prepare {
     er_heap *heap;              // lives as long as the plan
+    er_store *packed;           // lives as long as the model
     const er_kernels *kernels;
     int threads;
     edgert_error *error;
@@ -113,7 +114,11 @@ __attribute__((format(printf, 3, 4)))
 er_status er_op_fail(er_prepare *p, er_status code, const char *what, ...);
 
 void *er_alloc(er_prepare *p, size_t bytes, er_status *status);     // zeroed; plan memory
-void *er_alloc_packed(er_prepare *p, size_t bytes, er_status *status);      // not zeroed: for packing, which writes all of it
+
+// Packed weights: made by `pack` in memory of the model, once for all interpreters with the same key; or, where the weights are not
+// the model's own, in plan memory.
+void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bias, const void *key, size_t key_bytes, size_t bytes,
+                   void (*pack)(void *arg, void *packed), void *arg, er_status *status);
 
 // Between least and most tensors, all there but for inputs from `required` on.
 er_status er_expect_io(er_prepare *p, const er_op *op, int32_t least_in, int32_t most_in, int32_t out);

@@ -62,6 +62,8 @@ void edgert_interpreter_close(edgert_interpreter *it)
     free(it);
 }
 
+edgert_model *edgert_interpreter_model(const edgert_interpreter *it) { return it->model; }
+
 edgert_status edgert_allocate(edgert_interpreter *it, edgert_error *error)
 {
     if (it->planned) return ER_OK;
@@ -216,7 +218,7 @@ edgert_status edgert_op(const edgert_interpreter *it, int32_t i, edgert_op_info 
     return ER_OK;
 }
 
-edgert_memory_info edgert_memory(const edgert_interpreter *it) { return (edgert_memory_info){it->arena_bytes, it->heap.total, it->model->size}; }
+edgert_memory_info edgert_memory(const edgert_interpreter *it) { return (edgert_memory_info){it->arena_bytes, it->heap.total + er_store_bytes(it->model->packed), it->model->size}; }
 
 void edgert_profile(edgert_interpreter *it, int32_t on)
 {

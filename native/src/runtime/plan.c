@@ -127,7 +127,7 @@ static er_status prepare_ops(edgert_interpreter *it, edgert_error *error)
     const er_subgraph *g = it->graph;
     bool *written = calloc((size_t)g->n_tensors + 1, sizeof *written);
     if (!written) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-    er_prepare p = {&it->heap, it->kernels, it->plan_threads, error};
+    er_prepare p = {&it->heap, it->model->packed, it->kernels, it->plan_threads, error};
     er_status status = ER_OK;
     for (int32_t i = 0; i < g->n_ops && status == ER_OK; i++) {
         er_op *op = &it->ops[i];
