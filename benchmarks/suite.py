@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import geometric_mean
 
-import edgert
 from edgert.bench import PEERS, Comparison, compare
+from edgert.binding import lib, new_error, text
 from edgert.errors import EdgertError
 
 NAMES = {"litert": "LiteRT + XNNPACK", "openvino": "OpenVINO"}
@@ -33,7 +33,7 @@ def machine() -> str:
         name += f" (family {family})"
     except (OSError, StopIteration):
         pass
-    return f"{name}, {edgert.isa()}, {datetime.date.today().isoformat()}"
+    return f"{name}, {text(lib.edgert_isa(new_error()))}, {datetime.date.today().isoformat()}"
 
 
 def markdown(rows: dict[str, dict[str, Comparison]], peers: list[str]) -> str:

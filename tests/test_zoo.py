@@ -22,7 +22,7 @@ ENTRIES = {e["name"]: e for e in json.loads((SHARED / "zoo/index.json").read_tex
 # What this version must run: every model whose operators and types it has, told here so that none is lost unnoticed.
 MUST_PASS = [
     "ad01_int8", "add_quantized", "add_quantized_int8", "deeplabv3_mnv2_dm05_pascal_quant", "hello_world_int8", "kws_ref_model", "kws_ref_model_float32",
-    "micro_speech_quantized", "mobilenet_v1_0.25_128_quant", "mobilenet_v1_0.5_160_quant",
+    "micro_speech_quantized", "movenet_single_pose_lightning_ptq", "mobilenet_v1_0.25_128_quant", "mobilenet_v1_0.5_160_quant",
     "mobilenet_v2_1.0_224_quant", "pretrainedResnet", "pretrainedResnet_quant", "simple_add_model", "sine_float",
     "test_model_redux_precision", "tf2_mobilenet_v2_1.0_224_ptq", "topo_sort_fork", "topo_sort_fork_violation", "vww_96_float", "vww_96_int8",
     "zero_size_constant", "attn_vec_einsum", "no_signatures_no_tensor_names", "multi_signature_model", "test_min_runtime",
@@ -73,30 +73,32 @@ for path in sys.argv[1:]:
     assert len(lines) == len(paths) and sum(line.startswith("ran") for line in lines) >= len(MUST_PASS)
 
 
-@pytest.mark.parametrize("isa", ["generic", "avx2", "avx512vnni"])
-def test_isas_give_the_same_bytes(shared: Path, isa: str) -> None:
-    """Whole models on each instruction set that this machine has."""
+@pytest.mark.parametrize("isa", ["generic", "avx2", "avxvnni", "avx512vnni"])
+def test_same_bytes_however_planned(shared: Path, isa: str) -> None:
+    """Whole models on each instruction set that this machine has, with 1 to 4 threads, with all, some and no rewrites of the plan."""
     code = f"""
-import numpy as np, edgert, hashlib
-for name in ("vww_96_int8", "mobilenet_v1_0.25_128_quant", "pretrainedResnet_quant"):
-    it = edgert.Interpreter(model_path={str(shared / "zoo")!r} + "/" + name + ".tflite")
-    it.allocate_tensors()
-    d = it.get_input_details()[0]
-    x = np.random.default_rng(5).integers(0, 256, d["shape"]).astype(np.uint8).view(d["dtype"])
-    it.set_tensor(d["index"], x)
-    it.invoke()
-    print(name, hashlib.sha256(it.get_tensor(it.get_output_details()[0]["index"]).tobytes()).hexdigest())
+import os, numpy as np, edgert
+for name in ("vww_96_int8", "mobilenet_v1_0.25_128_quant", "pretrainedResnet_quant", "movenet_single_pose_lightning_ptq"):
+    golden = np.load({str(shared / "zoo")!r} + "/" + name + ".golden.npz")
+    first = None
+    for threads in (1, 2, 3, 4):
+        for fuse in ("1", "0", "all"):
+            os.environ["EDGERT_FUSE"] = fuse
+            it = edgert.Interpreter(model_path={str(shared / "zoo")!r} + "/" + name + ".tflite", num_threads=threads)
+            it.allocate_tensors()
+            it.set_tensor(it.get_input_details()[0]["index"], golden["in0_0"])
+            it.invoke()
+            got = it.get_tensor(it.get_output_details()[0]["index"])
+            first = first if (threads, fuse) != (1, "1") else got
+            assert np.array_equal(got, first) and np.allclose(got, golden["out0_0"], rtol=1e-6, atol=0), (name, threads, fuse)
+            if os.environ["EDGERT_ISA"] == "generic" and name.startswith("movenet"):
+                break
+print("equal")
 """
-    results = []
-    for use in (isa, ""):
-        r = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "EDGERT_ISA": use}, timeout=300
-        )
-        if r.returncode and "cannot be used" in r.stderr:
-            pytest.skip(f"this CPU has no {isa}")
-        assert r.returncode == 0, r.stderr
-        results.append(r.stdout)
-    assert results[0] == results[1]
+    r = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "EDGERT_ISA": isa}, timeout=300)
+    if r.returncode and "cannot be used" in r.stderr:
+        pytest.skip(f"this CPU has no {isa}")
+    assert r.returncode == 0 and r.stdout == "equal\n", r.stderr
 
 
 def test_accuracy_of_mobilenet_through_our_preprocessing(shared: Path) -> None:

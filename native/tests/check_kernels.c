@@ -1,11 +1,10 @@
 // Every kernel of every instruction set against generic: random and worst-case values, all remainders, canaries around
-// the output.   usage: check_kernels [--bench]
+// the output.
 #include <math.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/memory.h"
-#include "base/system.h"
 #include "check.h"
 #include "kernels/pack.h"
 
@@ -375,36 +374,11 @@ static void check_floats(const er_kernels *generic, const er_kernels *k)
     }
 }
 
-// ---- speed: one product of the size of a pointwise layer, beside generic's
-
-static double time_product(const er_kernels *k)
-{
-    product p = {.m = 196, .is_signed = true, .zero = 3, .o = {0, -128, 127, false, false, false}};
-    uint8_t *x = calloc(p.m, 576), *w = calloc(96, 576);
-    er_channel *channels = draw_channels(96, 1e5, false);
-    for (size_t j = 0; j < 96; j++) channels[j].m = 0.002;
-    p.x = x;
-    p.w = (er_gemm_weights){96, 1, 576, w, false, 0};
-    p.channels = channels;
-    double best = INFINITY;
-    for (int i = 0; i < 30; i++) {      // packing included in each: it is small beside the product
-        uint64_t begin = er_nanoseconds();
-        er_aligned_free(run_product(k, &p));
-        best = fmin(best, (double)(er_nanoseconds() - begin));
-    }
-    free(x);
-    free(w);
-    free(channels);
-    return (double)(p.m * p.w.n * p.w.length) / best;
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
     static const char *const isas[] = {"avx2", "avxvnni", "avx512vnni"};
     const er_kernels *generic = er_kernels_of("generic");
     CHECK(generic, "generic is missing");
-    bool bench = argc > 1 && !strcmp(argv[1], "--bench");
-    if (bench) printf("generic: %.1f billion multiply-adds a second, packing included\n", time_product(generic));
     for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
         const er_kernels *k = er_kernels_of(isas[i]);
         if (!k) {
@@ -420,7 +394,6 @@ int main(int argc, char **argv)
         check_arg_max(generic, k);
         check_floats(generic, k);
         printf("%s: equal\n", isas[i]);
-        if (bench) printf("%s: %.1f billion multiply-adds a second, packing included\n", isas[i], time_product(k));
     }
     return 0;
 }
