@@ -75,6 +75,7 @@ static er_output draw_output(bool is_signed, bool real)
 
 typedef struct {
     size_t m, gap;              // gap: elements of x between segments
+    bool overlaps;              // rows overlap by two thirds, as those of a convolution three taps wide
     bool is_signed;
     int32_t zero;
     const uint8_t *x;
@@ -83,26 +84,31 @@ typedef struct {
     er_output o;
 } product;
 
+// Elements of x from row to row, from segment to segment, and in all.
+static size_t row_step(const product *p) { return p->overlaps ? p->w.length / 3 : p->w.segments * (p->w.length + p->gap); }
+static size_t segment_step(const product *p) { return p->overlaps ? (p->m + 2) * (p->w.length / 3) + p->gap : p->w.length + p->gap; }
+static size_t elements(const product *p) { return p->overlaps ? p->w.segments * segment_step(p) : p->m * row_step(p); }
+
 // The product by one ISA; the result has n + 3 bytes a row.
 static uint8_t *run_product(const er_kernels *k, const product *p)
 {
     const er_qgemm *g = &k->qgemm;
     size_t length = p->w.length, segments = p->w.segments, n = p->w.n, a_size = (size_t)g->a_size, kr = (size_t)g->kr;
-    size_t stride = segments * (length + p->gap), panels = (n + (size_t)g->nr - 1) / (size_t)g->nr, groups = (length + kr - 1) / kr;
+    size_t stride = row_step(p), apart = segment_step(p), all = elements(p), panels = (n + (size_t)g->nr - 1) / (size_t)g->nr, groups = (length + kr - 1) / kr;
     int32_t shift = g->a_size == 1 && p->is_signed ? 128 : 0;
-    uint8_t *a = er_aligned_alloc(p->m * stride * a_size + 64);
-    memset(a, 0x5A, p->m * stride * a_size + 64);
-    for (size_t i = 0; i < p->m; i++) g->pack_a(a + i * stride * a_size, p->x + i * stride, stride, p->is_signed);
+    uint8_t *a = er_aligned_alloc(all * a_size + 64);
+    memset(a, 0x5A, all * a_size + 64);
+    g->pack_a(a, p->x, all, p->is_signed);
     size_t extras = er_qgemm_extras(g, &p->w, NULL), panel_bytes = er_qgemm_panel_bytes(g, segments, length, extras);
     uint32_t *list = malloc(extras * sizeof *list + 1);
     size_t *extra_at = malloc(extras * sizeof *extra_at + 1);
     er_qgemm_extras(g, &p->w, list);
-    for (size_t e = 0; e < extras; e++) extra_at[e] = (list[e] / groups * (length + p->gap) + list[e] % groups * kr) * a_size;
+    for (size_t e = 0; e < extras; e++) extra_at[e] = (list[e] / groups * apart + list[e] % groups * kr) * a_size;
     uint8_t *packed = er_aligned_alloc(panels * panel_bytes);
     er_qgemm_pack(g, &p->w, extras, list, p->zero + shift, p->channels, p->o.real, packed);
     // Where m divides, as lines of rows too.
-    size_t lines = p->m % 3 == 0 ? 3 : 1;
-    er_rows rows = {a, lines, p->m / lines * stride * a_size, p->m / lines, stride * a_size, segments, (length + p->gap) * a_size, groups, extras, extra_at};
+    size_t lines = p->m % 3 == 0 && !p->overlaps ? 3 : 1;
+    er_rows rows = {a, lines, p->m / lines * stride * a_size, p->m / lines, stride * a_size, segments, apart * a_size, groups, extras, extra_at};
     uint8_t *out = guarded(p->m * (n + 3));
     g->run(&rows, n, packed, panel_bytes, &p->o, out + CANARY, n + 3);
     check_guards("qgemm", k->isa, out, p->m * (n + 3));
@@ -124,7 +130,12 @@ static void check_qgemm(const er_kernels *generic, const er_kernels *k)
         if (round % 100 == 0) p.w.length = 2000;
         p.zero = (p.is_signed ? -128 : 0) + (int32_t)below(&rng, 256);
         p.w.zero = p.is_signed ? 0 : (int32_t)below(&rng, 256);
-        size_t xs = p.m * p.w.segments * (p.w.length + p.gap), k_all = p.w.segments * p.w.length, ws = p.w.n * k_all;
+        p.overlaps = below(&rng, 4) == 0;
+        if (p.overlaps) {
+            p.w.length = 12 * (1 + below(&rng, 6));
+            if (below(&rng, 2)) p.w.n = 1 + below(&rng, 16);
+        }
+        size_t xs = elements(&p), k_all = p.w.segments * p.w.length, ws = p.w.n * k_all;
         uint8_t *x = malloc(xs), *w = malloc(ws);
         fill(x, xs, (int)below(&rng, 8), p.is_signed);
         fill(w, ws, (int)below(&rng, 8), p.is_signed);

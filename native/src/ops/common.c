@@ -239,7 +239,7 @@ static void run_span(void *arg, size_t i, int thread)
 
 void er_for_spans(er_pool *pool, size_t n, double cost, void (*fn)(const er_op *, size_t, size_t), const er_op *op)
 {
-    enum { WORTH_A_TURN = 3000 };       // nanoseconds
+    const double WORTH_A_TURN = 3000;   // nanoseconds
     int threads = er_pool_threads(pool);
     if (threads == 1 || er_pool_grain(pool) == INT64_MAX || (er_pool_grain(pool) > 0 && (double)n * cost < 2 * WORTH_A_TURN)) {
         fn(op, 0, n);

@@ -3,7 +3,7 @@
 #include "kernels/avx2/avx2.h"
 #include "kernels/x86/vec256.h"
 
-enum { KR = 2, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 0, MOST_4 = 0 };
+enum { SLIDES = 0, KR = 2, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 0, MOST_4 = 0 };
 
 static inline vi v_spread(const uint8_t *p)
 {

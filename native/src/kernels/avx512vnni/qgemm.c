@@ -3,7 +3,7 @@
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/x86/vec512.h"
 
-enum { KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
+enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 
 static inline vi v_spread(const uint8_t *p)
 {

@@ -3,7 +3,7 @@
 #include "kernels/avxvnni/avxvnni.h"
 #include "kernels/x86/vec256.h"
 
-enum { KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3 };
+enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3 };
 
 static inline vi v_spread(const uint8_t *p)
 {

@@ -120,12 +120,12 @@ typedef struct {
 
 #define DW_DECLARE(p) vi s##p##_0 = bias0, s##p##_1 = bias1, s##p##_2 = bias2, s##p##_3 = bias3;
 #define DW_DOT(p, v) if (v < vectors) s##p##_##v = v_dot(s##p##_##v, column[v], v_load(from + v * LANES * 4));
-// Column j is tap j - first of output p, where it is one.
+// The column at hand is tap number_of_column - first of output p, where it is one.
 #define DW_DOT_OUTPUT(p) \
     if (p < outputs) { \
         const size_t first = share ? p * share : p * kw; \
-        if (j >= first && j - first < kw) { \
-            const uint8_t *from = plane + ((j - first) * groups + g) * width * 4; \
+        if (number_of_column >= first && number_of_column - first < kw) { \
+            const uint8_t *from = plane + ((number_of_column - first) * groups + number_of_group) * width * 4; \
             EACH_VECTOR(DW_DOT, p) \
         } \
     }
@@ -141,6 +141,27 @@ typedef struct {
 #define DW_SAVE(p, v) if (v < vectors) sums[p * vectors + v] = s##p##_##v;
 #define DW_SAVE_OUTPUT(p) if (p < outputs) { EACH_VECTOR(DW_SAVE, p) }
 
+#define DW_FINISH_ALL \
+    { \
+        const range *r = t->range; \
+        const vi offset = offset_of(t->o); \
+        const bool clip = t->o->large; \
+        vi least = v_ones(); \
+        EACH_OUTPUT(DW_FINISH) \
+        if (vectors == 1) { /* all outputs in one vector of bytes */ \
+            vf x0 = v_zerof(), x1 = x0, x2 = x0, x3 = x0; \
+            vi y[4]; \
+            DW_SCALE(0, 0, x0) DW_SCALE(1, 0, x1) DW_SCALE(2, 0, x2) DW_SCALE(3, 0, x3) \
+            fix(x0, x1, x2, x3, offset, clip, y, &least, outputs); \
+            store_rows(t->out + x * t->out_stride, t->out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), r), 4, outputs, t->n, t->tail); \
+        } \
+        if (__builtin_expect(v_any_below(least, NEAR_BELOW) || t->o->slow, 0)) { \
+            vi sums[OUTPUTS * 4]; \
+            EACH_OUTPUT(DW_SAVE_OUTPUT) \
+            dw_mend(t, outputs, vectors, sums, x); \
+        } \
+    }
+
 static __attribute__((noinline)) void dw_mend(const dw_job *t, size_t outputs, size_t vectors, const vi *sums, size_t x)
 {
     const vi offset = offset_of(t->o);
@@ -153,70 +174,89 @@ static __attribute__((noinline)) void dw_mend(const dw_job *t, size_t outputs, s
     }
 }
 
-// Outputs [x, x + outputs) of one block. `share`: by how many columns outputs are apart, 0 where their columns are not the
-// same.
+// One step: column j of the tile, its rows from g * GROUP on, into all outputs that see it.
+#define DW_STEP(j, g) \
+    if (j < columns && g < groups) { \
+        const size_t number_of_column = j, number_of_group = g; \
+        const size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step); \
+        const size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP; \
+        vi column[4]; \
+        if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column); \
+        else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at); \
+        const uint8_t *plane = w; \
+        EACH_OUTPUT(DW_DOT_OUTPUT) \
+        for (size_t k = 1; k < planes; k++) { \
+            plane += plane_step; \
+            EACH_OUTPUT(DW_DOT_OUTPUT) \
+        } \
+    }
+#define DW_COLUMN(j) DW_STEP(j, 0) DW_STEP(j, 1) DW_STEP(j, 2)
+
+// Outputs [x, x + outputs) of one block; all but t and x are constants. `share`: by how many columns outputs are apart, 0 where
+// their columns are not the same.
 __attribute__((always_inline)) static inline void
 dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_t kw, const size_t share, const dw_job *t, size_t x)
 {
     const size_t width = vectors * LANES, groups = groups_of(kh), x_step = t->taps->x_step, tap_step = t->taps->tap_step;
+    const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw, plane_step = kw * groups * width * 4, planes = t->planes;
     const uint8_t *w = t->block + ER_HEADER * width;
     const vi bias0 = v_load(t->block), bias1 = vectors > 1 ? v_load(t->block + 4 * LANES) : bias0;
     const vi bias2 = vectors > 2 ? v_load(t->block + 8 * LANES) : bias0, bias3 = vectors > 3 ? v_load(t->block + 12 * LANES) : bias0;
     EACH_OUTPUT(DW_DECLARE)
-    const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw;
-    const size_t plane_step = kw * groups * width * 4, planes = t->planes;
-#pragma GCC unroll 16
-    for (size_t j = 0; j < columns; j++) {
-        size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step);
-#pragma GCC unroll 3
-        for (size_t g = 0; g < groups; g++) {
-            vi column[4];
-            size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
-            if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
-            else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
-            const uint8_t *plane = w;
-            EACH_OUTPUT(DW_DOT_OUTPUT)
-            for (size_t k = 1; k < planes; k++) {
-                plane += plane_step;
-                EACH_OUTPUT(DW_DOT_OUTPUT)
+    DW_COLUMN(0) DW_COLUMN(1) DW_COLUMN(2) DW_COLUMN(3) DW_COLUMN(4) DW_COLUMN(5)
+    DW_COLUMN(6) DW_COLUMN(7) DW_COLUMN(8) DW_COLUMN(9) DW_COLUMN(10) DW_COLUMN(11)
+    DW_FINISH_ALL
+}
+
+// One output with a filter of any size.
+__attribute__((always_inline)) static inline void dw_one(const size_t vectors, const dw_job *t, size_t x)
+{
+    const size_t outputs = 1;
+    const size_t width = vectors * LANES, kh = t->taps->kh, kw = t->taps->kw, groups = groups_of(kh);
+    const uint8_t *from = t->block + ER_HEADER * width;
+    vi s0_0 = v_load(t->block), s0_1 = vectors > 1 ? v_load(t->block + 4 * LANES) : s0_0;
+    vi s0_2 = vectors > 2 ? v_load(t->block + 8 * LANES) : s0_0, s0_3 = vectors > 3 ? v_load(t->block + 12 * LANES) : s0_0;
+    for (size_t plane = 0; plane < t->planes; plane++) {
+        for (size_t kx = 0; kx < kw; kx++) {
+            size_t at = t->c + x * t->taps->x_step + kx * t->taps->tap_step;
+            for (size_t g = 0; g < groups; g++, from += width * 4) {
+                vi column[4];
+                size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
+                if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
+                else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
+                EACH_VECTOR(DW_DOT, 0)
             }
         }
     }
-    const range *r = t->range;
-    const vi offset = offset_of(t->o);
-    const bool clip = t->o->large;
-    vi least = v_ones();
-    EACH_OUTPUT(DW_FINISH)
-    if (vectors == 1) {     // all outputs in one vector of bytes
-        vf x0 = v_zerof(), x1 = x0, x2 = x0, x3 = x0;
-        vi y[4];
-        DW_SCALE(0, 0, x0) DW_SCALE(1, 0, x1) DW_SCALE(2, 0, x2) DW_SCALE(3, 0, x3)
-        fix(x0, x1, x2, x3, offset, clip, y, &least, outputs);
-        store_rows(t->out + x * t->out_stride, t->out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), r), 4, outputs, t->n, t->tail);
-    }
-    if (__builtin_expect(v_any_below(least, NEAR_BELOW) || t->o->slow, 0)) {
-        vi sums[OUTPUTS * 4];
-        EACH_OUTPUT(DW_SAVE_OUTPUT)
-        dw_mend(t, outputs, vectors, sums, x);
-    }
+    const vi s1_0 = s0_0, s1_1 = s0_0, s1_2 = s0_0, s1_3 = s0_0, s2_0 = s0_0, s2_1 = s0_0, s2_2 = s0_0, s2_3 = s0_0;
+    const vi s3_0 = s0_0, s3_1 = s0_0, s3_2 = s0_0, s3_3 = s0_0;
+    DW_FINISH_ALL
 }
 
+// All of n outputs: the last of several tiles begins with some that are done already, which come out the same.
 #define TILES(vectors, kh, kw, share) \
-    if (OUTPUTS == 4) for (; x + 4 <= n; x += OUTPUTS) dw_tile(OUTPUTS, vectors, kh, kw, share, t, x); \
-    for (; x + 2 <= n; x += 2) dw_tile(2, vectors, kh, kw, share, t, x); \
-    if (x < n) dw_tile(1, vectors, kh, kw, share, t, x)
-
-static void dw_3x3_1(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 3, 3, 1); } else { TILES(1, 3, 3, 1); } }
-static void dw_3x3_2(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 3, 3, 2); } else { TILES(1, 3, 3, 2); } }
-static void dw_3x3_apart(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 3, 3, 0); } else { TILES(1, 3, 3, 0); } }
-static void dw_5x5_1(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 5, 5, 1); } else { TILES(1, 5, 5, 1); } }
-static void dw_5x5_2(const dw_job *t, size_t vectors, size_t n) { size_t x = 0; if (vectors == 4) { TILES(4, 5, 5, 2); } else { TILES(1, 5, 5, 2); } }
+    { \
+        if (n < OUTPUTS) { \
+            for (size_t x = 0; x < n; x++) dw_tile(1, vectors, kh, kw, share, t, x); \
+            return; \
+        } \
+        for (size_t x = 0;; x = x + 2 * OUTPUTS <= n ? x + OUTPUTS : n - OUTPUTS) { \
+            dw_tile(OUTPUTS, vectors, kh, kw, share, t, x); \
+            if (x + OUTPUTS == n) return; \
+        } \
+    }
+#define RUN(name, k, share) static void name(const dw_job *t, size_t vectors, size_t n) { if (vectors == 4) TILES(4, k, k, share) else TILES(1, k, k, share) }
+RUN(dw_3x3_1, 3, 1)
+RUN(dw_3x3_2, 3, 2)
+RUN(dw_3x3_apart, 3, 0)
+RUN(dw_5x5_1, 5, 1)
+RUN(dw_5x5_2, 5, 2)
 
 static void dw_any(const dw_job *t, size_t vectors, size_t n)
 {
     for (size_t x = 0; x < n; x++) {
-        if (vectors == 4) dw_tile(1, 4, t->taps->kh, t->taps->kw, 0, t, x);
-        else dw_tile(1, 1, t->taps->kh, t->taps->kw, 0, t, x);
+        if (vectors == 4) dw_one(4, t, x);
+        else dw_one(1, t, x);
     }
 }
 

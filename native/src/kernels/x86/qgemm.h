@@ -4,6 +4,7 @@
 //     v_spread(p)                 a step's A in all lanes
 //     v_weights(p)                a step's weights of a panel of LANES channels, LANES * KR bytes
 //     v_dot(sum, a, w)            sum + products
+//     SLIDES                      whether SLIDE pays (1), or registers do not suffice (0)
 //     MOST_1 ... MOST_4           rows of a tile of so many panels: all sums are in registers (0: no such tile)
 #ifndef ER_X86_QGEMM_H
 #define ER_X86_QGEMM_H
@@ -21,6 +22,7 @@ typedef struct {
     range range;
     vi offset;
     v_tail tail;                // what there is to store of a row
+    bool slides;                // rows overlap by two thirds: SLIDE_STEP
     size_t out_stride;
 } job;
 
@@ -69,13 +71,47 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
     }
 #define ONE_DOT(i, p) if (p < panels) s##i##_##p = v_dot(s##i##_##p, x##i, v_weights(w + p * panel_bytes + i * LANES * KR));
 #define ADD_UP(i, p) if (p < panels) s0_##p = v_add32(s0_##p, s##i##_##p);
-#define ROW_POINTERS(from) const uint8_t *a0 = from, *a4 = a0 + 4 * stride, *a8 = a0 + 8 * stride, *a12 = a0 + 12 * stride
+// Rows that overlap, of a convolution three taps wide and stride 1: what one row reads at tap 1 the row before reads at tap 2. Each
+// step's A is spread once for the three. With one panel, loads would else be what there is too much of.
+#define SLIDE_FIRST(i) if (i < mr) s##i##_0 = v_dot(s##i##_0, x, w0);
+#define SLIDE_SECOND(i) if (i < mr) s##i##_0 = v_dot(s##i##_0, x, w1);
+#define SLIDE_THIRD(i) if (i < mr) s##i##_0 = v_dot(s##i##_0, x, w2);
+#define SLIDE(base, i, j, k) \
+    if (k < mr) { \
+        vi x = v_spread(base + (i % 4 == 3 ? stride3 : i % 4 * stride)); \
+        SLIDE_FIRST(i) SLIDE_SECOND(j) SLIDE_THIRD(k) \
+    }
+#define SLIDE_STEP \
+    { \
+        const size_t tap = r->groups / 3 * LANES * KR; \
+        vi w0 = v_weights(w), w1 = v_weights(w + tap), w2 = v_weights(w + 2 * tap); \
+        { vi x = v_spread(a0); SLIDE_FIRST(0) } \
+        { vi x = v_spread(a0 + stride); SLIDE_FIRST(1) SLIDE_SECOND(0) } \
+        SLIDE(a0, 2, 1, 0) SLIDE(a0, 3, 2, 1) SLIDE(a4, 4, 3, 2) SLIDE(a4, 5, 4, 3) SLIDE(a4, 6, 5, 4) SLIDE(a4, 7, 6, 5) \
+        SLIDE(a8, 8, 7, 6) SLIDE(a8, 9, 8, 7) SLIDE(a8, 10, 9, 8) SLIDE(a8, 11, 10, 9) SLIDE(a12, 12, 11, 10) SLIDE(a12, 13, 12, 11) \
+        SLIDE(a12, 14, 13, 12) SLIDE(a12, 15, 14, 13) \
+        if (mr == 16) { \
+            { vi x = v_spread(a16); SLIDE_SECOND(15) SLIDE_THIRD(14) } \
+            { vi x = v_spread(a16 + stride); SLIDE_THIRD(15) } \
+        } \
+        w += LANES * KR; \
+    }
+#define ROW_POINTERS(from) const uint8_t *a0 = from, *a4 = a0 + 4 * stride, *a8 = a0 + 8 * stride, *a12 = a0 + 12 * stride, *a16 = a0 + 16 * stride
 #define ADVANCE \
     { \
         a0 += A_BYTES; \
         if (mr > 4) { a4 += A_BYTES; __asm__("" : "+r"(a4)); } \
         if (mr > 8) { a8 += A_BYTES; __asm__("" : "+r"(a8)); } \
         if (mr > 12) { a12 += A_BYTES; __asm__("" : "+r"(a12)); } \
+    }
+#define SLIDE_ADVANCE \
+    { \
+        a0 += A_BYTES; \
+        a4 += A_BYTES; \
+        a8 += A_BYTES; \
+        a12 += A_BYTES; \
+        a16 += A_BYTES; \
+        __asm__("" : "+r"(a4), "+r"(a8), "+r"(a12), "+r"(a16)); \
     }
 
 // Rows are finished together as far as their bytes fill a vector: one of four panels, two of two, four of one. What they are
@@ -136,6 +172,14 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     for (size_t s = 0; s < r->segments; s++) {
         ROW_POINTERS(rows + s * r->segment_stride);
         size_t g = 0;
+        if (SLIDES && panels == 1 && mr >= 4 && t->slides) {
+            for (; g < r->groups / 3; g++) {
+                SLIDE_STEP
+                SLIDE_ADVANCE
+            }
+            w += r->groups / 3 * 2 * LANES * KR;
+            continue;
+        }
         if (mr == 1)
             for (; g + 4 <= r->groups; g += 4) FOUR_STEPS
         for (; g < r->groups; g++) {
@@ -145,6 +189,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     }
     for (size_t e = 0; e < r->extras; e++) {
         ROW_POINTERS(rows + r->extra_at[e]);
+        (void)a16;
         STEP
     }
     if (mr == 1) { EACH_PANEL(ADD_UP, 1) EACH_PANEL(ADD_UP, 2) EACH_PANEL(ADD_UP, 3) }
@@ -207,7 +252,7 @@ static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_b
 {
     scales s[MAX_PANELS];
     if (!r->m) return;
-    job t = {r, o, packed, panel_bytes, n, s, range_of(o), offset_of(o), v_tail_of(0), out_stride};
+    job t = {r, o, packed, panel_bytes, n, s, range_of(o), offset_of(o), v_tail_of(0), r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);
