@@ -1,4 +1,5 @@
-"""Checks a wheel: its tag, the size of its library, its contents, and that pip takes it for every Python.
+"""Checks a wheel: its tag, the size of its library, its contents, that the library finds this CPU's vectors, and that pip takes it for
+every Python.
 
 usage: check_wheel.py WHEEL
 """
@@ -12,7 +13,13 @@ import zipfile
 from pathlib import Path
 
 PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
-LIBRARY_LIMIT = 700_000
+LIBRARY_LIMIT = 600_000
+
+
+def isa_of(library: Path) -> str:
+    """The instruction set that the library picks here."""
+    code = "import ctypes, sys; f = ctypes.CDLL(sys.argv[1]).edgert_isa; f.restype = ctypes.c_char_p; print(f(None).decode())"
+    return subprocess.run([sys.executable, "-c", code, str(library)], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def main() -> None:
@@ -34,6 +41,11 @@ def main() -> None:
     ):
         if needed not in sizes:
             sys.exit(f"{name}: {needed} is missing")
+    with tempfile.TemporaryDirectory() as target, zipfile.ZipFile(wheel) as z:
+        isa = isa_of(Path(z.extract(next(iter(libraries)), target)))
+    cpu = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+    if "avx2" in cpu and isa == "generic":
+        sys.exit(f"{name}: this CPU has AVX2, but the library uses {isa} kernels")
     for version in PYTHONS:
         with tempfile.TemporaryDirectory() as target:
             command = [
@@ -48,7 +60,7 @@ def main() -> None:
                 version,
             ]
             subprocess.run([*command, "--target", target, str(wheel)], check=True)
-    print(f"{name}: library {max(libraries.values())} bytes; taken for Python {', '.join(PYTHONS)}")
+    print(f"{name}: library {max(libraries.values())} bytes; {isa}; taken for Python {', '.join(PYTHONS)}")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,9 @@ for name in ("vww_96_int8", "mobilenet_v1_0.25_128_quant", "pretrainedResnet_qua
                 break
 print("equal")
 """
-    r = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "EDGERT_ISA": isa}, timeout=300)
+    r = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "EDGERT_ISA": isa}, timeout=300
+    )
     if r.returncode and "cannot be used" in r.stderr:
         pytest.skip(f"this CPU has no {isa}")
     assert r.returncode == 0 and r.stdout == "equal\n", r.stderr

@@ -5,11 +5,15 @@
 enum { GROUP = 4, OUTPUTS = 4 };
 
 
-// As assembly: with the intrinsic gcc copies sums from register to register.
+// As assembly, for gcc, which with the intrinsic copies sums from register to register; clang would take every operand from memory.
 static inline vi v_dot(vi sum, vi a, vi w)
 {
+#if defined(__clang__)
+    return _mm512_dpbusd_epi32(sum, a, w);
+#else
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "vm"(w));
     return sum;
+#endif
 }
 
 __attribute__((always_inline)) static inline void v_interleave(const uint8_t *const *row, size_t n, size_t at, vi *x)

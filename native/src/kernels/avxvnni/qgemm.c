@@ -13,11 +13,15 @@ static inline vi v_spread(const uint8_t *p)
 }
 static inline vi v_weights(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 
-// As assembly: with the intrinsic gcc copies sums from register to register.
+// As assembly, for gcc, which with the intrinsic copies sums from register to register; clang would take every operand from memory.
 static inline vi v_dot(vi sum, vi a, vi w)
 {
+#if defined(__clang__)
+    return _mm256_dpbusd_avx_epi32(sum, a, w);
+#else
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "xm"(w));
     return sum;
+#endif
 }
 
 #include "kernels/x86/qgemm.h"
