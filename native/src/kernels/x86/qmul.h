@@ -6,35 +6,44 @@
 #include "kernels/pack.h"
 #include "kernels/x86/epilogue.h"
 
+typedef struct { const er_qmul_params *p; const uint8_t *header; vf m, nudge; vi offset, za, zb; range r; } product_scales;
+
+__attribute__((always_inline)) static inline vi product_of(const uint8_t *a, const uint8_t *b, const product_scales *s)
+{
+    return v_mul32(v_sub32(v_widen(a, s->p->a_signed), s->za), v_sub32(v_widen(b, s->p->b_signed), s->zb));
+}
+
+static void mul_four(const uint8_t *a, const uint8_t *b, const product_scales *s, uint8_t *out)
+{
+    const er_output *o = &s->p->o;
+    vi x[4], y[4], least = v_ones();
+    for (size_t v = 0; v < 4; v++) x[v] = product_of(a + v * LANES, b + v * LANES, s);
+    fix(scaled(x[0], s->m, s->nudge), scaled(x[1], s->m, s->nudge), scaled(x[2], s->m, s->nudge), scaled(x[3], s->m, s->nudge), s->offset, o->large, y, &least, 4);
+    v_store_bytes(out, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), &s->r), v_tail_of(4 * LANES));
+    if (!__builtin_expect(v_any_below(least, NEAR_BELOW) || o->slow, 0)) return;
+    for (size_t v = 0; v < 4; v++) {
+        uint32_t lanes = o->slow ? UINT32_MAX >> (32 - LANES) : v_lanes_below(y[v], NEAR_BELOW);
+        if (lanes) mend_lanes(lanes, &x[v], s->header, LANES, 0, o, out + v * LANES, false);
+    }
+}
+
 static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qmul_params *p, uint8_t *out)
 {
-    uint8_t header[ER_HEADER * LANES];
+    enum { BLOCK = 4 * LANES };
+    uint8_t header[ER_HEADER * LANES], repeated[2][BLOCK], rest[3][BLOCK];
     for (size_t j = 0; j < LANES; j++) er_put_header(header, LANES, j, &(er_channel){0, p->m}, 0, false);
-    const scales s = scales_of(header, LANES, 0, false);
-    const vf m = v_loadf(s.m), nudge = v_loadf(s.nudge);
-    const vi offset = offset_of(&p->o), za = v_set32(p->a_zero), zb = v_set32(p->b_zero);
-    const range r = range_of(&p->o);
-    uint8_t repeated[2][LANES], rest[3][LANES] = {{0}};
-    memset(repeated[0], a[0], LANES);
-    memset(repeated[1], b[0], LANES);
-    for (size_t i = 0; i < n; i += LANES) {
-        const uint8_t *x = a_step ? a + i : repeated[0], *z = b_step ? b + i : repeated[1];
-        size_t there = n - i < LANES ? n - i : LANES;
-        if (there < LANES) {
-            memcpy(rest[0], x, there);
-            memcpy(rest[1], z, there);
-            x = rest[0];
-            z = rest[1];
-        }
-        vi product = v_mul32(v_sub32(v_widen(x, p->a_signed), za), v_sub32(v_widen(z, p->b_signed), zb)), y[4], least = v_ones();
-        vf f = scaled(product, m, nudge);
-        fix(f, f, f, f, offset, p->o.large, y, &least, 1);
-        v_store_bytes(rest[2], packed_bytes(v_whole(y[0], y[0]), v_whole(y[0], y[0]), &r), v_tail_of(LANES));
-        uint32_t lanes = p->o.slow ? UINT32_MAX : v_lanes_below(y[0], NEAR_BELOW);
-        lanes &= UINT32_MAX >> (32 - there);
-        if (__builtin_expect(lanes != 0, 0)) mend_lanes(lanes, &product, header, LANES, 0, &p->o, rest[2], false);
-        memcpy(out + i, rest[2], there);
-    }
+    const scales c = scales_of(header, LANES, 0, false);
+    const product_scales s = {p, header, v_loadf(c.m), v_loadf(c.nudge), offset_of(&p->o), v_set32(p->a_zero), v_set32(p->b_zero), range_of(&p->o)};
+    if (!a_step) a = memset(repeated[0], a[0], BLOCK);
+    if (!b_step) b = memset(repeated[1], b[0], BLOCK);
+    size_t i = 0;
+    for (; i + BLOCK <= n; i += BLOCK) mul_four(a + i * a_step, b + i * b_step, &s, out + i);
+    if (i == n) return;
+    memset(rest, 0, sizeof rest);
+    memcpy(rest[0], a + i * a_step, n - i);
+    memcpy(rest[1], b + i * b_step, n - i);
+    mul_four(rest[0], rest[1], &s, rest[2]);
+    memcpy(out + i, rest[2], n - i);
 }
 
 #endif
