@@ -125,10 +125,42 @@ static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, b
     }
 }
 
+// sum / taps of eight sums, for int8 rounded half away from zero, for uint8 half up. In float32: what is divided is below 2^24 and the quotient at
+// most 256, so that it is off by less than 2^-16, and a quotient that is no integer is at least 1 / taps away from one.
+static inline __m128i means8(__m256i sum, int32_t taps, bool is_signed)
+{
+    __m256i half = _mm256_set1_epi32(taps / 2);
+    // For sums below zero the half is taken off; the reference's test is sum > 0, but of 0 both ways make 0.
+    if (is_signed) half = _mm256_sign_epi32(half, _mm256_or_si256(sum, _mm256_set1_epi32(1)));
+    __m256 quotient = _mm256_div_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(sum, half)), _mm256_set1_ps((float)taps));
+    __m256i y = _mm256_cvttps_epi32(quotient);
+    return _mm_packs_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
+}
+
 static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
+    enum { EXACT = 1 << 15, WITHOUT_CARRY = 256 };      // 256 bytes fit 16 bits
     int32_t n = (int32_t)taps;
-    for (size_t c = 0; c < channels; c += 8) {
+    size_t c = 0;
+    for (; c + 16 <= channels && taps < EXACT; c += 16) {
+        __m256i low = _mm256_setzero_si256(), high = low;
+        for (size_t t = 0; t < taps;) {
+            __m256i part = _mm256_setzero_si256();
+            for (size_t end = t + WITHOUT_CARRY < taps ? t + WITHOUT_CARRY : taps; t < end; t++) {
+                __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(tap[t] + c));
+                part = _mm256_add_epi16(part, is_signed ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x));
+            }
+            __m128i first = _mm256_castsi256_si128(part), second = _mm256_extracti128_si256(part, 1);
+            low = _mm256_add_epi32(low, is_signed ? _mm256_cvtepi16_epi32(first) : _mm256_cvtepu16_epi32(first));
+            high = _mm256_add_epi32(high, is_signed ? _mm256_cvtepi16_epi32(second) : _mm256_cvtepu16_epi32(second));
+        }
+        __m128i a = means8(low, n, is_signed), b = means8(high, n, is_signed);
+        const __m128i least = _mm_set1_epi16((int16_t)min), most = _mm_set1_epi16((int16_t)max), byte = _mm_set1_epi16(0xFF);
+        a = _mm_and_si128(_mm_max_epi16(_mm_min_epi16(a, most), least), byte);
+        b = _mm_and_si128(_mm_max_epi16(_mm_min_epi16(b, most), least), byte);
+        _mm_storeu_si128((__m128i *)(void *)(out + c), _mm_packus_epi16(a, b));
+    }
+    for (; c < channels; c += 8) {
         size_t rest = channels - c < 8 ? channels - c : 8;
         __m256i sum = _mm256_setzero_si256();
         for (size_t t = 0; t < taps; t++) sum = _mm256_add_epi32(sum, widen8(load_bytes(tap[t] + c, rest), is_signed));
