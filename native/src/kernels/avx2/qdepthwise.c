@@ -9,16 +9,16 @@ static inline vi v_dot(vi sum, vi a, vi w) { return _mm256_add_epi32(sum, _mm256
 __attribute__((always_inline)) static inline void v_interleave(const uint8_t *const *row, size_t n, size_t at, vi *x)
 {
     const vi zero = v_zero();
-    vi r0 = v_load(row[0] + at), low0 = _mm256_unpacklo_epi8(r0, zero), high0 = _mm256_unpackhi_epi8(r0, zero), low1 = zero, high1 = zero;
+    vi r0 = v_load(row[0] + at), low0 = v_unpack_low8(r0, zero), high0 = v_unpack_high8(r0, zero), low1 = zero, high1 = zero;
     if (n > 1) {
         vi r1 = v_load(row[1] + at);
-        low1 = _mm256_unpacklo_epi8(r1, zero);
-        high1 = _mm256_unpackhi_epi8(r1, zero);
+        low1 = v_unpack_low8(r1, zero);
+        high1 = v_unpack_high8(r1, zero);
     }
-    x[0] = _mm256_unpacklo_epi16(low0, low1);
-    x[1] = _mm256_unpackhi_epi16(low0, low1);
-    x[2] = _mm256_unpacklo_epi16(high0, high1);
-    x[3] = _mm256_unpackhi_epi16(high0, high1);
+    x[0] = v_unpack_low16(low0, low1);
+    x[1] = v_unpack_high16(low0, low1);
+    x[2] = v_unpack_low16(high0, high1);
+    x[3] = v_unpack_high16(high0, high1);
 }
 
 static inline __m128i load8(const uint8_t *p) { return _mm_loadl_epi64((const __m128i *)(const void *)p); }

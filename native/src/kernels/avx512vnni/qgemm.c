@@ -2,27 +2,11 @@
 // activations become unsigned by adding 128 when A is packed.
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/x86/vec512.h"
+#include "kernels/x86/vnni.h"
 
 enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 
-static inline vi v_spread(const uint8_t *p)
-{
-    int32_t four;
-    memcpy(&four, p, 4);
-    return _mm512_set1_epi32(four);
-}
 static inline vi v_weights(const uint8_t *p) { return _mm512_loadu_si512(p); }
-
-// As assembly, for gcc, which with the intrinsic copies sums from register to register; clang would take every operand from memory.
-static inline vi v_dot(vi sum, vi a, vi w)
-{
-#if defined(__clang__)
-    return _mm512_dpbusd_epi32(sum, a, w);
-#else
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "vm"(w));
-    return sum;
-#endif
-}
 
 #include "kernels/x86/qgemm.h"
 

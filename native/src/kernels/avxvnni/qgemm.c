@@ -2,27 +2,11 @@
 // activations become unsigned by adding 128 when A is packed.
 #include "kernels/avxvnni/avxvnni.h"
 #include "kernels/x86/vec256.h"
+#include "kernels/x86/vnni.h"
 
 enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3 };
 
-static inline vi v_spread(const uint8_t *p)
-{
-    int32_t four;
-    memcpy(&four, p, 4);
-    return _mm256_set1_epi32(four);
-}
 static inline vi v_weights(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
-
-// As assembly, for gcc, which with the intrinsic copies sums from register to register; clang would take every operand from memory.
-static inline vi v_dot(vi sum, vi a, vi w)
-{
-#if defined(__clang__)
-    return _mm256_dpbusd_avx_epi32(sum, a, w);
-#else
-    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "xm"(w));
-    return sum;
-#endif
-}
 
 #include "kernels/x86/qgemm.h"
 

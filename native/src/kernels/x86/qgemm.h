@@ -146,8 +146,8 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
         FOUR_VECTORS \
         HOLD_ROW(i) \
         { PANEL_SCALES(0); SCALE(i, 0, x0) } \
-        if (panels > 1) { PANEL_SCALES(1); SCALE(i, 1, x1) } \
-        if (panels > 2) { PANEL_SCALES(2); SCALE(i, 2, x2) } \
+        { PANEL_SCALES(1); SCALE(i, 1, x1) } \
+        { PANEL_SCALES(2); SCALE(i, 2, x2) } \
         if (panels > 3) { PANEL_SCALES(3); SCALE(i, 3, x3) } \
         fix(x0, x1, x2, x3, offset, clip, y, &least, panels); \
         v_store_bytes(out + i * out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), range), tail); \

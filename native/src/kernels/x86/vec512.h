@@ -19,7 +19,6 @@ static inline vf v_loadf(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_save(void *p, vi x) { _mm512_storeu_si512(p, x); }
 static inline void v_savef(float *p, vf x) { _mm512_storeu_ps(p, x); }
 static inline vi v_set32(int32_t x) { return _mm512_set1_epi32(x); }
-static inline vi v_set16(int16_t x) { return _mm512_set1_epi16(x); }
 static inline vi v_set8(uint8_t x) { return _mm512_set1_epi8((char)x); }
 static inline vf v_setf(float x) { return _mm512_set1_ps(x); }
 static inline vf v_float(vi x) { return _mm512_cvtepi32_ps(x); }
@@ -40,6 +39,20 @@ static inline vf v_from_doubles(const void *p)
     __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(p)), high = _mm512_cvtpd_ps(_mm512_loadu_pd((const uint8_t *)p + 64));
     return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
 }
+
+// The four bytes at p in every lane.
+static inline vi v_spread(const uint8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, 4);
+    return v_set32(four);
+}
+
+// Elements of a and b in turn, within each 128 bits.
+#define v_unpack_low8 _mm512_unpacklo_epi8
+#define v_unpack_high8 _mm512_unpackhi_epi8
+#define v_unpack_low16 _mm512_unpacklo_epi16
+#define v_unpack_high16 _mm512_unpackhi_epi16
 
 // 2^x for whole x from -126 to 127, and 0 where x is not negative.
 static inline vf v_power(vi x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(127)), 23)); }
@@ -72,7 +85,7 @@ static inline vi v_pack32(vi a, vi b) { return _mm512_packs_epi32(a, b); }
 static inline vi v_pack16(vi a, vi b) { return _mm512_packus_epi16(a, b); }
 static inline vi v_clamp8(vi x, vi low, vi high) { return _mm512_min_epu8(_mm512_max_epu8(x, low), high); }
 
-// The bytes that v_pack32 and v_pack16 made of four vectors: back in order.
+// The bytes that v_whole (or v_pack32) and v_pack16 made of four vectors: back in order.
 static inline vi v_in_order(vi x)
 {
     return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
