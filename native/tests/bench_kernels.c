@@ -105,7 +105,7 @@ static void bench_layer(const er_kernels *k, const layer *l, double peak)
     size_t panel_bytes = er_qgemm_panel_bytes(g, l->segments, l->k, 0);
     uint8_t *packed = er_aligned_alloc(panels * panel_bytes);
     er_qgemm_pack(g, &weights, 0, NULL, a_size == 1 ? 128 : 0, c, false, packed);
-    er_output o = {128, 0, 255, false, false, false};
+    er_output o = {.zero = 128, .min = 0, .max = 255};
     double best = INFINITY;
     size_t block = 224;
     for (uint64_t begin = er_nanoseconds(), now = begin; now - begin < 100000000;) {
@@ -136,7 +136,7 @@ static void bench_depthwise(const er_kernels *k, const depthwise *d, double peak
     for (size_t i = 0; i < taps * d->channels; i++) w[i] = (uint8_t)(w[i] ^ 0x80);
     uint8_t *packed = er_aligned_alloc(k->qdepthwise.pack(&weights, NULL));
     k->qdepthwise.pack(&weights, packed);
-    er_output o = {128, 0, 255, false, false, false};
+    er_output o = {.zero = 128, .min = 0, .max = 255};
     double best = INFINITY;
     for (uint64_t begin = er_nanoseconds(), now = begin; now - begin < 100000000;) {
         for (size_t oy = 0; oy < out; oy++) {

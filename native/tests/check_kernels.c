@@ -66,8 +66,9 @@ static er_channel *draw_channels(size_t n, double reach, bool extreme)
 static er_output draw_output(bool is_signed, bool real)
 {
     int32_t low = is_signed ? -128 : 0, a = low + (int32_t)below(&rng, 256), b = low + (int32_t)below(&rng, 256);
-    er_output o = {low + (int32_t)below(&rng, 256), low, low + 255, real, false, false};
-    if (below(&rng, 2)) { o.min = er_min32(a, b); o.max = er_max32(a, b); }
+    er_output o = {.zero = low + (int32_t)below(&rng, 256), .min = low, .max = low + 255, .real = real};
+    if (below(&rng, 3) == 0) o.zero = low;      // after an activation
+    else if (below(&rng, 2)) { o.min = er_min32(a, b); o.max = er_max32(a, b); }
     return o;
 }
 
@@ -121,6 +122,39 @@ static uint8_t *run_product(const er_kernels *k, const product *p)
     return out;
 }
 
+static void compare_products(const er_kernels *generic, const er_kernels *k, const product *p, int round)
+{
+    uint8_t *want = run_product(generic, p), *got = run_product(k, p);
+    for (size_t i = 0; i < p->m; i++)
+        for (size_t j = 0; j < p->w.n; j++) {
+            size_t at = CANARY + i * (p->w.n + 3) + j;
+            CHECK(want[at] == got[at], "qgemm of %s: case %d row %zu channel %zu: %d, expected %d (m = %g)", k->isa, round, i, j, got[at], want[at], p->channels[j].m);
+        }
+    er_aligned_free(want);
+    er_aligned_free(got);
+}
+
+// Sums, all from biases, on both sides of where outputs change.
+static void check_thresholds(const er_kernels *generic, const er_kernels *k)
+{
+    enum { CHANNELS = 192 };
+    static const uint8_t x[64], w[CHANNELS * 4];
+    for (int round = 0; round < 3000; round++) {
+        product p = {.m = 1 + below(&rng, 3), .is_signed = below(&rng, 2), .x = x, .w = {CHANNELS, 1, 4, w, false, 0}};
+        p.o = draw_output(p.is_signed, below(&rng, 4) == 0);
+        er_channel channels[CHANNELS];
+        for (size_t j = 0; j < CHANNELS; j++) {
+            channels[j].m = ldexp(1 + (double)random64(&rng) / 0x1p64, -(int)(1 + below(&rng, 20)));
+            if (below(&rng, 4) == 0) channels[j].m = ldexp((double)(1 + below(&rng, 255)), -(int)(8 + below(&rng, 14)));      // many ties
+            double at = p.o.min + (double)below(&rng, 256) + 0.5 - p.o.zero;
+            channels[j].bias = (int32_t)(floor(at / channels[j].m) + (double)below(&rng, 4) - 1);
+        }
+        p.channels = channels;
+        er_set_reach(&p.o, CHANNELS, 4, 1, 4, w, false, 0, channels);
+        compare_products(generic, k, &p, round);
+    }
+}
+
 static void check_qgemm(const er_kernels *generic, const er_kernels *k)
 {
     for (int round = 0; round < 1500; round++) {
@@ -149,14 +183,7 @@ static void check_qgemm(const er_kernels *generic, const er_kernels *k)
         p.channels = channels;
         p.o = draw_output(p.is_signed, below(&rng, 4) == 0);
         er_set_reach(&p.o, p.w.n, k_all, 1, k_all, w, p.w.is_unsigned, p.w.zero, channels);
-        uint8_t *want = run_product(generic, &p), *got = run_product(k, &p);
-        for (size_t i = 0; i < p.m; i++)
-            for (size_t j = 0; j < p.w.n; j++) {
-                size_t at = CANARY + i * (p.w.n + 3) + j;
-                CHECK(want[at] == got[at], "qgemm of %s: case %d row %zu channel %zu: %d, expected %d (m = %g)", k->isa, round, i, j, got[at], want[at], channels[j].m);
-            }
-        er_aligned_free(want);
-        er_aligned_free(got);
+        compare_products(generic, k, &p, round);
         free(x);
         free(w);
         free(channels);
@@ -398,6 +425,7 @@ int main(void)
             continue;
         }
         check_qgemm(generic, k);
+        check_thresholds(generic, k);
         check_qdepthwise(generic, k);
         check_qadd(generic, k);
         check_qmul(generic, k);

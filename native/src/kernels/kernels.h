@@ -20,8 +20,8 @@ typedef struct er_channel { int32_t bias; double m; } er_channel;
 // zero is at or below `min` where it is uint8.
 //
 // `slow`: some sum times its multiplier may not stay below 2^30, where only er_finish is right. `large`: it may not stay below
-// 2^14. Both by er_set_reach.
-typedef struct er_output { int32_t zero, min, max; bool real, slow, large; } er_output;
+// 2^14. `wide`: some sum of 2^24 and more may make an output in range. All by er_set_reach.
+typedef struct er_output { int32_t zero, min, max; bool real, slow, large, wide; } er_output;
 
 // What the epilogue needs of `w` output channels, before their weights in a panel or block (ER_HEADER * w bytes):
 //     int32 bias[w], q[w], shift[w]   of er_multiplier; with `real`, double m[w] in the place of q and shift

@@ -46,15 +46,17 @@ static int64_t sum_of_magnitudes(size_t k, size_t stride, size_t first, const vo
 void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
                   const er_channel *c)
 {
-    o->slow = o->large = false;
+    o->slow = o->large = o->wide = false;
     for (size_t j = 0; j < n; j++) {
         // Mostly the largest sum that any weights could have is small enough.
         double bias = fabs((double)c[j].bias), reach = bias + 255.0 * (is_unsigned ? 255.0 : 128.0) * (double)k;
-        if (reach * c[j].m < 0x1p14 && reach < 0x1p30) continue;
-        if (o->large && c[j].m < 0.5) continue;     // nothing more to find out
+        const bool fine = c[j].m < 0x1p-15;
+        if (reach * c[j].m < 0x1p14 && reach < (fine ? 0x1p24 : 0x1p30)) continue;
+        if (o->large && c[j].m < 0.5 && (!fine || o->wide)) continue;       // nothing more to find out
         reach = bias + 255.0 * (double)sum_of_magnitudes(k, stride, j * channel_stride, weights, is_unsigned, w_zero);
         if (reach >= 0x1p31) reach = 0x1p31;    // sums wrap
         o->large = o->large || reach * c[j].m >= 0x1p14;
+        o->wide = o->wide || (fine && reach >= 0x1p24);
         // Channels that are always zero come with biases of 2^30; what is multiplied with less than 1/2 is small all the same.
         o->slow = o->slow || (c[j].m >= 0.5 && (reach >= 0x1p30 || reach * c[j].m >= 0x1p30));
     }

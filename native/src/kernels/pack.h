@@ -7,7 +7,7 @@
 // Channel j of a header of `width` channels; `fold` is taken off its bias. Channels that do not exist are to be zero.
 void er_put_header(void *header, size_t width, size_t j, const er_channel *c, int32_t fold, bool real);
 
-// Sets o->slow and o->large. Each of n channels has k products with weights at `stride` elements from each other; channel
+// Sets o->slow, o->large and o->wide. Each of n channels has k products with weights at `stride` elements from each other; channel
 // j's first is at j * channel_stride.
 void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
                   const er_channel *c);

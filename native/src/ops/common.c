@@ -144,7 +144,7 @@ er_status er_activation_output(er_prepare *p, er_activation a, const er_tensor *
     float lo, hi;
     ER_TRY(er_activation_floats(p, a, &lo, &hi));
     int32_t qmin = er_lowest(y), qmax = er_highest(y), offset = er_stored_offset(y);
-    *o = (er_output){er_zero(y), qmin, qmax, false, false, false};
+    *o = (er_output){.zero = er_zero(y), .min = qmin, .max = qmax};
     if (a != ER_ACT_NONE) {
         ER_TRY(er_expect_quantized(p, y, "output"));
         // As the reference: the quotient in float32, rounded half away from zero.

@@ -21,9 +21,10 @@ static inline range range_of(const er_output *o)
 // What there is to store of `vectors` vectors of which n channels exist.
 static inline v_tail tail_of(size_t n, size_t vectors) { return v_tail_of(n < vectors * LANES ? n : vectors * LANES); }
 
+// `r`: NULL where it is free.
 static inline vi clamped(vi bytes, const range *r)
 {
-    if (!r->free) bytes = v_xor(v_clamp8(bytes, r->low, r->high), r->flip);
+    if (r && !r->free) bytes = v_xor(v_clamp8(bytes, r->low, r->high), r->flip);
     return bytes;
 }
 

@@ -11,7 +11,7 @@
 
 #include "kernels/x86/bytes.h"
 
-typedef struct { vf a, b, c; vi offset; int16_t below; } sum_scales;
+typedef struct { vf a, b, c; vi offset, below; } sum_scales;
 
 static double real_of(er_multiplier m) { return ldexp(m.q, m.shift - 31); }
 
@@ -29,26 +29,23 @@ static bool find_sum_scales(const er_qadd_params *p, sum_scales *s)
     s->b = v_setf((float)(65536 * b));
     s->c = v_setf((float)(-65536 * (p->a_zero * a + p->b_zero * b)));
     s->offset = v_set32((p->o.zero + range_base(&p->o)) * 65536 + 32768 + margin);
-    s->below = (int16_t)(2 * margin + 1);
+    s->below = v_set32(2 * margin + 1);
     return true;
 }
 
-__attribute__((always_inline)) static inline vi sum_of(vi a, vi b, const sum_scales *s, vi *least)
+__attribute__((always_inline)) static inline vi sum_of(vi a, vi b, const sum_scales *s)
 {
-    vi y = v_add32(v_round(v_fma(v_float(a), s->a, v_fma(v_float(b), s->b, s->c))), s->offset);
-    *least = v_least(*least, y);
-    return y;
+    return v_add32(v_round(v_fma(v_float(a), s->a, v_fma(v_float(b), s->b, s->c))), s->offset);
 }
 
 __attribute__((always_inline)) static inline void
 add_four(const uint8_t *a, bool a_signed, const uint8_t *b, bool b_signed, const sum_scales *s, const range *r, const er_qadd_params *p, uint8_t *out)
 {
-    vi least = v_ones();
-    vi y0 = sum_of(v_widen(a, a_signed), v_widen(b, b_signed), s, &least);
-    vi y1 = sum_of(v_widen(a + LANES, a_signed), v_widen(b + LANES, b_signed), s, &least);
-    vi y2 = sum_of(v_widen(a + 2 * LANES, a_signed), v_widen(b + 2 * LANES, b_signed), s, &least);
-    vi y3 = sum_of(v_widen(a + 3 * LANES, a_signed), v_widen(b + 3 * LANES, b_signed), s, &least);
-    if (__builtin_expect(v_any_below(least, s->below), 0)) qadd_exact(4 * LANES, a, 1, b, 1, p, out);
+    vi y0 = sum_of(v_widen(a, a_signed), v_widen(b, b_signed), s);
+    vi y1 = sum_of(v_widen(a + LANES, a_signed), v_widen(b + LANES, b_signed), s);
+    vi y2 = sum_of(v_widen(a + 2 * LANES, a_signed), v_widen(b + 2 * LANES, b_signed), s);
+    vi y3 = sum_of(v_widen(a + 3 * LANES, a_signed), v_widen(b + 3 * LANES, b_signed), s);
+    if (__builtin_expect(v_any_below(v_least(v_least(y0, y1), v_least(y2, y3)), s->below), 0)) qadd_exact(4 * LANES, a, 1, b, 1, p, out);
     else v_store_bytes(out, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), r), v_tail_of(4 * LANES));
 }
 

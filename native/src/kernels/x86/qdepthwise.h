@@ -109,6 +109,8 @@ typedef struct {
     const scales *s;
     const er_output *o;
     const range *range;
+    vi offset, limit;           // offset_of, near_limit
+    bool plain;
     v_tail tail;
     uint8_t *out;
     size_t out_stride;
@@ -129,47 +131,79 @@ typedef struct {
             EACH_VECTOR(DW_DOT, p) \
         } \
     }
-#define DW_SCALE(p, v, x) if (p < outputs) x = scaled(s##p##_##v, v_loadf(t->s[v].m), v_loadf(t->s[v].nudge));
+#define DW_FIX(p, v, y) if (p < outputs) y = fixed(s##p##_##v, m##v, add##v, offset, plain, clip);
 #define DW_FINISH(p) \
     if (p < outputs && vectors == 4) { \
-        vf x0 = v_zerof(), x1 = x0, x2 = x0, x3 = x0; \
-        vi y[4]; \
-        DW_SCALE(p, 0, x0) DW_SCALE(p, 1, x1) DW_SCALE(p, 2, x2) DW_SCALE(p, 3, x3) \
-        fix(x0, x1, x2, x3, offset, clip, y, &least, 4); \
-        v_store_bytes(t->out + (x + p) * t->out_stride, clamped(v_pack16(v_whole(y[0], y[1]), v_whole(y[2], y[3])), r), t->tail); \
+        vi y0, y1, y2, y3; \
+        DW_FIX(p, 0, y0) DW_FIX(p, 1, y1) DW_FIX(p, 2, y2) DW_FIX(p, 3, y3) \
+        v_store_bytes(t->out + (x + p) * out_stride, clamped(v_pack16(v_whole(y0, y1), v_whole(y2, y3)), plain ? NULL : &bytes), tail); \
+        if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) { \
+            which |= 1u << p; \
+            DW_NEAR(p) \
+        } \
     }
-#define DW_SAVE(p, v) if (v < vectors) sums[p * vectors + v] = s##p##_##v;
-#define DW_SAVE_OUTPUT(p) if (p < outputs) { EACH_VECTOR(DW_SAVE, p) }
-
+#define DW_NEAR(p) near[p][0] = y0; near[p][1] = y1; near[p][2] = y2; near[p][3] = y3;
+#define DW_SCALES(v) const vf m##v = v_loadf(t->s[v].m), add##v = v_loadf(t->s[v].add);
 #define DW_FINISH_ALL \
     { \
-        const range *r = t->range; \
-        const vi offset = offset_of(t->o); \
-        const bool clip = t->o->large; \
-        vi least = v_ones(); \
+        const range bytes = *t->range; \
+        const v_tail tail = t->tail; \
+        const size_t out_stride = t->out_stride; \
+        const vi offset = t->offset, limit = t->limit; \
+        const bool clip = t->o->large, slow = t->o->slow; \
+        uint32_t which = 0; \
+        vi near[outputs][4]; \
+        DW_SCALES(0) DW_SCALES(1) DW_SCALES(2) DW_SCALES(3) \
         EACH_OUTPUT(DW_FINISH) \
         if (vectors == 1) { /* all outputs in one vector of bytes */ \
-            vf x0 = v_zerof(), x1 = x0, x2 = x0, x3 = x0; \
-            vi y[4]; \
-            DW_SCALE(0, 0, x0) DW_SCALE(1, 0, x1) DW_SCALE(2, 0, x2) DW_SCALE(3, 0, x3) \
-            fix(x0, x1, x2, x3, offset, clip, y, &least, outputs); \
-            store_rows(t->out + x * t->out_stride, t->out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), r), 4, outputs, t->n, t->tail); \
+            vi y0, y1, y2, y3; \
+            DW_FIX(0, 0, y0) \
+            y1 = y2 = y3 = y0; \
+            DW_FIX(1, 0, y1) DW_FIX(2, 0, y2) DW_FIX(3, 0, y3) \
+            store_rows(t->out + x * out_stride, out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), plain ? NULL : &bytes), 4, outputs, t->n, tail); \
+            if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) { \
+                which = 1; \
+                DW_NEAR(0) \
+            } \
         } \
-        if (__builtin_expect(v_any_below(least, NEAR_BELOW) || t->o->slow, 0)) { \
-            vi sums[OUTPUTS * 4]; \
-            EACH_OUTPUT(DW_SAVE_OUTPUT) \
-            dw_mend(t, outputs, vectors, sums, x); \
-        } \
+        if (__builtin_expect(which != 0, 0)) dw_mend(t, which, outputs, vectors, near, x); \
     }
 
-static __attribute__((noinline)) void dw_mend(const dw_job *t, size_t outputs, size_t vectors, const vi *sums, size_t x)
+#define DW_SAVE(p, v) if (v < vectors) sums[v] = s##p##_##v;
+
+// One output's sums with a filter of any size.
+__attribute__((always_inline)) static inline void dw_sums(const size_t vectors, const dw_job *t, size_t x, vi *sums)
 {
-    const vi offset = offset_of(t->o);
-    for (size_t v = 0; v < vectors; v++) {
-        for (size_t p = 0; p < outputs; p++) {
-            const vi *sum = &sums[p * vectors + v];
-            uint32_t lanes = lanes_to_mend(*sum, &t->s[v], vectors == 4 ? LANES : t->n, offset, t->o);
-            if (lanes) mend_lanes(lanes, sum, t->block, vectors * LANES, v * LANES, t->o, t->out + (x + p) * t->out_stride + 4 * v, vectors == 4);
+    const size_t width = vectors * LANES, kh = t->taps->kh, kw = t->taps->kw, groups = groups_of(kh);
+    const uint8_t *from = t->block + ER_HEADER * width;
+    vi s0_0 = v_load(t->block), s0_1 = vectors > 1 ? v_load(t->block + 4 * LANES) : s0_0;
+    vi s0_2 = vectors > 2 ? v_load(t->block + 8 * LANES) : s0_0, s0_3 = vectors > 3 ? v_load(t->block + 12 * LANES) : s0_0;
+    for (size_t plane = 0; plane < t->planes; plane++) {
+        for (size_t kx = 0; kx < kw; kx++) {
+            size_t at = t->c + x * t->taps->x_step + kx * t->taps->tap_step;
+            for (size_t g = 0; g < groups; g++, from += width * 4) {
+                vi column[4];
+                size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
+                if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
+                else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
+                EACH_VECTOR(DW_DOT, 0)
+            }
+        }
+    }
+    EACH_VECTOR(DW_SAVE, 0)
+}
+
+// Outputs from x on that are too near to ties: y has four vectors for every bit of `which`, of one output, or of all, one each.
+static __attribute__((noinline, cold)) void dw_mend(const dw_job *t, uint32_t which, size_t outputs, size_t vectors, vi y[][4], size_t x)
+{
+    for (size_t p = 0; p < outputs; p++) {
+        if (vectors == 4 && !(which >> p & 1)) continue;
+        vi sums[4];
+        if (vectors == 4) dw_sums(4, t, x + p, sums);
+        else dw_sums(1, t, x + p, sums);
+        for (size_t v = 0; v < vectors; v++) {
+            uint32_t lanes = vectors == 4 ? lanes_to_mend(y[p][v], LANES, t->o, t->plain) : lanes_to_mend(y[0][p], t->n, t->o, t->plain);
+            if (lanes) mend_lanes(lanes, &sums[v], t->block, vectors * LANES, v * LANES, t->o, t->out + (x + p) * t->out_stride + 4 * v, vectors == 4);
         }
     }
 }
@@ -195,7 +229,7 @@ static __attribute__((noinline)) void dw_mend(const dw_job *t, size_t outputs, s
 // Outputs [x, x + outputs) of one block; all but t and x are constants. `share`: by how many columns outputs are apart, 0 where
 // their columns are not the same.
 __attribute__((always_inline)) static inline void
-dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_t kw, const size_t share, const dw_job *t, size_t x)
+dw_tile(const size_t outputs, const size_t vectors, const bool plain, const size_t kh, const size_t kw, const size_t share, const dw_job *t, size_t x)
 {
     const size_t width = vectors * LANES, groups = groups_of(kh), x_step = t->taps->x_step, tap_step = t->taps->tap_step;
     const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw, plane_step = kw * groups * width * 4, planes = t->planes;
@@ -209,60 +243,54 @@ dw_tile(const size_t outputs, const size_t vectors, const size_t kh, const size_
 }
 
 // One output with a filter of any size.
-__attribute__((always_inline)) static inline void dw_one(const size_t vectors, const dw_job *t, size_t x)
+__attribute__((always_inline)) static inline void dw_one(const size_t vectors, const bool plain, const dw_job *t, size_t x)
 {
     const size_t outputs = 1;
-    const size_t width = vectors * LANES, kh = t->taps->kh, kw = t->taps->kw, groups = groups_of(kh);
-    const uint8_t *from = t->block + ER_HEADER * width;
-    vi s0_0 = v_load(t->block), s0_1 = vectors > 1 ? v_load(t->block + 4 * LANES) : s0_0;
-    vi s0_2 = vectors > 2 ? v_load(t->block + 8 * LANES) : s0_0, s0_3 = vectors > 3 ? v_load(t->block + 12 * LANES) : s0_0;
-    for (size_t plane = 0; plane < t->planes; plane++) {
-        for (size_t kx = 0; kx < kw; kx++) {
-            size_t at = t->c + x * t->taps->x_step + kx * t->taps->tap_step;
-            for (size_t g = 0; g < groups; g++, from += width * 4) {
-                vi column[4];
-                size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
-                if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
-                else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
-                EACH_VECTOR(DW_DOT, 0)
-            }
-        }
-    }
+    vi sums[4];
+    dw_sums(vectors, t, x, sums);
+    const vi s0_0 = sums[0], s0_1 = vectors > 1 ? sums[1] : s0_0, s0_2 = vectors > 2 ? sums[2] : s0_0, s0_3 = vectors > 3 ? sums[3] : s0_0;
     const vi s1_0 = s0_0, s1_1 = s0_0, s1_2 = s0_0, s1_3 = s0_0, s2_0 = s0_0, s2_1 = s0_0, s2_2 = s0_0, s2_3 = s0_0;
     const vi s3_0 = s0_0, s3_1 = s0_0, s3_2 = s0_0, s3_3 = s0_0;
     DW_FINISH_ALL
 }
 
+typedef void dw_run(const dw_job *, size_t);
+
 // All of n outputs: the last of several tiles begins with some that are done already, which come out the same.
-#define TILES(vectors, kh, kw, share) \
+#define TILES(vectors, plain, kh, kw, share) \
     { \
         if (n < OUTPUTS) { \
-            for (size_t x = 0; x < n; x++) dw_tile(1, vectors, kh, kw, share, t, x); \
+            for (size_t x = 0; x < n; x++) dw_tile(1, vectors, plain, kh, kw, share, t, x); \
             return; \
         } \
         for (size_t x = 0;; x = x + 2 * OUTPUTS <= n ? x + OUTPUTS : n - OUTPUTS) { \
-            dw_tile(OUTPUTS, vectors, kh, kw, share, t, x); \
+            dw_tile(OUTPUTS, vectors, plain, kh, kw, share, t, x); \
             if (x + OUTPUTS == n) return; \
         } \
     }
-#define RUN(name, k, share) static void name(const dw_job *t, size_t vectors, size_t n) { if (vectors == 4) TILES(4, k, k, share) else TILES(1, k, k, share) }
+#define RUN(name, k, share) \
+    static void name##_plain(const dw_job *t, size_t n) TILES(4, true, k, k, share) \
+    static void name##_any(const dw_job *t, size_t n) TILES(4, false, k, k, share) \
+    static void name##_narrow(const dw_job *t, size_t n) TILES(1, false, k, k, share) \
+    static dw_run *const name[3] = {name##_plain, name##_any, name##_narrow};
 RUN(dw_3x3_1, 3, 1)
 RUN(dw_3x3_2, 3, 2)
 RUN(dw_3x3_apart, 3, 0)
 RUN(dw_5x5_1, 5, 1)
 RUN(dw_5x5_2, 5, 2)
 
-static void dw_any(const dw_job *t, size_t vectors, size_t n)
+static void dw_any_wide(const dw_job *t, size_t n)
 {
-    for (size_t x = 0; x < n; x++) {
-        if (vectors == 4) dw_one(4, t, x);
-        else dw_one(1, t, x);
-    }
+    for (size_t x = 0; x < n; x++) dw_one(4, false, t, x);
 }
+static void dw_any_narrow(const dw_job *t, size_t n)
+{
+    for (size_t x = 0; x < n; x++) dw_one(1, false, t, x);
+}
+static dw_run *const dw_any[3] = {dw_any_wide, dw_any_wide, dw_any_narrow};
 
-typedef void dw_run(const dw_job *, size_t, size_t);
-
-static dw_run *choose(const er_taps *t)
+// For blocks of WIDE channels with plain outputs and with others, and for LANES channels.
+static dw_run *const *choose(const er_taps *t)
 {
     size_t share = t->x_step == t->tap_step ? 1 : t->x_step == 2 * t->tap_step ? 2 : 0;
     if (t->kh == 3 && t->kw == 3) return share == 1 ? dw_3x3_1 : share == 2 ? dw_3x3_2 : dw_3x3_apart;
@@ -274,13 +302,15 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const voi
 {
     const block_info *info = packed;
     const range r = range_of(o);
-    dw_run *run = choose(taps);
+    dw_run *const *run = choose(taps);
     for (size_t c = 0, width; c < channels; c += width, info++) {
         width = block_width(channels - c);
+        const bool plain = is_plain(o) && width == WIDE && run[0] != run[1];
         scales s[4];
-        dw_job t = {taps, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, tail_of(channels - c, width / LANES), out + c, out_stride};
-        for (size_t v = 0; v < width / LANES; v++) s[v] = scales_of(t.block, width, v * LANES, o->real);
-        run(&t, width / LANES, n);
+        dw_job t = {taps, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, v_set32(offset_of(o, plain)),
+                    v_set32(near_limit(o, plain)), plain, tail_of(channels - c, width / LANES), out + c, out_stride};
+        for (size_t v = 0; v < width / LANES; v++) s[v] = scales_of(t.block, width, v * LANES, o, plain);
+        run[width == LANES ? 2 : plain ? 0 : 1](&t, n);
     }
 }
 

@@ -11,7 +11,7 @@
 
 #include "kernels/x86/epilogue.h"
 
-enum { MAX_PANELS = 4, MAX_SUMS = 24 };
+enum { MAX_PANELS = 4 };
 
 typedef struct {
     const er_rows *rows;
@@ -20,20 +20,38 @@ typedef struct {
     size_t panel_bytes, n;      // channels from there on
     const scales *s;            // of each panel
     range range;
-    vi offset;
+    vi offset, limit;           // offset_of, near_limit
     v_tail tail;                // what there is to store of a row
+    bool plain;                 // is_plain
     bool slides;                // rows overlap by two thirds: SLIDE_STEP
     size_t out_stride;
 } job;
 
-static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panels, const vi *sums, uint8_t *out)
+// One row's sums of one panel, once more.
+static vi sums_of(const er_rows *r, const uint8_t *row, const uint8_t *panel)
 {
-    for (size_t p = 0; p < panels; p++) {
-        size_t n = t->n - p * LANES;
-        for (size_t i = 0; i < mr; i++) {
-            const vi *sum = &sums[i * panels + p];
-            uint32_t lanes = lanes_to_mend(*sum, &t->s[p], n, t->offset, t->o);
-            if (lanes) mend_lanes(lanes, sum, t->panel + p * t->panel_bytes, LANES, 0, t->o, out + i * t->out_stride + p * LANES, false);
+    const uint8_t *w = panel + ER_HEADER * LANES;
+    vi sum = v_load(panel);
+    for (size_t s = 0; s < r->segments; s++)
+        for (size_t g = 0; g < r->groups; g++, w += LANES * KR) sum = v_dot(sum, v_spread(row + s * r->segment_stride + g * A_BYTES), v_weights(w));
+    for (size_t e = 0; e < r->extras; e++, w += LANES * KR) sum = v_dot(sum, v_spread(row + r->extra_at[e]), v_weights(w));
+    return sum;
+}
+
+// A tile's outputs that are too near to ties: y has four vectors for every bit of `which`, of as many rows as their bytes fill a vector.
+static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, size_t mr, size_t panels, vi y[][4], const uint8_t *rows, uint8_t *out)
+{
+    const size_t together = panels == 1 ? 4 : panels == 2 ? 2 : 1;
+    for (; which; which &= which - 1) {
+        size_t bit = (size_t)__builtin_ctz(which);
+        for (size_t i = bit * together; i < mr && i < (bit + 1) * together; i++) {
+            for (size_t p = 0; p < panels; p++) {
+                uint32_t lanes = lanes_to_mend(y[bit][i % together * panels + p], t->n - p * LANES, t->o, t->plain);
+                if (!lanes) continue;
+                const uint8_t *panel = t->panel + p * t->panel_bytes;
+                const vi sum = sums_of(t->rows, rows + i * t->rows->row_stride, panel);
+                mend_lanes(lanes, &sum, panel, LANES, 0, t->o, out + i * t->out_stride + p * LANES, false);
+            }
         }
     }
 }
@@ -114,50 +132,53 @@ static __attribute__((noinline)) void mend(const job *t, size_t mr, size_t panel
         __asm__("" : "+r"(a4), "+r"(a8), "+r"(a12), "+r"(a16)); \
     }
 
-// Rows are finished together as far as their bytes fill a vector: one of four panels, two of two, four of one. What they are
-// multiplied with is loaded once for all. HOLD is a barrier for the compiler, which else computes parts of all rows ahead
-// and has no registers left.
-#define HOLD(i, p) if (i < mr && p < panels) __asm__ volatile("" : "+" V_REGISTER(s##i##_##p));
-#define HOLD_ROW(i) EACH_PANEL(HOLD, i)
-#define SCALE(i, p, x) if (i < mr) x = scaled(s##i##_##p, m, nudge);
-#define PANEL_SCALES(p) const vf m = v_loadf(t->s[p].m), nudge = v_loadf(t->s[p].nudge)
-#define FOUR_VECTORS vf x0 = v_zerof(), x1 = x0, x2 = x0, x3 = x0; vi y[4];
+// Rows are finished together as far as their bytes fill a vector: one of four panels, two of two, four of one. Sums are not needed
+// after that, so that each becomes an output where it is: to mend one it is computed again.
+#define FIX(i, p, y) if (i < mr && p < panels) y = fixed(s##i##_##p, m##p, add##p, offset, plain, clip);
+#define FOUR_VECTORS vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0;
+#define PACKED packed_bytes(v_whole(y0, y1), v_whole(y2, y3), plain ? NULL : &bytes)
+#define NOTE(bit) \
+    if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) { \
+        which |= 1u << (bit); \
+        near[bit][0] = y0; \
+        near[bit][1] = y1; \
+        near[bit][2] = y2; \
+        near[bit][3] = y3; \
+    }
 #define FINISH_FOUR(i, j, k, l) \
     if (panels == 1 && i < mr) { \
         FOUR_VECTORS \
-        HOLD_ROW(i) HOLD_ROW(j) HOLD_ROW(k) HOLD_ROW(l) \
-        { PANEL_SCALES(0); SCALE(i, 0, x0) SCALE(j, 0, x1) SCALE(k, 0, x2) SCALE(l, 0, x3) } \
-        fix(x0, x1, x2, x3, offset, clip, y, &least, mr - i < 4 ? mr - i : 4); \
-        store_rows(out + i * out_stride, out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), range), 4, mr - i < 4 ? mr - i : 4, t->n, tail); \
+        FIX(i, 0, y0) FIX(j, 0, y1) FIX(k, 0, y2) FIX(l, 0, y3) \
+        if (j >= mr) y1 = y0; \
+        if (k >= mr) y2 = y0; \
+        if (l >= mr) y3 = y0; \
+        const size_t there = mr - i < 4 ? mr - i : 4; \
+        store_rows(out + i * out_stride, out_stride, PACKED, 4, there, t->n, tail); \
+        NOTE(i / 4) \
     } \
     FINISH_TWO(i, j) FINISH_TWO(k, l)
 #define FINISH_TWO(i, k) \
     if (panels == 2 && i < mr) { \
         FOUR_VECTORS \
-        HOLD_ROW(i) HOLD_ROW(k) \
-        { PANEL_SCALES(0); SCALE(i, 0, x0) SCALE(k, 0, x2) } \
-        { PANEL_SCALES(1); SCALE(i, 1, x1) SCALE(k, 1, x3) } \
-        fix(x0, x1, x2, x3, offset, clip, y, &least, mr - i < 2 ? 2 : 4); \
-        store_rows(out + i * out_stride, out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), range), 2, mr - i < 2 ? 1 : 2, t->n, tail); \
+        FIX(i, 0, y0) FIX(i, 1, y1) FIX(k, 0, y2) FIX(k, 1, y3) \
+        if (k >= mr) y2 = y3 = y0; \
+        const size_t there = mr - i < 2 ? 1 : 2; \
+        store_rows(out + i * out_stride, out_stride, PACKED, 2, there, t->n, tail); \
+        NOTE(i / 2) \
     } \
     FINISH_ONE(i) FINISH_ONE(k)
 #define FINISH_ONE(i) \
     if (panels > 2 && i < mr) { \
         FOUR_VECTORS \
-        HOLD_ROW(i) \
-        { PANEL_SCALES(0); SCALE(i, 0, x0) } \
-        { PANEL_SCALES(1); SCALE(i, 1, x1) } \
-        { PANEL_SCALES(2); SCALE(i, 2, x2) } \
-        if (panels > 3) { PANEL_SCALES(3); SCALE(i, 3, x3) } \
-        fix(x0, x1, x2, x3, offset, clip, y, &least, panels); \
-        v_store_bytes(out + i * out_stride, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), range), tail); \
+        FIX(i, 0, y0) FIX(i, 1, y1) FIX(i, 2, y2) FIX(i, 3, y3) \
+        if (panels == 3) y3 = y2; \
+        v_store_bytes(out + i * out_stride, PACKED, tail); \
+        NOTE(i) \
     }
-
-#define SAVE(i, p) if (p < panels) sums[i * panels + p] = s##i##_##p;
-#define SAVE_ROW(i) if (i < mr) { EACH_PANEL(SAVE, i) }
+#define PANEL_SCALES(p) const vf m##p = v_loadf(t->s[p < panels ? p : 0].m), add##p = v_loadf(t->s[p < panels ? p : 0].add);
 
 // mr rows by `panels` panels: constants.
-__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const bool plain, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const er_rows *r = t->rows;
     const size_t stride = r->row_stride, panel_bytes = t->panel_bytes;
@@ -193,31 +214,30 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         STEP
     }
     if (mr == 1) { EACH_PANEL(ADD_UP, 1) EACH_PANEL(ADD_UP, 2) EACH_PANEL(ADD_UP, 3) }
-    const range *range = &t->range;
-    const vi offset = t->offset;
-    const bool clip = t->o->large;
+    PANEL_SCALES(0) PANEL_SCALES(1) PANEL_SCALES(2) PANEL_SCALES(3)
+    const range bytes = t->range;
     const v_tail tail = t->tail;
     const size_t out_stride = t->out_stride;
-    vi least = v_ones();
+    const vi offset = t->offset, limit = t->limit;
+    const bool clip = t->o->large, slow = t->o->slow;
+    uint32_t which = 0;
+    vi near[panels > 2 ? mr : (mr + 1) / 2][4];
     FINISH_FOUR(0, 1, 2, 3)
     FINISH_FOUR(4, 5, 6, 7)
     FINISH_FOUR(8, 9, 10, 11)
     FINISH_FOUR(12, 13, 14, 15)
-    if (__builtin_expect(v_any_below(least, NEAR_BELOW) || t->o->slow, 0)) {
-        vi sums[MAX_SUMS];
-        EACH_ROW(SAVE_ROW)
-        mend(t, mr, panels, sums, out);
-    }
+    if (__builtin_expect(which != 0, 0)) mend(t, which, mr, panels, near, rows, out);
 }
 
 #define ROWS(mr, panels) \
     case mr: \
         if ((mr) <= MOST_##panels) \
-            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, t, rows, out); \
+            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, plain, t, rows, out); \
         break
 
 // `count` tiles of mr rows by `panels` panels.
-static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+__attribute__((always_inline)) static inline void
+run_tiles(size_t count, size_t mr, size_t panels, const bool plain, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const size_t row_stride = t->rows->row_stride, out_stride = t->out_stride;
     switch (panels) {
@@ -226,6 +246,16 @@ static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, cons
     case 3: switch (mr) { ROWS(1, 3); ROWS(2, 3); ROWS(3, 3); ROWS(4, 3); ROWS(5, 3); ROWS(6, 3); ROWS(7, 3); ROWS(8, 3); } break;
     case 4: switch (mr) { ROWS(1, 4); ROWS(2, 4); ROWS(3, 4); ROWS(4, 4); ROWS(5, 4); ROWS(6, 4); } break;
     }
+}
+
+static void run_plain(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+{
+    run_tiles(count, mr, panels, true, t, rows, out);
+}
+
+static void run_any(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+{
+    run_tiles(count, mr, panels, false, t, rows, out);
 }
 
 // How high tiles for m rows are: even ones, since a small rest would not hide the latency of its few sums. Narrow tiles come
@@ -252,22 +282,24 @@ static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_b
 {
     scales s[MAX_PANELS];
     if (!r->m) return;
-    job t = {r, o, packed, panel_bytes, n, s, range_of(o), offset_of(o), v_tail_of(0), r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
+    const bool plain = is_plain(o);
+    void (*const run)(size_t, size_t, size_t, const job *, const uint8_t *, uint8_t *) = plain ? run_plain : run_any;
+    job t = {r, o, packed, panel_bytes, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);
-        for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.panel + p * panel_bytes, LANES, 0, o->real);
+        for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.panel + p * panel_bytes, LANES, 0, o, plain);
         const size_t mr = tile_height(r->m, panels);
         for (size_t line = 0; line < r->lines; line++) {
             const uint8_t *rows = (const uint8_t *)r->a + line * r->line_stride;
             uint8_t *to = out + line * r->m * out_stride;
             if (mr == r->m) {
-                run_tiles(1, mr, panels, &t, rows, to);
+                run(1, mr, panels, &t, rows, to);
                 continue;
             }
-            run_tiles(r->m / mr, mr, panels, &t, rows, to);
+            run(r->m / mr, mr, panels, &t, rows, to);
             // What is left with some rows that are done already: they come out the same.
-            if (r->m % mr) run_tiles(1, mr, panels, &t, rows + (r->m - mr) * r->row_stride, to + (r->m - mr) * out_stride);
+            if (r->m % mr) run(1, mr, panels, &t, rows + (r->m - mr) * r->row_stride, to + (r->m - mr) * out_stride);
         }
         t.panel += panels * panel_bytes;
         out += panels * LANES;

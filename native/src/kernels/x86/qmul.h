@@ -6,7 +6,7 @@
 #include "kernels/pack.h"
 #include "kernels/x86/epilogue.h"
 
-typedef struct { const er_qmul_params *p; const uint8_t *header; vf m, nudge; vi offset, za, zb; range r; } product_scales;
+typedef struct { const er_qmul_params *p; const uint8_t *header; vf m, add; vi offset, limit, za, zb; range r; } product_scales;
 
 __attribute__((always_inline)) static inline vi product_of(const uint8_t *a, const uint8_t *b, const product_scales *s)
 {
@@ -16,13 +16,15 @@ __attribute__((always_inline)) static inline vi product_of(const uint8_t *a, con
 static void mul_four(const uint8_t *a, const uint8_t *b, const product_scales *s, uint8_t *out)
 {
     const er_output *o = &s->p->o;
-    vi x[4], y[4], least = v_ones();
-    for (size_t v = 0; v < 4; v++) x[v] = product_of(a + v * LANES, b + v * LANES, s);
-    fix(scaled(x[0], s->m, s->nudge), scaled(x[1], s->m, s->nudge), scaled(x[2], s->m, s->nudge), scaled(x[3], s->m, s->nudge), s->offset, o->large, y, &least, 4);
-    v_store_bytes(out, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), &s->r), v_tail_of(4 * LANES));
-    if (!__builtin_expect(v_any_below(least, NEAR_BELOW) || o->slow, 0)) return;
+    vi x[4], y[4];
     for (size_t v = 0; v < 4; v++) {
-        uint32_t lanes = o->slow ? UINT32_MAX >> (32 - LANES) : v_lanes_below(y[v], NEAR_BELOW);
+        x[v] = product_of(a + v * LANES, b + v * LANES, s);
+        y[v] = fixed(x[v], s->m, s->add, s->offset, false, o->large);
+    }
+    v_store_bytes(out, packed_bytes(v_whole(y[0], y[1]), v_whole(y[2], y[3]), &s->r), v_tail_of(4 * LANES));
+    if (!__builtin_expect(any_near(y[0], y[1], y[2], y[3], s->limit) || o->slow, 0)) return;
+    for (size_t v = 0; v < 4; v++) {
+        uint32_t lanes = lanes_to_mend(y[v], LANES, o, false);
         if (lanes) mend_lanes(lanes, &x[v], s->header, LANES, 0, o, out + v * LANES, false);
     }
 }
@@ -32,8 +34,9 @@ static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
     enum { BLOCK = 4 * LANES };
     uint8_t header[ER_HEADER * LANES], repeated[2][BLOCK], rest[3][BLOCK];
     for (size_t j = 0; j < LANES; j++) er_put_header(header, LANES, j, &(er_channel){0, p->m}, 0, false);
-    const scales c = scales_of(header, LANES, 0, false);
-    const product_scales s = {p, header, v_loadf(c.m), v_loadf(c.nudge), offset_of(&p->o), v_set32(p->a_zero), v_set32(p->b_zero), range_of(&p->o)};
+    const scales c = scales_of(header, LANES, 0, &p->o, false);
+    const product_scales s = {p, header, v_loadf(c.m), v_loadf(c.add), v_set32(offset_of(&p->o, false)), v_set32(near_limit(&p->o, false)),
+                              v_set32(p->a_zero), v_set32(p->b_zero), range_of(&p->o)};
     if (!a_step) a = memset(repeated[0], a[0], BLOCK);
     if (!b_step) b = memset(repeated[1], b[0], BLOCK);
     size_t i = 0;

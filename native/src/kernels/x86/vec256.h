@@ -26,7 +26,8 @@ static inline vi v_round(vf x) { return _mm256_cvtps_epi32(x); }
 static inline vf v_mulf(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf v_minf(vf a, vf b) { return _mm256_min_ps(a, b); }
-static inline vi v_ones(void) { return _mm256_set1_epi32(-1); }
+static inline vf v_maxf(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf v_divf(vf a, vf b) { return _mm256_div_ps(a, b); }
 static inline vi v_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vf v_addf(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vi v_cut(vf x) { return _mm256_cvttps_epi32(x); }
@@ -64,14 +65,18 @@ static inline vf v_copysign(vf y, vf x) { return _mm256_or_ps(_mm256_and_ps(x, _
 // Numbers with 16 bits after the point: their whole parts as 16-bit numbers, in the order in which v_pack16 takes them.
 static inline vi v_whole(vi a, vi b) { return _mm256_packs_epi32(_mm256_srai_epi32(a, 16), _mm256_srai_epi32(b, 16)); }
 
-// In the low half of each lane of `least`: the least fraction so far. The high halves mean nothing.
-static inline vi v_least(vi least, vi x) { return _mm256_min_epu16(least, x); }
+// In the low half of each lane: the least fraction. The high halves mean nothing, and those of a limit are 0.
+static inline vi v_least(vi a, vi b) { return _mm256_min_epu16(a, b); }
+static inline _Bool v_any_below(vi least, vi limit)
+{
+    __m256i below = _mm256_subs_epu16(limit, least);
+    return !_mm256_testz_si256(below, below);
+}
 static inline uint32_t v_lanes_below(vi x, int32_t limit)
 {
     __m256i low = _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), _mm256_and_si256(x, _mm256_set1_epi32(0xFFFF)));
     return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(low));
 }
-static inline _Bool v_any_below(vi least, int32_t limit) { return v_lanes_below(least, limit) != 0; }
 
 // Saturated to 16 bits and to unsigned bytes, within each 128 bits.
 static inline vi v_pack32(vi a, vi b) { return _mm256_packs_epi32(a, b); }

@@ -26,7 +26,8 @@ static inline vi v_round(vf x) { return _mm512_cvtps_epi32(x); }
 static inline vf v_mulf(vf a, vf b) { return _mm512_mul_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf v_minf(vf a, vf b) { return _mm512_min_ps(a, b); }
-static inline vi v_ones(void) { return _mm512_set1_epi32(-1); }
+static inline vf v_maxf(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf v_divf(vf a, vf b) { return _mm512_div_ps(a, b); }
 static inline vi v_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
 static inline vf v_addf(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vi v_cut(vf x) { return _mm512_cvttps_epi32(x); }
@@ -72,9 +73,9 @@ static inline vi v_whole(vi a, vi b)
     return _mm512_permutex2var_epi16(a, high, b);
 }
 
-// In the low half of each lane of `least`: the least fraction so far. The high halves mean nothing.
-static inline vi v_least(vi least, vi x) { return _mm512_min_epu16(least, x); }
-static inline _Bool v_any_below(vi least, int16_t limit) { return _mm512_mask_cmplt_epu16_mask(0x55555555, least, _mm512_set1_epi16(limit)) != 0; }
+// In the low half of each lane: the least fraction. The high halves mean nothing, and those of a limit are 0.
+static inline vi v_least(vi a, vi b) { return _mm512_min_epu16(a, b); }
+static inline _Bool v_any_below(vi least, vi limit) { return _mm512_cmplt_epu16_mask(least, limit) != 0; }
 static inline uint32_t v_lanes_below(vi x, int32_t limit)
 {
     return _mm512_cmplt_epu32_mask(_mm512_and_si512(x, _mm512_set1_epi32(0xFFFF)), _mm512_set1_epi32(limit));
