@@ -150,7 +150,7 @@ static void check_thresholds(const er_kernels *generic, const er_kernels *k)
             channels[j].bias = (int32_t)(floor(at / channels[j].m) + (double)below(&rng, 4) - 1);
         }
         p.channels = channels;
-        er_set_reach(&p.o, CHANNELS, 4, 1, 4, w, false, 0, channels);
+        er_set_reach(&p.o, CHANNELS, 4, 1, 4, w, false, 0, 0, channels);
         compare_products(generic, k, &p, round);
     }
 }
@@ -182,7 +182,7 @@ static void check_qgemm(const er_kernels *generic, const er_kernels *k)
         p.w.w = w;
         p.channels = channels;
         p.o = draw_output(p.is_signed, below(&rng, 4) == 0);
-        er_set_reach(&p.o, p.w.n, k_all, 1, k_all, w, p.w.is_unsigned, p.w.zero, channels);
+        er_set_reach(&p.o, p.w.n, k_all, 1, k_all, w, p.w.is_unsigned, p.w.zero, p.zero + (p.is_signed ? 128 : 0), channels);
         compare_products(generic, k, &p, round);
         free(x);
         free(w);
@@ -237,7 +237,7 @@ static void check_qdepthwise(const er_kernels *generic, const er_kernels *k)
         p.x = x;
         p.w = (er_depthwise_weights){channels, p.kh, p.kw, w, !p.is_signed, zero, low + (int32_t)below(&rng, 256), params, false};
         p.o = draw_output(p.is_signed, false);
-        er_set_reach(&p.o, channels, taps, channels, 1, w, !p.is_signed, zero, params);
+        er_set_reach(&p.o, channels, taps, channels, 1, w, !p.is_signed, zero, p.w.x_zero - low, params);
         uint8_t *want = run_depthwise(generic, &p), *got = run_depthwise(k, &p);
         for (size_t i = 0; i < p.n; i++)
             for (size_t c = 0; c < channels + 3; c++) {
@@ -286,7 +286,7 @@ static void check_qmul(const er_kernels *generic, const er_kernels *k)
         er_channel *c = draw_channels(1, 128.0 * 128, below(&rng, 4) == 0);
         er_qmul_params p = {low + (int32_t)below(&rng, 256), low + (int32_t)below(&rng, 256), c->m, draw_output(is_signed, false), is_signed, is_signed};
         uint8_t most = 255, *xa = malloc(n), *xb = malloc(n), *want = guarded(n), *got = guarded(n);
-        er_set_reach(&p.o, 1, 1, 1, 1, &most, true, 0, &(er_channel){0, c->m});
+        er_set_reach(&p.o, 1, 1, 1, 1, &most, true, 0, 0, &(er_channel){0, c->m});
         fill(xa, n, (int)below(&rng, 8), is_signed);
         fill(xb, n, (int)below(&rng, 8), is_signed);
         generic->qmul(n, xa, sa, xb, sb, &p, want + CANARY);

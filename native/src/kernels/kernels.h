@@ -19,8 +19,8 @@ typedef struct er_channel { int32_t bias; double m; } er_channel;
 // multiplies in double instead (er_requantize_real). [min, max] and zero lie in the range of the output's type, whose
 // zero is at or below `min` where it is uint8.
 //
-// `slow`: some sum times its multiplier may not stay below 2^30, where only er_finish is right. `large`: it may not stay below
-// 2^14. `wide`: some sum of 2^24 and more may make an output in range. All by er_set_reach.
+// `slow`: some sum times its multiplier may not stay below 2^30, where only er_finish is right. `large`: one that is positive may not
+// stay below 2^15 - 512. `wide`: some sum of 2^24 and more may make an output in range. All by er_set_reach.
 typedef struct er_output { int32_t zero, min, max; bool real, slow, large, wide; } er_output;
 
 // What the epilogue needs of `w` output channels, before their weights in a panel or block (ER_HEADER * w bytes):

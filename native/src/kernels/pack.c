@@ -25,37 +25,51 @@ static inline int32_t weight_at(const void *weights, size_t i, bool is_unsigned)
     return is_unsigned ? ((const uint8_t *)weights)[i] : ((const int8_t *)weights)[i];
 }
 
-static int64_t sum_of_magnitudes(size_t k, size_t stride, size_t first, const void *weights, bool is_unsigned, int32_t w_zero)
+// The sum of the positive weights, and of the negative ones' magnitudes.
+typedef struct { int64_t positive, negative; } magnitudes;
+
+static magnitudes magnitudes_of(size_t k, size_t stride, size_t first, const void *weights, bool is_unsigned, int32_t w_zero)
 {
-    int64_t sum = 0;
+    int64_t sum = 0, all = 0;
     if (stride == 1 && !is_unsigned) {      // a loop that the compiler makes vectors of
         const int8_t *w = (const int8_t *)weights + first;
         for (size_t done = 0; done < k;) {
             size_t end = k - done < 65536 ? k : done + 65536;
-            int32_t part = 0;
-            for (size_t i = done; i < end; i++) part += abs(w[i]);
+            int32_t part = 0, part_all = 0;
+            for (size_t i = done; i < end; i++) {
+                part += w[i];
+                part_all += abs(w[i]);
+            }
             sum += part;
+            all += part_all;
             done = end;
         }
-        return sum;
+    } else {
+        for (size_t i = 0; i < k; i++) {
+            int32_t w = weight_at(weights, first + i * stride, is_unsigned) - w_zero;
+            sum += w;
+            all += abs(w);
+        }
     }
-    for (size_t i = 0; i < k; i++) sum += abs(weight_at(weights, first + i * stride, is_unsigned) - w_zero);
-    return sum;
+    return (magnitudes){(all + sum) / 2, (all - sum) / 2};
 }
 
 void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
-                  const er_channel *c)
+                  int32_t x_zero, const er_channel *c)
 {
+    const double up = 255 - x_zero, down = x_zero;
     o->slow = o->large = o->wide = false;
     for (size_t j = 0; j < n; j++) {
         // Mostly the largest sum that any weights could have is small enough.
-        double bias = fabs((double)c[j].bias), reach = bias + 255.0 * (is_unsigned ? 255.0 : 128.0) * (double)k;
+        double bias = c[j].bias, reach = fabs(bias) + 255.0 * (is_unsigned ? 255.0 : 128.0) * (double)k;
         const bool fine = c[j].m < 0x1p-15;
         if (reach * c[j].m < 0x1p14 && reach < (fine ? 0x1p24 : 0x1p30)) continue;
         if (o->large && c[j].m < 0.5 && (!fine || o->wide)) continue;       // nothing more to find out
-        reach = bias + 255.0 * (double)sum_of_magnitudes(k, stride, j * channel_stride, weights, is_unsigned, w_zero);
-        if (reach >= 0x1p31) reach = 0x1p31;    // sums wrap
-        o->large = o->large || reach * c[j].m >= 0x1p14;
+        magnitudes w = magnitudes_of(k, stride, j * channel_stride, weights, is_unsigned, w_zero);
+        double most = bias + up * (double)w.positive + down * (double)w.negative, least = bias - up * (double)w.negative - down * (double)w.positive;
+        reach = fmax(fabs(most), fabs(least));
+        if (reach >= 0x1p31) reach = most = 0x1p31;     // sums wrap
+        o->large = o->large || most * c[j].m >= 0x1p15 - 512;
         o->wide = o->wide || (fine && reach >= 0x1p24);
         // Channels that are always zero come with biases of 2^30; what is multiplied with less than 1/2 is small all the same.
         o->slow = o->slow || (c[j].m >= 0.5 && (reach >= 0x1p30 || reach * c[j].m >= 0x1p30));

@@ -8,9 +8,9 @@
 void er_put_header(void *header, size_t width, size_t j, const er_channel *c, int32_t fold, bool real);
 
 // Sets o->slow, o->large and o->wide. Each of n channels has k products with weights at `stride` elements from each other; channel
-// j's first is at j * channel_stride.
+// j's first is at j * channel_stride. Activations less their zero point are from -x_zero to 255 - x_zero.
 void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
-                  const er_channel *c);
+                  int32_t x_zero, const er_channel *c);
 
 // How the k weights of a channel are cut: `segments` runs of `length`; k = segments * length. weights: [n][segments][length],
 // int8, or uint8 with a zero point.

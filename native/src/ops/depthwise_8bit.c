@@ -227,7 +227,7 @@ static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_ten
     er_channel *params;
     ER_TRY(er_channel_parameters(p, x, w, bias, op->outputs[0], 3, channels, false, &params));
     int32_t w_zero = er_is_signed(w) ? 0 : er_zero(w);
-    er_set_reach(&d->out, channels, taps, channels, 1, w->data, !er_is_signed(w), w_zero, params);
+    er_set_reach(&d->out, channels, taps, channels, 1, w->data, !er_is_signed(w), w_zero, er_zero(x) - er_lowest(x), params);
     er_depthwise_weights weights = {channels * n, (size_t)d->s.kh, (size_t)d->s.kw, w->data, !er_is_signed(w), w_zero,
                                     er_stored_zero(x) + (d->flip ? 128 : 0), params, false};
     if (n == 1) {

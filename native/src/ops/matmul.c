@@ -82,7 +82,7 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
     mm->k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr;
     mm->nr = (size_t)g->nr;
     er_gemm_weights all = {mm->groups * n, mm->segments, length, w->data, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
-    er_set_reach(&mm->o, all.n, k, 1, k, all.w, all.is_unsigned, all.zero, channels);
+    er_set_reach(&mm->o, all.n, k, 1, k, all.w, all.is_unsigned, all.zero, er_zero(x) - er_lowest(x), channels);
     mm->extras = er_qgemm_extras(g, &all, NULL);
     er_status status;
     uint32_t *list = er_alloc(p, mm->extras * sizeof *list + 1, &status);

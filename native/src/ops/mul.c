@@ -62,6 +62,6 @@ er_status er_prepare_mul(er_prepare *p, er_op *op)
     s->q.m = (double)(er_scale(a) * er_scale(b) / er_scale(y));
     // A product of two numbers of up to 255 is at most what one weight of 255 makes.
     uint8_t most = 255;
-    er_set_reach(&s->q.o, 1, 1, 1, 1, &most, true, 0, &(er_channel){0, s->q.m});
+    er_set_reach(&s->q.o, 1, 1, 1, 1, &most, true, 0, 0, &(er_channel){0, s->q.m});
     return ER_OK;
 }
