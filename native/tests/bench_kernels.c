@@ -142,7 +142,7 @@ static void bench_depthwise(const er_kernels *k, const depthwise *d, double peak
         for (size_t oy = 0; oy < out; oy++) {
             const uint8_t *row[8];
             for (size_t i = 0; i < d->kernel; i++) row[i] = x + (oy * d->stride + i) * row_bytes;
-            er_taps t = {row, d->kernel, d->kernel, d->stride * d->channels, d->channels, false};
+            er_taps t = {row, 1, 0, d->kernel, d->kernel, d->stride * d->channels, d->channels, false};
             k->qdepthwise.run(out, d->channels, &t, packed, &o, y + oy * out * d->channels, d->channels);
         }
         uint64_t end = er_nanoseconds();

@@ -72,12 +72,14 @@ typedef struct er_sgemm {
 
 // ---- depthwise product, 8-bit
 //
-// out[x][c] = output(bias[c] + sum over ky < kh, kx < kw of w[ky][kx][c] * row[ky][x * x_step + kx * tap_step + c])      0 <= x < n
+// out[line * out_line + x * out_stride + c] =
+//     output(bias[c] + sum over ky < kh, kx < kw of w[ky][kx][c] * row[line][ky][x * x_step + kx * tap_step + c])       0 <= x < n
 //
 // The bytes are int8 where is_signed, else uint8; a kernel may take only unsigned ones. Up to ER_SLACK bytes behind the last may be read. Weights come in the
 // kernel's own layout, block after block, made by `pack`.
 typedef struct er_taps {
-    const uint8_t *const *row;  // [kh]
+    const uint8_t *const *row;  // [lines][kh]
+    size_t lines, out_line;
     size_t kh, kw;
     size_t x_step, tap_step;    // bytes from output to output, and from tap to tap
     bool is_signed;

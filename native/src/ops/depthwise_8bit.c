@@ -1,11 +1,11 @@
 // DEPTHWISE_CONV_2D on 8 bits: int8 (per tensor or channel), uint8 (per tensor); any depth multiplier, dilated.
 //
-// The kernel computes a line of output from kh rows of input that have their padding at both sides. Such rows are read where they
-// lie if there is no padding at the sides; else they are copied into a ring of rows, as the lines of output go down
-// the image. On the way a depth multiplier repeats their channels, and bytes become what the kernel reads. Rows above and
+// The kernel computes a line of output from kh rows of input that have their padding at both sides, and of short lines a band of
+// some. Such rows are read where they lie if there is no padding at the sides; else they are copied into a ring of rows, as
+// the lines of output go down the image. On the way a depth multiplier repeats their channels, and bytes become what the kernel reads. Rows above and
 // below the image are one row of zero points.
 //
-// Fused, the rows are computed into the ring by the convolution before, and lines of output go to a small buffer, from which the
+// Fused, the rows are computed into the ring by the convolution before, and a band of output goes to a small buffer, from which the
 // pointwise convolution after it reads: what lies in between never leaves the cache.
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +23,12 @@ typedef struct {
     bool in_place, flip;                // rows are read where they lie; their top bit is to be inverted
     bool is_signed;                     // what the kernel reads
     uint8_t *zero_row;
-    size_t row_bytes, ring_rows;        // of a padded row; rows that the filter spans
+    size_t band;                        // lines that are computed together
+    size_t row_bytes, ring_rows;        // of a padded row; rows that the filter spans in a band
     // Few channels: `together` neighbouring pixels are taken for one with so many times the channels.
     size_t together;
     size_t lines, line_tasks;           // output lines of a task, tasks of an image
     const er_op *before, *after;        // fused, or NULL
-    size_t band;                        // lines that `after` takes together
 } depthwise;
 
 typedef struct { const er_op *op; const depthwise *d; } task_arg;
@@ -52,10 +52,10 @@ static void copy_row(const depthwise *d, const uint8_t *x, uint8_t *to)
     memset(to + pixels * out_c, d->zero_row[0], right * out_c);
 }
 
-static void run_line(const depthwise *d, const uint8_t *const *row, uint8_t *out)
+static void run_band(const depthwise *d, const uint8_t **row, size_t lines, uint8_t *out)
 {
-    size_t c = (size_t)d->s.out_c, n = (size_t)d->s.out_w, step = (size_t)d->s.o.stride_w * c;
-    er_taps taps = {row, (size_t)d->s.kh, (size_t)d->s.kw, step, (size_t)d->s.o.dilation_w * c, d->is_signed};
+    size_t c = (size_t)d->s.out_c, n = (size_t)d->s.out_w, kh = (size_t)d->s.kh, step = (size_t)d->s.o.stride_w * c;
+    er_taps taps = {row, lines, n * c, kh, (size_t)d->s.kw, step, (size_t)d->s.o.dilation_w * c, d->is_signed};
     if (d->together == 1) {
         d->kernel->run(n, c, &taps, d->packed, &d->out, out, c);
         return;
@@ -66,43 +66,47 @@ static void run_line(const depthwise *d, const uint8_t *const *row, uint8_t *out
     if (n % d->together == 0) return;
     // The last pixels once more, with some before them.
     size_t first = n - d->together;
-    const uint8_t **moved = (const uint8_t **)(uintptr_t)(row + d->s.kh);
-    for (int32_t ky = 0; ky < d->s.kh; ky++) moved[ky] = row[ky] + first * c;
-    taps.row = moved;
+    for (size_t i = 0; i < lines * kh; i++) row[i] += first * c;
     d->kernel->run(1, wide, &taps, d->packed, &d->out, out + first * c, wide);
 }
 
-// A thread's scratch: pointers to rows (twice: run_line), the ring, the buffer of `after`, and what the convolutions need.
-typedef struct { const uint8_t **row; uint8_t *ring, *buffer, *rest; } workspace;
+// A thread's scratch: pointers to the rows of a band, the ring and which row each of its slots has, the buffer of `after`, and what the
+// convolutions need.
+typedef struct { const uint8_t **row; uint8_t *ring; int32_t *held; uint8_t *buffer, *rest; } workspace;
 
+static size_t pointer_bytes(const depthwise *d) { return er_round_up(d->band * (size_t)d->s.kh * sizeof(uint8_t *), ER_ALIGN); }
 static size_t ring_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * d->row_bytes + ER_SLACK, ER_ALIGN); }
+static size_t held_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * sizeof(int32_t), ER_ALIGN); }
 static size_t line_bytes(const depthwise *d) { return (size_t)d->s.out_w * (size_t)d->s.out_c; }
 static size_t buffer_bytes(const depthwise *d) { return d->after ? er_round_up(d->band * line_bytes(d) + ER_SLACK, ER_ALIGN) : 0; }
+static size_t workspace_bytes(const depthwise *d) { return pointer_bytes(d) + ring_bytes(d) + held_bytes(d) + buffer_bytes(d); }
 
 static workspace workspace_at(const depthwise *d, uint8_t *scratch)
 {
-    uint8_t *ring = scratch + er_round_up(2 * (size_t)d->s.kh * sizeof(uint8_t *), ER_ALIGN), *buffer = ring + ring_bytes(d);
-    return (workspace){(const uint8_t **)(void *)scratch, ring, buffer, buffer + buffer_bytes(d)};
+    uint8_t *ring = scratch + pointer_bytes(d), *held = ring + ring_bytes(d), *buffer = held + held_bytes(d);
+    return (workspace){(const uint8_t **)(void *)scratch, ring, (int32_t *)(void *)held, buffer, buffer + buffer_bytes(d)};
 }
 
-// Row y of image b as the kernel reads it; `is_new` where it is not in the ring already.
-static const uint8_t *input_row(const er_op *op, const workspace *w, size_t b, int32_t y, bool is_new)
+// Row y of image b as the kernel reads it.
+static const uint8_t *input_row(const er_op *op, const workspace *w, size_t b, int32_t y)
 {
     const depthwise *d = op->state;
     size_t in_h = (size_t)d->s.in_h, in_row = (size_t)d->s.in_w * (size_t)d->s.in_c;
     if (y < 0 || y >= d->s.in_h) return d->zero_row;
     if (d->in_place) return er_u8(op->inputs[0]) + (b * in_h + (size_t)y) * in_row;
-    uint8_t *slot = w->ring + (size_t)y % d->ring_rows * d->row_bytes;
-    if (!is_new) return slot;
+    size_t slot = (size_t)y % d->ring_rows;
+    uint8_t *row = w->ring + slot * d->row_bytes;
+    if (w->held[slot] == y) return row;
+    w->held[slot] = y;
     if (!d->before) {
-        copy_row(d, er_u8(op->inputs[0]) + (b * in_h + (size_t)y) * in_row, slot);
-        return slot;
+        copy_row(d, er_u8(op->inputs[0]) + (b * in_h + (size_t)y) * in_row, row);
+        return row;
     }
     size_t left = (size_t)d->s.pad_left * (size_t)d->s.in_c, used = left + in_row < d->row_bytes ? left + in_row : d->row_bytes;
-    er_conv_line(d->before, b * in_h + (size_t)y, slot + left, w->rest);
-    memset(slot, d->zero_row[0], left);
-    memset(slot + used, d->zero_row[0], d->row_bytes - used);
-    return slot;
+    er_conv_line(d->before, b * in_h + (size_t)y, row + left, w->rest);
+    memset(row, d->zero_row[0], left);
+    memset(row + used, d->zero_row[0], d->row_bytes - used);
+    return row;
 }
 
 static void run_lines(void *arg, size_t i, int thread)
@@ -111,29 +115,18 @@ static void run_lines(void *arg, size_t i, int thread)
     const depthwise *d = t->d;
     const er_depthwise_shape *s = &d->s;
     const workspace w = workspace_at(d, t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines, held = 0;
+    size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines, kh = (size_t)s->kh;
     if (end > (size_t)s->out_h) end = (size_t)s->out_h;
     const er_op *last = d->after ? d->after : t->op;
     size_t out_line = last->outputs[0]->count / ((size_t)s->batch * (size_t)s->out_h);
     uint8_t *out = er_u8(last->outputs[0]) + (b * (size_t)s->out_h + first) * out_line;
-    int32_t have = INT32_MIN;           // rows below this one are in the ring, where a line needs them
-    for (size_t oy = first; oy < end; oy++) {
-        int32_t y0 = (int32_t)oy * s->o.stride_h - s->pad_top;
-        for (int32_t ky = 0; ky < s->kh; ky++) {
-            int32_t y = y0 + ky * s->o.dilation_h;
-            w.row[ky] = input_row(t->op, &w, b, y, s->o.dilation_h > 1 || y >= have);
-        }
-        have = y0 + s->kh;
-        if (!d->after) {
-            run_line(d, w.row, out);
-            out += out_line;
-            continue;
-        }
-        run_line(d, w.row, w.buffer + held++ * line_bytes(d));
-        if (held < d->band && oy + 1 < end) continue;
-        er_conv_pixels(d->after, w.buffer, held * (size_t)s->out_w, out, w.rest);
-        out += held * out_line;
-        held = 0;
+    for (size_t slot = 0; !d->in_place && slot < d->ring_rows; slot++) w.held[slot] = -1;
+    for (size_t oy = first, lines; oy < end; oy += lines, out += lines * out_line) {
+        lines = end - oy < d->band ? end - oy : d->band;
+        for (size_t r = 0; r < lines * kh; r++)
+            w.row[r] = input_row(t->op, &w, b, (int32_t)(oy + r / kh) * s->o.stride_h - s->pad_top + (int32_t)(r % kh) * s->o.dilation_h);
+        run_band(d, w.row, lines, d->after ? w.buffer : out);
+        if (d->after) er_conv_pixels(d->after, w.buffer, lines * (size_t)s->out_w, out, w.rest);
     }
 }
 
@@ -143,6 +136,20 @@ static void run_depthwise(const er_op *op, er_pool *pool)
     task_arg t = {op, d};
     if (d->before) er_conv_begin(d->before, pool);
     er_for(pool, (size_t)d->s.batch * d->line_tasks, op->macs * 4 + (d->before ? d->before->macs : 0) + (d->after ? d->after->macs : 0), run_lines, &t);
+}
+
+// Short lines are computed in bands of 64 pixels and more: a kernel has its costs, and a pointwise product of few rows would spend its
+// time on loading weights.
+static er_status plan_band(er_prepare *p, depthwise *d)
+{
+    const er_depthwise_shape *s = &d->s;
+    size_t pixels = (size_t)er_max32(s->out_w, 1), span = ((size_t)s->kh - 1) * (size_t)s->o.dilation_h + 1, ring;
+    d->band = (64 + pixels - 1) / pixels;
+    if (d->band > (size_t)s->out_h) d->band = (size_t)er_max32(s->out_h, 1);
+    while (d->band > 1 && (d->band * line_bytes(d) > 64 * 1024 || (!d->in_place && ((d->band - 1) * (size_t)s->o.stride_h + span) * d->row_bytes > 48 * 1024))) d->band--;
+    d->ring_rows = (d->band - 1) * (size_t)s->o.stride_h + span;
+    if (!er_mul_size(d->ring_rows, d->row_bytes, &ring) || ring > SIZE_MAX / 2) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    return ER_OK;
 }
 
 // ---- fusion
@@ -171,16 +178,12 @@ er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const
         size_t whole = (size_t)(d->s.pad_left + d->s.in_w) * (size_t)d->s.in_c;
         d->in_place = false;
         if (d->row_bytes < whole) d->row_bytes = whole;
+        ER_TRY(plan_band(p, d));
     }
-    if (after) {
-        // A product of few rows would spend its time on loading weights.
-        d->band = (64 + pixels - 1) / pixels;
-        while (d->band > 1 && d->band * line_bytes(d) > 64 * 1024) d->band--;
-        rest = er_conv_scratch(after, d->band * pixels);
-    }
+    if (after) rest = er_conv_scratch(after, d->band * pixels);
     op->kernel = before && after ? "line by line: 3 operators" : "line by line: 2 operators";
     if (before && er_conv_scratch(before, (size_t)d->s.in_w) > rest) rest = er_conv_scratch(before, (size_t)d->s.in_w);
-    op->scratch_bytes = er_round_up(2 * (size_t)d->s.kh * sizeof(uint8_t *), ER_ALIGN) + ring_bytes(d) + buffer_bytes(d) + rest;
+    op->scratch_bytes = workspace_bytes(d) + rest;
     if (threads > 1) {
         size_t tasks = (before ? 2 : 4) * threads;      // each computes some rows of `before` again
         d->line_tasks = tasks < (size_t)d->s.out_h ? tasks : (size_t)d->s.out_h;
@@ -275,11 +278,8 @@ er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise
     d->zero_row = er_alloc(p, row_bytes + ER_SLACK, &status);
     ER_TRY(status);
     memset(d->zero_row, er_stored_zero(x) ^ (d->flip ? 0x80 : 0), row_bytes);
-    // With rows that are not copied the ring is empty.
-    d->ring_rows = ((size_t)s->kh - 1) * (size_t)s->o.dilation_h + 1;
-    size_t ring;
-    if (!er_mul_size(d->ring_rows, row_bytes, &ring) || ring > SIZE_MAX / 2) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
-    op->scratch_bytes = er_round_up(2 * (size_t)s->kh * sizeof(uint8_t *), ER_ALIGN) + ring_bytes(d);
+    ER_TRY(plan_band(p, d));
+    op->scratch_bytes = workspace_bytes(d);
     d->lines = threads == 1 ? (size_t)er_max32(s->out_h, 1) : ((size_t)s->out_h + 4 * threads - 1) / (4 * threads);
     if (!d->lines) d->lines = 1;
     d->line_tasks = ((size_t)s->out_h + d->lines - 1) / d->lines;

@@ -2,7 +2,7 @@
 #include "kernels/avx2/avx2.h"
 #include "kernels/x86/vec256.h"
 
-enum { GROUP = 2, OUTPUTS = 2 };
+enum { GROUP = 2, OUTPUTS = 2, SLIDING = 0 };
 
 static inline vi v_dot(vi sum, vi a, vi w) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, w)); }
 

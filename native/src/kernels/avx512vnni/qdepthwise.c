@@ -3,7 +3,7 @@
 #include "kernels/x86/vec512.h"
 #include "kernels/x86/vnni.h"
 
-enum { GROUP = 4, OUTPUTS = 4 };
+enum { GROUP = 4, OUTPUTS = 4, SLIDING = 1 };
 
 static inline __m128i load16(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
 

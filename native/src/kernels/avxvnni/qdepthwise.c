@@ -3,7 +3,7 @@
 #include "kernels/x86/vec256.h"
 #include "kernels/x86/vnni.h"
 
-enum { GROUP = 4, OUTPUTS = 2 };
+enum { GROUP = 4, OUTPUTS = 2, SLIDING = 0 };
 
 static inline __m128i load8(const uint8_t *p) { return _mm_loadl_epi64((const __m128i *)(const void *)p); }
 

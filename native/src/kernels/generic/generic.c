@@ -81,14 +81,16 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *t, const void *
 {
     const int32_t *bias = packed;
     const int16_t *weights = (const int16_t *)(const void *)((const uint8_t *)packed + ER_HEADER * channels);
-    for (size_t x = 0; x < n; x++) {
+    for (size_t i = 0; i < t->lines * n; i++) {
+        const uint8_t *const *row = t->row + i / n * t->kh;
+        size_t x = i % n;
         for (size_t c = 0; c < channels; c++) {
             const int16_t *w = weights + c;
             uint32_t sum = (uint32_t)bias[c];
             for (size_t ky = 0; ky < t->kh; ky++)
                 for (size_t kx = 0; kx < t->kw; kx++, w += channels)
-                    sum += (uint32_t)(value(t->row[ky][x * t->x_step + kx * t->tap_step + c], t->is_signed) * *w);
-            out[x * out_stride + c] = er_finish((int32_t)sum, packed, channels, c, o);
+                    sum += (uint32_t)(value(row[ky][x * t->x_step + kx * t->tap_step + c], t->is_signed) * *w);
+            out[i / n * t->out_line + x * out_stride + c] = er_finish((int32_t)sum, packed, channels, c, o);
         }
     }
 }

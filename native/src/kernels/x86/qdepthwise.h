@@ -1,6 +1,7 @@
 // The 8-bit depthwise product, for every x86 instruction set: compiled once for each, after its vec*.h and
 //     GROUP                               taps of an instruction: 4 with int8 weights, or 2 with int16 ones
 //     OUTPUTS                             how many outputs are computed together
+//     SLIDING                             whether there are registers for all weights of 3x3 taps (1) or not (0)
 //     v_dot(sum, a, w)                    GROUP taps by their weights, per lane
 //     v_interleave(row, n, at, x[4])      the bytes of up to GROUP rows at `at`, WIDE channels of each: a lane has one channel,
 //                                         with its rows. The channels come in the order of v_whole and v_pack16.
@@ -103,6 +104,7 @@ static size_t depthwise_pack(const er_depthwise_weights *w, void *packed)
 
 typedef struct {
     const er_taps *taps;
+    const uint8_t *const *row;  // of the line at hand
     size_t c;                   // the block's first channel
     const uint8_t *block;
     size_t planes, n;           // n: channels that exist from c on
@@ -131,29 +133,28 @@ typedef struct {
             EACH_VECTOR(DW_DOT, p) \
         } \
     }
+#define DW_SCALES(v) const vf m##v = v_loadf(t->s[v].m), add##v = v_loadf(t->s[v].add);
+#define DW_FINISHING \
+    const range bytes = *t->range; \
+    const v_tail tail = t->tail; \
+    const size_t out_stride = t->out_stride; \
+    const vi offset = t->offset, limit = t->limit; \
+    const bool clip = t->o->large, slow = t->o->slow; \
+    uint64_t near = 0; \
+    DW_SCALES(0) DW_SCALES(1) DW_SCALES(2) DW_SCALES(3)
 #define DW_FIX(p, v, y) if (p < outputs) y = fixed(s##p##_##v, m##v, add##v, offset, plain, clip);
-#define DW_FINISH(p) \
-    if (p < outputs && vectors == 4) { \
+// Output number `x`, and bit `bit` of those that are near to a tie.
+#define DW_FINISH_ONE(p, x, bit) \
+    { \
         vi y0, y1, y2, y3; \
         DW_FIX(p, 0, y0) DW_FIX(p, 1, y1) DW_FIX(p, 2, y2) DW_FIX(p, 3, y3) \
-        v_store_bytes(t->out + (x + p) * out_stride, clamped(v_pack16(v_whole(y0, y1), v_whole(y2, y3)), plain ? NULL : &bytes), tail); \
-        if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) { \
-            which |= 1u << p; \
-            DW_NEAR(p) \
-        } \
+        v_store_bytes(t->out + (x) * out_stride, clamped(v_pack16(v_whole(y0, y1), v_whole(y2, y3)), plain ? NULL : &bytes), tail); \
+        if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) near |= UINT64_C(1) << (bit); \
     }
-#define DW_NEAR(p) near[p][0] = y0; near[p][1] = y1; near[p][2] = y2; near[p][3] = y3;
-#define DW_SCALES(v) const vf m##v = v_loadf(t->s[v].m), add##v = v_loadf(t->s[v].add);
+#define DW_FINISH(p) if (p < outputs && vectors == 4) DW_FINISH_ONE(p, x + p, p)
 #define DW_FINISH_ALL \
     { \
-        const range bytes = *t->range; \
-        const v_tail tail = t->tail; \
-        const size_t out_stride = t->out_stride; \
-        const vi offset = t->offset, limit = t->limit; \
-        const bool clip = t->o->large, slow = t->o->slow; \
-        uint32_t which = 0; \
-        vi near[outputs][4]; \
-        DW_SCALES(0) DW_SCALES(1) DW_SCALES(2) DW_SCALES(3) \
+        DW_FINISHING \
         EACH_OUTPUT(DW_FINISH) \
         if (vectors == 1) { /* all outputs in one vector of bytes */ \
             vi y0, y1, y2, y3; \
@@ -161,12 +162,9 @@ typedef struct {
             y1 = y2 = y3 = y0; \
             DW_FIX(1, 0, y1) DW_FIX(2, 0, y2) DW_FIX(3, 0, y3) \
             store_rows(t->out + x * out_stride, out_stride, packed_bytes(v_whole(y0, y1), v_whole(y2, y3), plain ? NULL : &bytes), 4, outputs, t->n, tail); \
-            if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) { \
-                which = 1; \
-                DW_NEAR(0) \
-            } \
+            if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) near = (UINT64_C(1) << outputs) - 1; \
         } \
-        if (__builtin_expect(which != 0, 0)) dw_mend(t, which, outputs, vectors, near, x); \
+        if (__builtin_expect(near != 0, 0)) dw_mend(t, near, vectors, x); \
     }
 
 #define DW_SAVE(p, v) if (v < vectors) sums[v] = s##p##_##v;
@@ -184,8 +182,8 @@ __attribute__((always_inline)) static inline void dw_sums(const size_t vectors, 
             for (size_t g = 0; g < groups; g++, from += width * 4) {
                 vi column[4];
                 size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP;
-                if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column);
-                else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at);
+                if (vectors == 4) v_interleave(t->row + g * GROUP, rows, at, column);
+                else column[0] = v_interleave_one(t->row + g * GROUP, rows, at);
                 EACH_VECTOR(DW_DOT, 0)
             }
         }
@@ -193,17 +191,18 @@ __attribute__((always_inline)) static inline void dw_sums(const size_t vectors, 
     EACH_VECTOR(DW_SAVE, 0)
 }
 
-// Outputs from x on that are too near to ties: y has four vectors for every bit of `which`, of one output, or of all, one each.
-static __attribute__((noinline, cold)) void dw_mend(const dw_job *t, uint32_t which, size_t outputs, size_t vectors, vi y[][4], size_t x)
+// Of outputs from x on those in `which`, a bit each, that are too near to ties.
+static __attribute__((noinline, cold)) void dw_mend(const dw_job *t, uint64_t which, size_t vectors, size_t x)
 {
-    for (size_t p = 0; p < outputs; p++) {
-        if (vectors == 4 && !(which >> p & 1)) continue;
+    for (; which; which &= which - 1) {
+        size_t at = x + (size_t)__builtin_ctzll(which);
         vi sums[4];
-        if (vectors == 4) dw_sums(4, t, x + p, sums);
-        else dw_sums(1, t, x + p, sums);
+        if (vectors == 4) dw_sums(4, t, at, sums);
+        else dw_sums(1, t, at, sums);
         for (size_t v = 0; v < vectors; v++) {
-            uint32_t lanes = vectors == 4 ? lanes_to_mend(y[p][v], LANES, t->o, t->plain) : lanes_to_mend(y[0][p], t->n, t->o, t->plain);
-            if (lanes) mend_lanes(lanes, &sums[v], t->block, vectors * LANES, v * LANES, t->o, t->out + (x + p) * t->out_stride + 4 * v, vectors == 4);
+            const vi y = fixed(sums[v], v_loadf(t->s[v].m), v_loadf(t->s[v].add), t->offset, t->plain, t->o->large);
+            uint32_t lanes = lanes_to_mend(y, vectors == 4 ? LANES : t->n, t->o, t->plain);
+            if (lanes) mend_lanes(lanes, &sums[v], t->block, vectors * LANES, v * LANES, t->o, t->out + at * t->out_stride + 4 * v, vectors == 4);
         }
     }
 }
@@ -215,8 +214,8 @@ static __attribute__((noinline, cold)) void dw_mend(const dw_job *t, uint32_t wh
         const size_t at = t->c + (share ? x * x_step + j * tap_step : (x + j / kw) * x_step + j % kw * tap_step); \
         const size_t rows = kh - g * GROUP < GROUP ? kh - g * GROUP : GROUP; \
         vi column[4]; \
-        if (vectors == 4) v_interleave(t->taps->row + g * GROUP, rows, at, column); \
-        else column[0] = v_interleave_one(t->taps->row + g * GROUP, rows, at); \
+        if (vectors == 4) v_interleave(t->row + g * GROUP, rows, at, column); \
+        else column[0] = v_interleave_one(t->row + g * GROUP, rows, at); \
         const uint8_t *plane = w; \
         EACH_OUTPUT(DW_DOT_OUTPUT) \
         for (size_t k = 1; k < planes; k++) { \
@@ -232,7 +231,7 @@ __attribute__((always_inline)) static inline void
 dw_tile(const size_t outputs, const size_t vectors, const bool plain, const size_t kh, const size_t kw, const size_t share, const dw_job *t, size_t x)
 {
     const size_t width = vectors * LANES, groups = groups_of(kh), x_step = t->taps->x_step, tap_step = t->taps->tap_step;
-    const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw, plane_step = kw * groups * width * 4, planes = t->planes;
+    const size_t columns = share ? (outputs - 1) * share + kw : outputs * kw, plane_step = kw * groups * width * 4, planes = GROUP == 2 ? 1 : t->planes;
     const uint8_t *w = t->block + ER_HEADER * width;
     const vi bias0 = v_load(t->block), bias1 = vectors > 1 ? v_load(t->block + 4 * LANES) : bias0;
     const vi bias2 = vectors > 2 ? v_load(t->block + 8 * LANES) : bias0, bias3 = vectors > 3 ? v_load(t->block + 12 * LANES) : bias0;
@@ -243,15 +242,86 @@ dw_tile(const size_t outputs, const size_t vectors, const bool plain, const size
 }
 
 // One output with a filter of any size.
-__attribute__((always_inline)) static inline void dw_one(const size_t vectors, const bool plain, const dw_job *t, size_t x)
+__attribute__((always_inline)) static inline void dw_one(const size_t vectors, const dw_job *t, size_t x)
 {
     const size_t outputs = 1;
+    const bool plain = false;
     vi sums[4];
     dw_sums(vectors, t, x, sums);
     const vi s0_0 = sums[0], s0_1 = vectors > 1 ? sums[1] : s0_0, s0_2 = vectors > 2 ? sums[2] : s0_0, s0_3 = vectors > 3 ? sums[3] : s0_0;
     const vi s1_0 = s0_0, s1_1 = s0_0, s1_2 = s0_0, s1_3 = s0_0, s2_0 = s0_0, s2_1 = s0_0, s2_2 = s0_0, s2_3 = s0_0;
     const vi s3_0 = s0_0, s3_1 = s0_0, s3_2 = s0_0, s3_3 = s0_0;
     DW_FINISH_ALL
+}
+
+// ---- 3x3 with all weights in registers: goes along the line column by column, each of which is the last of one output, and one
+// of the next one or two.
+
+#define SLIDE_WEIGHTS(k, v) const vi w##k##_##v = v_load(w + (k * 4 + v) * LANES * 4);
+#define SLIDE_ROWS(step) \
+    rows[0] += step; \
+    rows[1] += step; \
+    rows[2] += step;
+#define SLIDE_NEXT \
+    v_interleave(rows, 3, 0, column); \
+    SLIDE_ROWS(tap_step)
+#define SLIDE_BEGIN(p) \
+    s##p##_0 = v_dot(v_load(t->block), column[0], w0_0); \
+    s##p##_1 = v_dot(v_load(t->block + 4 * LANES), column[1], w0_1); \
+    s##p##_2 = v_dot(v_load(t->block + 8 * LANES), column[2], w0_2); \
+    s##p##_3 = v_dot(v_load(t->block + 12 * LANES), column[3], w0_3);
+#define SLIDE_TAP(p, k) \
+    s##p##_0 = v_dot(s##p##_0, column[0], w##k##_0); \
+    s##p##_1 = v_dot(s##p##_1, column[1], w##k##_1); \
+    s##p##_2 = v_dot(s##p##_2, column[2], w##k##_2); \
+    s##p##_3 = v_dot(s##p##_3, column[3], w##k##_3);
+#define SLIDE_OUTPUT(p) \
+    DW_FINISH_ONE(p, i, i - x) \
+    if (++i == end) break;
+#define SLIDE_ONE(p, q, r) { SLIDE_NEXT SLIDE_TAP(p, 2) SLIDE_TAP(q, 1) SLIDE_BEGIN(r) SLIDE_OUTPUT(p) }
+#define SLIDE_NONE(p) \
+    { \
+        v_interleave(rows, 3, 0, column); \
+        SLIDE_BEGIN(p) \
+        v_interleave(rows, 3, tap_step, column); \
+        SLIDE_TAP(p, 1) \
+        v_interleave(rows, 3, 2 * tap_step, column); \
+        SLIDE_TAP(p, 2) \
+        SLIDE_ROWS(x_step) \
+        SLIDE_OUTPUT(p) \
+    }
+#define SLIDE_TWO(p, q) { SLIDE_NEXT SLIDE_TAP(p, 1) SLIDE_NEXT SLIDE_TAP(p, 2) SLIDE_BEGIN(q) SLIDE_OUTPUT(p) }
+
+// Outputs [x, end), at most 64, which are `share` columns apart, or 0 where their columns are not the same.
+__attribute__((always_inline)) static inline void dw_slide(const bool plain, const size_t share, const dw_job *t, size_t x, size_t end)
+{
+    const size_t outputs = 3, tap_step = t->taps->tap_step, x_step = t->taps->x_step, first = t->c + x * x_step;
+    const uint8_t *rows[3] = {t->row[0] + first, t->row[1] + first, t->row[2] + first}, *w = t->block + ER_HEADER * WIDE;
+    EACH_VECTOR(SLIDE_WEIGHTS, 0) EACH_VECTOR(SLIDE_WEIGHTS, 1) EACH_VECTOR(SLIDE_WEIGHTS, 2)
+    DW_FINISHING
+    vi column[4], s0_0, s0_1, s0_2, s0_3, s1_0, s1_1, s1_2, s1_3, s2_0, s2_1, s2_2, s2_3;
+    if (share == 0) {
+        for (size_t i = x;;) SLIDE_NONE(0)
+    } else if (share == 1) {
+        SLIDE_NEXT
+        SLIDE_BEGIN(0)
+        SLIDE_NEXT
+        SLIDE_TAP(0, 1)
+        SLIDE_BEGIN(1)
+        for (size_t i = x;;) {
+            SLIDE_ONE(0, 1, 2)
+            SLIDE_ONE(1, 2, 0)
+            SLIDE_ONE(2, 0, 1)
+        }
+    } else {
+        SLIDE_NEXT
+        SLIDE_BEGIN(0)
+        for (size_t i = x;;) {
+            SLIDE_TWO(0, 1)
+            SLIDE_TWO(1, 0)
+        }
+    }
+    if (__builtin_expect(near != 0, 0)) dw_mend(t, near, 4, x);
 }
 
 typedef void dw_run(const dw_job *, size_t);
@@ -268,49 +338,68 @@ typedef void dw_run(const dw_job *, size_t);
             if (x + OUTPUTS == n) return; \
         } \
     }
-#define RUN(name, k, share) \
-    static void name##_plain(const dw_job *t, size_t n) TILES(4, true, k, k, share) \
-    static void name##_any(const dw_job *t, size_t n) TILES(4, false, k, k, share) \
-    static void name##_narrow(const dw_job *t, size_t n) TILES(1, false, k, k, share) \
-    static dw_run *const name[3] = {name##_plain, name##_any, name##_narrow};
-RUN(dw_3x3_1, 3, 1)
-RUN(dw_3x3_2, 3, 2)
-RUN(dw_3x3_apart, 3, 0)
-RUN(dw_5x5_1, 5, 1)
-RUN(dw_5x5_2, 5, 2)
+#define SLIDES_OR_TILES(plain, share) \
+    { \
+        if (SLIDING && (plain || t->planes == 1)) { \
+            for (size_t x = 0; x < n; x += 64) dw_slide(plain, share, t, x, n - x < 64 ? n : x + 64); \
+            return; \
+        } \
+        TILES(4, plain, 3, 3, share) \
+    }
 
-static void dw_any_wide(const dw_job *t, size_t n)
+static void dw_3x3_1_plain(const dw_job *t, size_t n) SLIDES_OR_TILES(true, 1)
+static void dw_3x3_1_any(const dw_job *t, size_t n) SLIDES_OR_TILES(false, 1)
+static void dw_3x3_1_narrow(const dw_job *t, size_t n) TILES(1, false, 3, 3, 1)
+static void dw_3x3_2_plain(const dw_job *t, size_t n) SLIDES_OR_TILES(true, 2)
+static void dw_3x3_2_any(const dw_job *t, size_t n) SLIDES_OR_TILES(false, 2)
+static void dw_3x3_2_narrow(const dw_job *t, size_t n) TILES(1, false, 3, 3, 2)
+static void dw_3x3_apart_plain(const dw_job *t, size_t n) SLIDES_OR_TILES(true, 0)
+static void dw_3x3_apart_any(const dw_job *t, size_t n) SLIDES_OR_TILES(false, 0)
+static void dw_3x3_apart_narrow(const dw_job *t, size_t n) TILES(1, false, 3, 3, 0)
+static void dw_5x5_1_any(const dw_job *t, size_t n) TILES(4, false, 5, 5, 1)
+static void dw_5x5_1_narrow(const dw_job *t, size_t n) TILES(1, false, 5, 5, 1)
+static void dw_5x5_2_any(const dw_job *t, size_t n) TILES(4, false, 5, 5, 2)
+static void dw_5x5_2_narrow(const dw_job *t, size_t n) TILES(1, false, 5, 5, 2)
+
+static void dw_any(const dw_job *t, size_t n)
 {
-    for (size_t x = 0; x < n; x++) dw_one(4, false, t, x);
+    for (size_t x = 0; x < n; x++) dw_one(4, t, x);
 }
 static void dw_any_narrow(const dw_job *t, size_t n)
 {
-    for (size_t x = 0; x < n; x++) dw_one(1, false, t, x);
+    for (size_t x = 0; x < n; x++) dw_one(1, t, x);
 }
-static dw_run *const dw_any[3] = {dw_any_wide, dw_any_wide, dw_any_narrow};
 
-// For blocks of WIDE channels with plain outputs and with others, and for LANES channels.
-static dw_run *const *choose(const er_taps *t)
+// For blocks of WIDE channels with plain outputs, where that is worth its own, and with others; and for LANES channels.
+typedef struct { dw_run *plain, *any, *narrow; } dw_runs;
+
+static dw_runs choose(const er_taps *t)
 {
     size_t share = t->x_step == t->tap_step ? 1 : t->x_step == 2 * t->tap_step ? 2 : 0;
-    if (t->kh == 3 && t->kw == 3) return share == 1 ? dw_3x3_1 : share == 2 ? dw_3x3_2 : dw_3x3_apart;
-    if (t->kh == 5 && t->kw == 5 && share) return share == 1 ? dw_5x5_1 : dw_5x5_2;
-    return dw_any;
+    if (t->kh == 3 && t->kw == 3) {
+        if (share == 1) return (dw_runs){dw_3x3_1_plain, dw_3x3_1_any, dw_3x3_1_narrow};
+        if (share == 2) return (dw_runs){dw_3x3_2_plain, dw_3x3_2_any, dw_3x3_2_narrow};
+        return (dw_runs){dw_3x3_apart_plain, dw_3x3_apart_any, dw_3x3_apart_narrow};
+    }
+    if (t->kh == 5 && t->kw == 5 && share == 1) return (dw_runs){NULL, dw_5x5_1_any, dw_5x5_1_narrow};
+    if (t->kh == 5 && t->kw == 5 && share == 2) return (dw_runs){NULL, dw_5x5_2_any, dw_5x5_2_narrow};
+    return (dw_runs){NULL, dw_any, dw_any_narrow};
 }
 
 static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const void *packed, const er_output *o, uint8_t *out, size_t out_stride)
 {
     const block_info *info = packed;
     const range r = range_of(o);
-    dw_run *const *run = choose(taps);
+    const dw_runs run = choose(taps);
     for (size_t c = 0, width; c < channels; c += width, info++) {
         width = block_width(channels - c);
-        const bool plain = is_plain(o) && width == WIDE && run[0] != run[1];
+        const bool plain = run.plain && is_plain(o) && width == WIDE && (!SLIDING || info->planes == 1);
         scales s[4];
-        dw_job t = {taps, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, v_set32(offset_of(o, plain)),
+        dw_job t = {taps, taps->row, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, v_set32(offset_of(o, plain)),
                     v_set32(near_limit(o, plain)), plain, tail_of(channels - c, width / LANES), out + c, out_stride};
         for (size_t v = 0; v < width / LANES; v++) s[v] = scales_of(t.block, width, v * LANES, o, plain);
-        run[width == LANES ? 2 : plain ? 0 : 1](&t, n);
+        for (size_t line = 0; line < taps->lines; line++, t.row += taps->kh, t.out += taps->out_line)
+            (width == LANES ? run.narrow : plain ? run.plain : run.any)(&t, n);
     }
 }
 

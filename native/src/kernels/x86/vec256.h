@@ -26,8 +26,6 @@ static inline vi v_round(vf x) { return _mm256_cvtps_epi32(x); }
 static inline vf v_mulf(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf v_minf(vf a, vf b) { return _mm256_min_ps(a, b); }
-static inline vf v_maxf(vf a, vf b) { return _mm256_max_ps(a, b); }
-static inline vf v_divf(vf a, vf b) { return _mm256_div_ps(a, b); }
 static inline vi v_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vf v_addf(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vi v_cut(vf x) { return _mm256_cvttps_epi32(x); }

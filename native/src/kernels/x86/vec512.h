@@ -26,8 +26,6 @@ static inline vi v_round(vf x) { return _mm512_cvtps_epi32(x); }
 static inline vf v_mulf(vf a, vf b) { return _mm512_mul_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf v_minf(vf a, vf b) { return _mm512_min_ps(a, b); }
-static inline vf v_maxf(vf a, vf b) { return _mm512_max_ps(a, b); }
-static inline vf v_divf(vf a, vf b) { return _mm512_div_ps(a, b); }
 static inline vi v_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
 static inline vf v_addf(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vi v_cut(vf x) { return _mm512_cvttps_epi32(x); }

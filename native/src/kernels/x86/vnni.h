@@ -26,6 +26,9 @@ __attribute__((always_inline)) static inline void v_interleave(const uint8_t *co
 {
     vi r0 = v_load(row[0] + at), r1 = n > 1 ? v_load(row[1] + at) : v_zero();
     vi r2 = n > 2 ? v_load(row[2] + at) : v_zero(), r3 = n > 3 ? v_load(row[3] + at) : v_zero();
+#if !defined(__clang__)
+    __asm__("" : "+" V_REGISTER(r0), "+" V_REGISTER(r1));      // gcc would load each twice
+#endif
     vi a = v_unpack_low8(r0, r1), b = v_unpack_high8(r0, r1), c = v_unpack_low8(r2, r3), d = v_unpack_high8(r2, r3);
     x[0] = v_unpack_low16(a, c);
     x[1] = v_unpack_high16(a, c);
