@@ -270,6 +270,13 @@ static size_t tile_height(size_t m, size_t panels)
     return mr;
 }
 
+// How high the tile for what is left is: as high, or with some rows that are done already.
+static size_t rest_height(size_t rest, size_t panels)
+{
+    if (rest < 3 || panels > 2) return rest;
+    return panels == 2 ? (rest + 1) / 2 * 2 : (rest + 3) / 4 * 4;
+}
+
 // How many of the panels that are left to take next.
 static size_t next_panels(size_t left)
 {
@@ -298,8 +305,10 @@ static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_b
                 continue;
             }
             run(r->m / mr, mr, panels, &t, rows, to);
-            // What is left with some rows that are done already: they come out the same.
-            if (r->m % mr) run(1, mr, panels, &t, rows + (r->m - mr) * r->row_stride, to + (r->m - mr) * out_stride);
+            if (r->m % mr) {        // rows that are done already come out the same
+                const size_t rest = rest_height(r->m % mr, panels);
+                run(1, rest, panels, &t, rows + (r->m - rest) * r->row_stride, to + (r->m - rest) * out_stride);
+            }
         }
         t.panel += panels * panel_bytes;
         out += panels * LANES;
