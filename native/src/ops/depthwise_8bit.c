@@ -70,11 +70,11 @@ static void run_band(const depthwise *d, const uint8_t **row, size_t lines, uint
     d->kernel->run(1, wide, &taps, d->packed, &d->out, out + first * c, wide);
 }
 
-// A thread's scratch: pointers to the rows of a band, the ring and which row each of its slots has, the buffer of `after`, and what the
+// A thread's scratch: pointers to the rows of each line of a band, and before them to all of its rows; the ring and which row each of its slots has, the buffer of `after`, and what the
 // convolutions need.
-typedef struct { const uint8_t **row; uint8_t *ring; int32_t *held; uint8_t *buffer, *rest; } workspace;
+typedef struct { const uint8_t **rows, **row; uint8_t *ring; int32_t *held; uint8_t *buffer, *rest; } workspace;
 
-static size_t pointer_bytes(const depthwise *d) { return er_round_up(d->band * (size_t)d->s.kh * sizeof(uint8_t *), ER_ALIGN); }
+static size_t pointer_bytes(const depthwise *d) { return er_round_up((d->ring_rows + d->band * (size_t)d->s.kh) * sizeof(uint8_t *), ER_ALIGN); }
 static size_t ring_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * d->row_bytes + ER_SLACK, ER_ALIGN); }
 static size_t held_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * sizeof(int32_t), ER_ALIGN); }
 static size_t line_bytes(const depthwise *d) { return (size_t)d->s.out_w * (size_t)d->s.out_c; }
@@ -84,29 +84,52 @@ static size_t workspace_bytes(const depthwise *d) { return pointer_bytes(d) + ri
 static workspace workspace_at(const depthwise *d, uint8_t *scratch)
 {
     uint8_t *ring = scratch + pointer_bytes(d), *held = ring + ring_bytes(d), *buffer = held + held_bytes(d);
-    return (workspace){(const uint8_t **)(void *)scratch, ring, (int32_t *)(void *)held, buffer, buffer + buffer_bytes(d)};
+    const uint8_t **rows = (const uint8_t **)(void *)scratch;
+    return (workspace){rows, rows + d->ring_rows, ring, (int32_t *)(void *)held, buffer, buffer + buffer_bytes(d)};
 }
 
-// Row y of image b as the kernel reads it.
-static const uint8_t *input_row(const er_op *op, const workspace *w, size_t b, int32_t y)
+// Row y of image b to its slot of the ring.
+static void fill_slot(const er_op *op, const workspace *w, size_t b, int32_t y, uint8_t *row)
 {
     const depthwise *d = op->state;
-    size_t in_h = (size_t)d->s.in_h, in_row = (size_t)d->s.in_w * (size_t)d->s.in_c;
-    if (y < 0 || y >= d->s.in_h) return d->zero_row;
-    if (d->in_place) return er_u8(op->inputs[0]) + (b * in_h + (size_t)y) * in_row;
-    size_t slot = (size_t)y % d->ring_rows;
-    uint8_t *row = w->ring + slot * d->row_bytes;
-    if (w->held[slot] == y) return row;
-    w->held[slot] = y;
+    size_t line = b * (size_t)d->s.in_h + (size_t)y, in_row = (size_t)d->s.in_w * (size_t)d->s.in_c;
     if (!d->before) {
-        copy_row(d, er_u8(op->inputs[0]) + (b * in_h + (size_t)y) * in_row, row);
-        return row;
+        copy_row(d, er_u8(op->inputs[0]) + line * in_row, row);
+        return;
     }
     size_t left = (size_t)d->s.pad_left * (size_t)d->s.in_c, used = left + in_row < d->row_bytes ? left + in_row : d->row_bytes;
-    er_conv_line(d->before, b * in_h + (size_t)y, row + left, w->rest);
+    er_conv_line(d->before, line, row + left, w->rest);
     memset(row, d->zero_row[0], left);
     memset(row + used, d->zero_row[0], d->row_bytes - used);
-    return row;
+}
+
+// The rows that `lines` lines from oy on read.
+static void find_rows(const er_op *op, const workspace *w, size_t b, size_t oy, size_t lines)
+{
+    const depthwise *d = op->state;
+    const er_depthwise_shape *s = &d->s;
+    size_t in_row = (size_t)s->in_w * (size_t)s->in_c, kh = (size_t)s->kh, stride = (size_t)s->o.stride_h, dilation = (size_t)s->o.dilation_h;
+    const uint8_t *x = d->in_place ? er_u8(op->inputs[0]) + b * (size_t)s->in_h * in_row : NULL;
+    int32_t y = (int32_t)oy * s->o.stride_h - s->pad_top;
+    size_t n = (lines - 1) * stride + (kh - 1) * dilation + 1, slot = y > 0 ? (size_t)y % d->ring_rows : 0;
+    for (size_t i = 0; i < n; i++, y++) {
+        w->rows[i] = d->zero_row;
+        if (y < 0 || y >= s->in_h || (lines == 1 && i % dilation)) {
+            slot = y < 0 || slot + 1 == d->ring_rows ? 0 : slot + 1;
+            continue;
+        }
+        if (d->in_place) {
+            w->rows[i] = x + (size_t)y * in_row;
+            continue;
+        }
+        uint8_t *row = w->ring + slot * d->row_bytes;
+        if (w->held[slot] != y) fill_slot(op, w, b, y, row);
+        w->held[slot] = y;
+        w->rows[i] = row;
+        if (++slot == d->ring_rows) slot = 0;
+    }
+    for (size_t line = 0; line < lines; line++)
+        for (size_t ky = 0; ky < kh; ky++) w->row[line * kh + ky] = w->rows[line * stride + ky * dilation];
 }
 
 static void run_lines(void *arg, size_t i, int thread)
@@ -115,7 +138,7 @@ static void run_lines(void *arg, size_t i, int thread)
     const depthwise *d = t->d;
     const er_depthwise_shape *s = &d->s;
     const workspace w = workspace_at(d, t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines, kh = (size_t)s->kh;
+    size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines;
     if (end > (size_t)s->out_h) end = (size_t)s->out_h;
     const er_op *last = d->after ? d->after : t->op;
     size_t out_line = last->outputs[0]->count / ((size_t)s->batch * (size_t)s->out_h);
@@ -123,8 +146,7 @@ static void run_lines(void *arg, size_t i, int thread)
     for (size_t slot = 0; !d->in_place && slot < d->ring_rows; slot++) w.held[slot] = -1;
     for (size_t oy = first, lines; oy < end; oy += lines, out += lines * out_line) {
         lines = end - oy < d->band ? end - oy : d->band;
-        for (size_t r = 0; r < lines * kh; r++)
-            w.row[r] = input_row(t->op, &w, b, (int32_t)(oy + r / kh) * s->o.stride_h - s->pad_top + (int32_t)(r % kh) * s->o.dilation_h);
+        find_rows(t->op, &w, b, oy, lines);
         run_band(d, w.row, lines, d->after ? w.buffer : out);
         if (d->after) er_conv_pixels(d->after, w.buffer, lines * (size_t)s->out_w, out, w.rest);
     }
@@ -271,8 +293,7 @@ er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise
     if (!er_mul_size(span, channels, &row_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
     d->row_bytes = row_bytes;
     d->in_place = s->pad_left == 0 && span <= (size_t)s->in_w && !d->flip && s->multiplier == 1 && !x->constant;
-    if (s->o.stride_w == 1 && channels < (size_t)d->kernel->wide && (size_t)d->kernel->wide % channels == 0 &&
-        (size_t)s->out_w >= (size_t)d->kernel->wide / channels)
+    if (s->o.stride_w == 1 && channels <= (size_t)d->kernel->wide / 2 && (size_t)s->out_w >= (size_t)d->kernel->wide / channels)
         d->together = (size_t)d->kernel->wide / channels;
     ER_TRY(pack(p, op, d, bias));
     d->zero_row = er_alloc(p, row_bytes + ER_SLACK, &status);
