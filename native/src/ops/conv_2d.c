@@ -173,12 +173,13 @@ size_t er_conv_scratch(const er_op *op, size_t pixels)
 void er_conv_line(const er_op *op, size_t line, uint8_t *out, uint8_t *scratch)
 {
     const conv *c = op->state;
-    size_t pixels = (size_t)op->outputs[0]->dims[2], in_c = (size_t)c->in_c;
+    size_t in_c = (size_t)c->in_c;
     if (c->is_pointwise) {
+        size_t pixels = (size_t)op->outputs[0]->dims[2];
         er_conv_pixels(op, er_u8(op->inputs[0]) + line * pixels * in_c, pixels, out, scratch);
         return;
     }
-    er_rows rows = rows_at(op, line / (size_t)c->out_h, line % (size_t)c->out_h, 1, 0, pixels);
+    er_rows rows = rows_at(op, line / (size_t)c->out_h, line % (size_t)c->out_h, 1, 0, (size_t)c->out_w);
     er_matmul_run(&c->mm, 0, rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
 }
 
@@ -252,6 +253,24 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
     return ER_OK;
 }
 
+// How many neighbouring pixels to compute as one with so many times the channels, where those are too few to fill a panel. Runs
+// become longer by less than as many times, as filters of neighbours overlap. The epilogue takes about as long as six steps.
+static size_t choose_together(const er_prepare *p, const conv *c, const er_tensor *x)
+{
+    const er_qgemm *g = &p->kernels->qgemm;
+    size_t kr = (size_t)g->kr, n = (size_t)c->out_c, step = (size_t)c->o.stride_w * (size_t)c->in_c, length = (size_t)c->kw * (size_t)c->in_c, best = 1;
+    if (!er_is_8bit(x) || g->nr == 1 || c->kw == 1 || c->kw > 32 || c->in_c > 32 || c->o.stride_w > c->kw) return 1;
+    size_t least = (size_t)c->kh * ((length + kr - 1) / kr) + 6;    // for each pixel
+    for (size_t times = 2; times * n <= (size_t)g->nr; times++) {
+        if ((size_t)c->out_w % times) continue;
+        size_t cost = ((size_t)c->kh * ((length + (times - 1) * step + kr - 1) / kr) + 6 + times - 1) / times;
+        if (cost >= least) continue;
+        least = cost;
+        best = times;
+    }
+    return best;
+}
+
 er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 3, 1));
@@ -278,7 +297,17 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     ER_TRY(status);
     *c = (conv){.batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c,
                 .kh = kh, .kw = kw, .o = o, .pad_top = wy.before, .pad_left = wx.before, .element = er_type_size(x->def->type)};
-    ER_TRY(er_matmul_prepare(p, &c->mm, x, w, bias, y, (size_t)groups, (size_t)(out_c / groups), (size_t)kh, length, o.activation, false));
+    size_t together = groups == 1 && (o.dilation_w == 1 || kw == 1) ? choose_together(p, c, x) : 1;
+    if (together == 1) {
+        ER_TRY(er_matmul_prepare(p, &c->mm, x, w, bias, y, (size_t)groups, (size_t)(out_c / groups), (size_t)kh, length, o.activation, false));
+    } else {
+        // From here on another convolution, with the same output.
+        ER_TRY(er_matmul_prepare_together(p, &c->mm, x, w, bias, y, (size_t)out_c, (size_t)kh, length, together, (size_t)o.stride_w * (size_t)in_c, o.activation));
+        c->out_w /= (int32_t)together;
+        c->out_c *= (int32_t)together;
+        c->kw += (int32_t)(together - 1) * o.stride_w;
+        c->o.stride_w *= (int32_t)together;
+    }
     op->run = run_conv;
     op->macs = (int64_t)y->count * (int64_t)k;
     if (!y->count) return ER_OK;        // no tasks

@@ -70,8 +70,9 @@ static void pack_groups(void *arg, void *packed)
     }
 }
 
+// `weights`: those of w, or what was made of them, which `times` and `step` tell apart.
 static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
-                              const er_channel *channels, er_activation activation, bool real)
+                              const void *weights, size_t times, size_t step, const er_channel *channels, er_activation activation, bool real)
 {
     const er_qgemm *g = &mm->kernels->qgemm;
     size_t n = mm->n, length = mm->length, k = mm->segments * length;
@@ -81,7 +82,7 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
     mm->pad = er_stored_zero(x) + (g->a_size == 1 && mm->is_signed ? 128 : 0);
     mm->k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr;
     mm->nr = (size_t)g->nr;
-    er_gemm_weights all = {mm->groups * n, mm->segments, length, w->data, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
+    er_gemm_weights all = {mm->groups * n, mm->segments, length, weights, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
     er_set_reach(&mm->o, all.n, k, 1, k, all.w, all.is_unsigned, all.zero, er_zero(x) - er_lowest(x), channels);
     mm->extras = er_qgemm_extras(g, &all, NULL);
     er_status status;
@@ -92,7 +93,7 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
     mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, length, mm->extras);
     mm->group_bytes = (n + mm->nr - 1) / mm->nr * mm->panel_bytes;
     // All that the packed bytes depend on.
-    struct { const void *kernels, *w, *bias; float sx, sy; int32_t pad; bool real, is_signed; size_t groups, segments, length; } key;
+    struct { const void *kernels, *w, *bias; float sx, sy; int32_t pad; bool real, is_signed; size_t groups, segments, length, times, step; } key;
     memset(&key, 0, sizeof key);
     key.kernels = mm->kernels;
     key.w = w->def;
@@ -105,14 +106,15 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
     key.groups = mm->groups;
     key.segments = mm->segments;
     key.length = length;
+    key.times = times;
+    key.step = step;
     pack_arg arg = {mm, &all, list, channels, real};
     mm->packed = er_pack_once(p, w, bias, &key, sizeof key, mm->groups * mm->group_bytes, pack_groups, &arg, &status);
     return status;
 }
 
-er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
-                            const er_tensor *y, size_t groups, size_t n, size_t segments, size_t length,
-                            er_activation activation, bool real)
+static er_status begin(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
+                       size_t groups, size_t n, size_t segments, size_t length)
 {
     *mm = (er_matmul){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_is_8bit(x) && er_stored_signed(x), .groups = groups, .n = n,
                       .segments = segments, .length = length};
@@ -121,11 +123,48 @@ er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, co
     ER_TRY(er_expect_bias(p, x, bias, groups * n));
     // Weights without data exist only where there are none.
     if (!w->data && w->count > 0) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");
-    if (mm->is_float) return prepare_float(p, mm, w, bias, activation);
+    return ER_OK;
+}
 
+er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
+                            const er_tensor *y, size_t groups, size_t n, size_t segments, size_t length,
+                            er_activation activation, bool real)
+{
+    ER_TRY(begin(p, mm, x, w, bias, y, groups, n, segments, length));
+    if (mm->is_float) return prepare_float(p, mm, w, bias, activation);
     er_channel *channels;
     ER_TRY(er_channel_parameters(p, x, w, bias, y, 0, groups * n, real, &channels));
-    er_status status = prepare_8bit(p, mm, x, w, bias, y, channels, activation, real);
+    er_status status = prepare_8bit(p, mm, x, w, bias, y, w->data, 1, 0, channels, activation, real);
+    free(channels);
+    return status;
+}
+
+er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
+                                     const er_tensor *y, size_t n, size_t segments, size_t length, size_t times, size_t step,
+                                     er_activation activation)
+{
+    ER_TRY(begin(p, mm, x, w, bias, y, 1, n, segments, length));
+    er_channel *channels;
+    ER_TRY(er_channel_parameters(p, x, w, bias, y, 0, n, false, &channels));
+    mm->n = n * times;
+    mm->length = length + (times - 1) * step;
+    size_t run = mm->length;
+    er_channel *all = malloc(mm->n * sizeof *all);
+    uint8_t *weights = malloc(mm->n * segments * run);
+    er_status status = ER_OK;
+    if (all && weights) {
+        memset(weights, er_is_signed(w) ? 0 : er_zero(w), mm->n * segments * run);
+        for (size_t j = 0; j < mm->n; j++) {
+            all[j] = channels[j % n];
+            for (size_t s = 0; s < segments; s++)
+                memcpy(weights + (j * segments + s) * run + j / n * step, er_u8(w) + (j % n * segments + s) * length, length);
+        }
+        status = prepare_8bit(p, mm, x, w, bias, y, weights, times, step, all, activation, false);
+    } else {
+        status = er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
+    }
+    free(all);
+    free(weights);
     free(channels);
     return status;
 }

@@ -27,6 +27,12 @@ er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, co
                             const er_tensor *y, size_t groups, size_t n, size_t segments, size_t length,
                             er_activation activation, bool real);
 
+// The same for `times` neighbouring pixels as one row with n * times channels, where the next pixel's runs begin `step` elements
+// after one's: runs are longer, and have weights of zero where a pixel does not see them. One group, 8-bit.
+er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
+                                     const er_tensor *y, size_t n, size_t segments, size_t length, size_t times, size_t step,
+                                     er_activation activation);
+
 // True where elements of x are, as they lie in memory, elements of A.
 bool er_matmul_takes_raw(const er_matmul *mm);
 
