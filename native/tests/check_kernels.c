@@ -416,6 +416,43 @@ static void check_floats(const er_kernels *generic, const er_kernels *k)
     }
 }
 
+static void check_conversions(const er_kernels *generic, const er_kernels *k)
+{
+    for (int round = 0; round < 300; round++) {
+        size_t n = 1 + below(&rng, 3000);
+        uint8_t table[256], *x = malloc(n), *want = malloc(n), *got = malloc(n);
+        float *f = malloc(n * sizeof *f), *floats[2] = {malloc(n * sizeof *f), malloc(n * sizeof *f)};
+        fill(table, 256, 0, false);
+        fill(x, n, 0, false);
+        generic->qlookup(n, x, table, want);
+        k->qlookup(n, x, table, got);
+        CHECK(!memcmp(want, got, n), "qlookup of %s: case %d", k->isa, round);
+        k->qlookup(n, x, table, x);
+        CHECK(!memcmp(want, x, n), "qlookup of %s in place: case %d", k->isa, round);
+        bool is_signed = below(&rng, 2);
+        int32_t low = is_signed ? -128 : 0, zero = low + (int32_t)below(&rng, 256);
+        float scale = below(&rng, 2) ? 0.25f : (float)(1 + below(&rng, 1000)) / 7777;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits = (uint32_t)random64(&rng);
+            // Ties, their neighbours, and any float at all.
+            if (below(&rng, 8)) f[i] = nextafterf(((float)below(&rng, 600) - 300 + 0.5f) * scale, below(&rng, 2) ? INFINITY : -INFINITY);
+            else memcpy(&f[i], &bits, 4);
+        }
+        generic->quantize(n, f, scale, zero, low, low + 255, want);
+        k->quantize(n, f, scale, zero, low, low + 255, got);
+        CHECK(!memcmp(want, got, n), "quantize of %s: case %d", k->isa, round);
+        generic->dequantize(n, x, is_signed, scale, zero, floats[0]);
+        k->dequantize(n, x, is_signed, scale, zero, floats[1]);
+        CHECK(!memcmp(floats[0], floats[1], n * sizeof *f), "dequantize of %s: case %d", k->isa, round);
+        free(x);
+        free(want);
+        free(got);
+        free(f);
+        free(floats[0]);
+        free(floats[1]);
+    }
+}
+
 int main(void)
 {
     static const char *const isas[] = {"avx2", "avxvnni", "avx512vnni"};
@@ -435,6 +472,7 @@ int main(void)
         check_pools(generic, k);
         check_resize(generic, k);
         check_arg_max(generic, k);
+        check_conversions(generic, k);
         check_floats(generic, k);
         printf("%s: equal\n", isas[i]);
     }

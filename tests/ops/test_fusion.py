@@ -168,3 +168,41 @@ def test_storage_between_operators(dtype: str, data: st.DataObject) -> None:
                 tensors = []
         tensors.append(t)
     chain.check([t], draw(values((1, chain.m.graph.tensors["x"].shape[1], chain.m.graph.tensors["x"].shape[2], c), dtype)))
+
+
+@DTYPES
+@examples(40)
+@given(data=st.data())
+def test_functions_of_one_byte(dtype: str, data: st.DataObject) -> None:
+    """Chains that become a table, on bytes and through floats, with constants that are one value and some that are not."""
+    draw = data.draw
+    shape = (1, draw(st.integers(1, 5)), draw(st.integers(1, 70)), draw(st.integers(1, 7)))
+    chain = Chain(draw, dtype, shape)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    low, high = limits(dtype)
+    t, outputs = "x", []
+    for _ in range(draw(st.integers(1, 5))):
+        before, kind = t, draw(st.sampled_from(["ADD", "SUB", "MUL", "RELU", "QUANTIZE", "DIV", "CAST"]))
+        n = chain.n
+        if kind in ("ADD", "SUB", "MUL"):
+            size = draw(st.sampled_from([(), (1,), (1, 1, 1, shape[3])]))
+            value = rng.integers(low, high + 1, size if draw(st.booleans()) else ()).astype(dtype)
+            scale = draw(scales(0.01, 0.1))
+            chain.m.tensor(f"c{n}", size, dtype, np.broadcast_to(value, size).copy(), scale, draw(zeros(dtype)))
+            y = chain.output(max(chain.scale[t], scale) if kind != "MUL" else chain.scale[t] * scale * 50)
+            both = [t, f"c{n}"] if draw(st.booleans()) else [f"c{n}", t]
+            t = chain.node(kind, both, y, fused_activation_function=draw(st.sampled_from(["NONE", "RELU"])))
+        elif kind in ("RELU", "QUANTIZE"):
+            t = chain.node(kind, [t], chain.output(chain.scale[t] * draw(st.sampled_from([1, 0.7, 1.9]))))
+        else:
+            chain.m.tensor(f"f{n}", (1, 1, 1, 1), "float32")
+            chain.node("DEQUANTIZE" if kind == "DIV" else "CAST", [t], f"f{n}")
+            floats = f"f{n}"
+            if kind == "DIV":
+                chain.m.tensor(f"d{n}", (1,), "float32", np.array([draw(st.sampled_from([0.3, 2.0, 7.1]))], np.float32))
+                chain.m.tensor(f"g{n}", (1, 1, 1, 1), "float32")
+                floats = chain.node("DIV", [floats, f"d{n}"], f"g{n}", fused_activation_function="NONE")
+            t = chain.node("QUANTIZE", [floats], chain.output(chain.scale[t] if kind == "DIV" else draw(st.sampled_from([0.9, 1.0]))))  # fmt: skip
+        if draw(st.integers(0, 5)) == 0 and before != "x":
+            outputs.append(before)  # needs memory of its own
+    chain.check([*outputs, t], draw(values(shape, dtype)))

@@ -152,6 +152,13 @@ typedef struct er_resize_column { size_t low, high; float real; int32_t fixed; }
 typedef void er_resize_uint8(size_t n, size_t channels, const float *top, const float *bottom, const er_resize_column *columns, uint8_t *out);
 typedef void er_resize_int8(size_t n, size_t channels, const int32_t *mixed, const er_resize_column *columns, int8_t *out);
 
+// y[i] = table[x[i]], of 256 bytes. In place is fine.
+typedef void er_qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y);
+
+// y[i] = clamp(zero + x[i] / scale rounded half away from zero, min, max); NaN makes zero. And y[i] = scale * (x[i] - zero).
+typedef void er_quantize(size_t n, const float *x, float scale, int32_t zero, int32_t min, int32_t max, uint8_t *y);
+typedef void er_dequantize(size_t n, const uint8_t *x, bool is_signed, float scale, int32_t zero, float *y);
+
 // Where the first of the largest of n >= 1 bytes is.
 typedef size_t er_qarg_max(size_t n, const uint8_t *v, bool is_signed);
 
@@ -169,6 +176,9 @@ typedef struct er_kernels {
     er_resize_uint8 *resize_uint8;
     er_resize_int8 *resize_int8;
     er_qarg_max *qarg_max;
+    er_qlookup *qlookup;
+    er_quantize *quantize;
+    er_dequantize *dequantize;
 } er_kernels;
 
 // The table in use, or NULL with an error where EDGERT_ISA names one that cannot be used.

@@ -55,6 +55,15 @@ static void run_floats(const er_op *op, er_pool *pool)
         er_broadcast_offsets(&s->bc, r, &a, &b);
         const float *x = er_f32(op->inputs[0]) + a, *z = er_f32(op->inputs[1]) + b;
         float *y = er_f32(op->outputs[0]) + r * s->bc.run;
+        if (s->f == ER_BINARY_DIV && s->bc.a_step && s->bc.b_step) {      // as vectors
+            const float min = s->min, max = s->max;
+            for (size_t i = 0; i < s->bc.run; i++) {
+                float v = x[i] / z[i];
+                v = v < min ? min : v;
+                y[i] = v > max ? max : v;
+            }
+            continue;
+        }
         for (size_t i = 0; i < s->bc.run; i++) {
             float v = x[i * s->bc.a_step] / z[i * s->bc.b_step];
             if (s->f == ER_BINARY_FLOOR_DIV) v = floorf(v);

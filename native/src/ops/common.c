@@ -184,19 +184,22 @@ void er_op_fault(const er_op *op, const char *what)
     if (!op->fault->what) *op->fault = (er_fault){op, what};
 }
 
+typedef struct { er_qlookup *kernel; uint8_t table[256]; } lookup;
+
 static void table_span(const er_op *op, size_t from, size_t to)
 {
-    const uint8_t *table = op->state, *x = er_u8(op->inputs[0]);
-    uint8_t *y = er_u8(op->outputs[0]);
-    for (size_t i = from; i < to; i++) y[i] = table[x[i]];
+    const lookup *s = op->state;
+    s->kernel(to - from, er_u8(op->inputs[0]) + from, s->table, er_u8(op->outputs[0]) + from);
 }
 
-static void run_table(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 0.3, table_span, op); }
+static void run_table(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 0.1, table_span, op); }
 
 er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table)
 {
     er_status status;
-    op->state = *table = er_alloc(p, 256, &status);
+    lookup *s = op->state = er_alloc(p, sizeof *s, &status);
+    *table = s ? s->table : NULL;
+    if (s) s->kernel = p->kernels->qlookup;
     op->run = run_table;
     op->kernel = "table";
     op->share = ER_SHARE_IN_PLACE;

@@ -1,26 +1,14 @@
 // QUANTIZE: float32 to 8 bits, or 8 bits to 8 bits of another scale. DEQUANTIZE: 8 bits or float16 to float32.
-#include <math.h>
 #include <string.h>
 
 #include "ops/op.h"
 
 static void quantize_span(const er_op *op, size_t from, size_t to)
 {
+    const er_kernels *k = op->state;
     const er_tensor *y = op->outputs[0];
-    const float *x = er_f32(op->inputs[0]);
-    float scale = er_scale(y);
-    int32_t offset = er_stored_offset(y), zero = er_stored_zero(y), min = er_lowest(y) + offset, max = er_highest(y) + offset;
-    const float low = (float)(min - zero), high = (float)(max - zero);
-    uint8_t *out = er_u8(y);
-    for (size_t i = from; i < to; i++) {
-        // Clamped before the conversion: what float holds, int32 may not. NaN becomes the zero point. Rounding half away from zero is
-        // cutting after adding the largest number below one half: one half itself would carry what lies just below it.
-        float v = x[i] / scale;
-        v = v < low ? low : v;
-        v = v > high ? high : v;
-        v = v == v ? v : 0;
-        out[i] = (uint8_t)((int32_t)(v + copysignf(0x1.fffffep-2f, v)) + zero);
-    }
+    int32_t offset = er_stored_offset(y);
+    k->quantize(to - from, er_f32(op->inputs[0]) + from, er_scale(y), er_stored_zero(y), er_lowest(y) + offset, er_highest(y) + offset, er_u8(y) + from);
 }
 
 static void run_quantize_floats(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 0.8, quantize_span, op); }
@@ -44,6 +32,7 @@ er_status er_prepare_quantize(er_prepare *p, er_op *op)
     ER_TRY(er_set_same_shape(p, y, x));
     if (!er_is_8bit(x)) {
         op->run = run_quantize_floats;
+        op->state = (void *)(uintptr_t)p->kernels;
         return ER_OK;
     }
     ER_TRY(er_expect_quantized(p, x, "input"));
@@ -79,11 +68,11 @@ static float half_to_float(uint16_t h)
     return f;
 }
 
-typedef struct { const float *scale; const int64_t *zero; size_t n_zero, n, inner; } dequantize;
+typedef struct { const er_kernels *kernels; const float *scale; const int64_t *zero; size_t n_zero, n, inner; } dequantization;
 
 static void dequantize_span(const er_op *op, size_t from, size_t to)
 {
-    const dequantize *s = op->state;
+    const dequantization *s = op->state;
     const er_tensor *x = op->inputs[0];
     float *y = er_f32(op->outputs[0]);
     if (x->def->type == EDGERT_FLOAT16) {
@@ -92,11 +81,7 @@ static void dequantize_span(const er_op *op, size_t from, size_t to)
     }
     bool is_signed = er_is_signed(x);
     if (s->n == 1) {
-        float table[256];
-        int32_t zero = s->n_zero ? (int32_t)s->zero[0] : 0;
-        for (int32_t i = 0; i < 256; i++) table[i] = (float)((double)s->scale[0] * (er_byte_value(x, i) - zero));
-        const uint8_t *bytes = er_u8(x);
-        for (size_t i = from; i < to; i++) y[i] = table[bytes[i]];
+        s->kernels->dequantize(to - from, er_u8(x) + from, is_signed, s->scale[0], s->n_zero ? (int32_t)s->zero[0] : 0, y + from);
         return;
     }
     for (size_t i = from; i < to; i++) {
@@ -117,12 +102,12 @@ er_status er_prepare_dequantize(er_prepare *p, er_op *op)
     ER_TRY(er_set_same_shape(p, op->outputs[0], x));
     const er_quantization *q = &x->def->quant;
     er_status status;
-    dequantize *s = op->state = er_alloc(p, sizeof *s, &status);
+    dequantization *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     if (er_is_8bit(x) && !q->n) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is %s without a scale", er_type_name(x->def->type));
     if (q->n > 1 && (q->dimension < 0 || q->dimension >= x->rank || x->dims[q->dimension] != q->n))
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d scales along dimension %d, which has not as many channels", q->n, q->dimension);
-    *s = (dequantize){q->scale, q->zero, (size_t)q->n_zero, (size_t)q->n, 1};
+    *s = (dequantization){p->kernels, q->scale, q->zero, (size_t)q->n_zero, (size_t)q->n, 1};
     for (int32_t d = q->dimension + 1; d < x->rank; d++) s->inner *= (size_t)x->dims[d];
     op->run = run_dequantize;
     return ER_OK;

@@ -2,23 +2,20 @@
 //
 // convolution -> depthwise -> pointwise becomes one step that goes down the image line by line, so that the tensors in between stay in
 // the cache and need no memory of their own. The first is left alone where what it writes is small: computing its rows one
-// at a time would cost more than it saves.
+// at a time would cost more than it saves. Tables: tables.c.
 #include <stdlib.h>
 
 #include "ops/conv_2d.h"
 #include "ops/depthwise.h"
-#include "runtime/interpreter.h"
+#include "runtime/rewrite.h"
 
 enum { CONV_2D = 3, DEPTHWISE_CONV_2D = 4, WORTH_STREAMING = 160 * 1024 };
 
-// Of each tensor: the operator that writes it, the one that reads it, and how many read it; -1 where none does.
-typedef struct { int32_t writer, reader, readers; } use;
-
-static use *find_uses(const er_subgraph *g)
+static er_use *find_uses(const er_subgraph *g)
 {
-    use *u = malloc(((size_t)g->n_tensors + 1) * sizeof *u);
+    er_use *u = malloc(((size_t)g->n_tensors + 1) * sizeof *u);
     if (!u) return NULL;
-    for (int32_t t = 0; t < g->n_tensors; t++) u[t] = (use){-1, -1, 0};
+    for (int32_t t = 0; t < g->n_tensors; t++) u[t] = (er_use){-1, -1, 0};
     for (int32_t i = 0; i < g->n_ops; i++) {
         const er_op_def *d = &g->ops[i];
         for (int32_t j = 0; j < d->n_outputs; j++) u[d->outputs[j]].writer = i;
@@ -37,7 +34,7 @@ static er_op *only(edgert_interpreter *it, int32_t op, int32_t builtin)
     return op >= 0 && it->graph->ops[op].builtin == builtin && !it->ops[op].fused_into ? &it->ops[op] : NULL;
 }
 
-static er_status fuse_depthwise(er_prepare *p, edgert_interpreter *it, er_op *op, const use *uses)
+static er_status fuse_depthwise(er_prepare *p, edgert_interpreter *it, er_op *op, const er_use *uses)
 {
     er_tensor *x = op->inputs[0], *y = op->outputs[0];
     er_op *before = uses[x->index].readers == 1 ? only(it, uses[x->index].writer, CONV_2D) : NULL;
@@ -56,9 +53,9 @@ static er_status fuse_depthwise(er_prepare *p, edgert_interpreter *it, er_op *op
 er_status er_fuse(er_prepare *p, edgert_interpreter *it)
 {
     if (it->preserve_all || !it->rewrites) return ER_OK;
-    use *uses = find_uses(it->graph);
+    er_use *uses = find_uses(it->graph);
     if (!uses) return er_fail(p->error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-    er_status status = ER_OK;
+    er_status status = er_fuse_tables(p, it, uses);
     for (int32_t i = 0; i < it->graph->n_ops && status == ER_OK; i++)
         if (it->graph->ops[i].builtin == DEPTHWISE_CONV_2D) status = fuse_depthwise(p, it, &it->ops[i], uses);
     free(uses);

@@ -100,6 +100,8 @@ static void qadd_exact(size_t n, const uint8_t *a, size_t a_step, const uint8_t 
 static inline vi v_widen(const uint8_t *p, bool is_signed) { return widen8(_mm_loadl_epi64((const __m128i *)(const void *)p), is_signed); }
 
 #include "kernels/x86/qadd.h"
+#include "kernels/convert.h"
+#include "kernels/x86/lookup.h"
 #include "kernels/x86/qmul.h"
 #include "kernels/x86/resize.h"
 
@@ -210,4 +212,7 @@ void er_avx2_elementwise(er_kernels *k)
     k->resize_uint8 = resize_uint8;
     k->resize_int8 = resize_int8;
     k->qarg_max = qarg_max;
+    k->qlookup = qlookup;
+    k->quantize = quantize;
+    k->dequantize = dequantize;
 }

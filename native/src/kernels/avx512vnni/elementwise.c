@@ -76,6 +76,8 @@ static inline vi v_widen(const uint8_t *p, bool is_signed)
     return is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x);
 }
 
+#include "kernels/convert.h"
+#include "kernels/x86/lookup.h"
 #include "kernels/x86/qadd.h"
 #include "kernels/x86/qmul.h"
 #include "kernels/x86/resize.h"
@@ -86,4 +88,7 @@ void er_avx512vnni_elementwise(er_kernels *k)
     k->qmul = qmul;
     k->resize_uint8 = resize_uint8;
     k->resize_int8 = resize_int8;
+    k->qlookup = qlookup;
+    k->quantize = quantize;
+    k->dequantize = dequantize;
 }

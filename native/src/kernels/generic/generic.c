@@ -1,6 +1,7 @@
 // The plain C kernels: what every instruction set must equal.
 #include <string.h>
 
+#include "kernels/convert.h"
 #include "base/checked.h"
 #include "kernels/finish.h"
 #include "kernels/pack.h"
@@ -175,6 +176,11 @@ static size_t qarg_max(size_t n, const uint8_t *v, bool is_signed)
     return best;
 }
 
+static void qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = table[x[i]];
+}
+
 void er_kernels_generic(er_kernels *k)
 {
     k->speed = 1;
@@ -188,5 +194,8 @@ void er_kernels_generic(er_kernels *k)
     k->qaverage_pool = qaverage_pool;
     k->resize_uint8 = resize_uint8;
     k->resize_int8 = resize_int8;
+    k->qlookup = qlookup;
+    k->quantize = quantize;
+    k->dequantize = dequantize;
     k->qarg_max = qarg_max;
 }

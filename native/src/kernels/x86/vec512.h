@@ -33,6 +33,10 @@ static inline vi v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 static inline vi v_mul32(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
 #define v_shift_right(x, n) _mm512_srai_epi32(x, n)
 static inline vi v_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+static inline vi v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+static inline vi v_add_saturated8(vi a, vi b) { return _mm512_adds_epu8(a, b); }
+static inline vi v_shuffle8(vi table, vi at) { return _mm512_shuffle_epi8(table, at); }     // within each 128 bits
+static inline vi v_repeat16(const uint8_t *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)p)); }
 static inline vf v_from_doubles(const void *p)
 {
     __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(p)), high = _mm512_cvtpd_ps(_mm512_loadu_pd((const uint8_t *)p + 64));
