@@ -369,12 +369,14 @@ static void check_resize(const er_kernels *generic, const er_kernels *k)
 static void check_arg_max(const er_kernels *generic, const er_kernels *k)
 {
     for (int round = 0; round < 2000; round++) {
-        size_t n = 1 + below(&rng, 70);
-        uint8_t *v = malloc(n), range = (uint8_t)below(&rng, 256);
-        for (size_t i = 0; i < n; i++) v[i] = (uint8_t)(range + below(&rng, 1 + below(&rng, 40)));
+        size_t n = 1 + below(&rng, 70), rows = 1 + below(&rng, 4);
+        uint8_t *v = malloc(rows * n), range = (uint8_t)below(&rng, 256);
+        for (size_t i = 0; i < rows * n; i++) v[i] = (uint8_t)(range + below(&rng, 1 + below(&rng, 40)));
         bool is_signed = below(&rng, 2);
-        size_t want = generic->qarg_max(n, v, is_signed), got = k->qarg_max(n, v, is_signed);
-        CHECK(want == got, "arg max of %s: %zu, expected %zu of %zu", k->isa, got, want, n);
+        int32_t want[4], got[4];
+        generic->qarg_max(rows, n, v, is_signed, want);
+        k->qarg_max(rows, n, v, is_signed, got);
+        for (size_t i = 0; i < rows; i++) CHECK(want[i] == got[i], "arg max of %s: %d, expected %d of %zu", k->isa, got[i], want[i], n);
         free(v);
     }
 }

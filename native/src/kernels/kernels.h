@@ -159,8 +159,8 @@ typedef void er_qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_
 typedef void er_quantize(size_t n, const float *x, float scale, int32_t zero, int32_t min, int32_t max, uint8_t *y);
 typedef void er_dequantize(size_t n, const uint8_t *x, bool is_signed, float scale, int32_t zero, float *y);
 
-// Where the first of the largest of n >= 1 bytes is.
-typedef size_t er_qarg_max(size_t n, const uint8_t *v, bool is_signed);
+// best[i]: where the first of the largest of n >= 1 bytes is, for each of some rows of n.
+typedef void er_qarg_max(size_t rows, size_t n, const uint8_t *v, bool is_signed, int32_t *best);
 
 typedef struct er_kernels {
     const char *isa;

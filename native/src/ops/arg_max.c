@@ -28,10 +28,15 @@ static void arg_max_span(const er_op *op, size_t from, size_t to)
 {
     const arg_max *s = op->state;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
-    if (s->inner == 1 && er_is_8bit(x) && y->def->type == EDGERT_INT32) {
-        const uint8_t *v = er_u8(x);
-        int32_t *best = er_i32(y);
-        for (size_t o = from; o < to; o++) best[o] = (int32_t)s->kernel(s->n, v + o * s->n, er_is_signed(x));
+    if (s->inner == 1 && er_is_8bit(x)) {
+        enum { SOME = 256 };
+        for (size_t o = from, rows; o < to; o += rows) {
+            int32_t some[SOME];
+            rows = to - o < SOME ? to - o : SOME;
+            const bool is_long = y->def->type == EDGERT_INT64;
+            s->kernel(rows, s->n, er_u8(x) + o * s->n, er_is_signed(x), is_long ? some : er_i32(y) + o);
+            for (size_t i = 0; is_long && i < rows; i++) ((int64_t *)y->data)[o + i] = some[i];
+        }
         return;
     }
     for (size_t o = from; o < to; o++) {
@@ -40,8 +45,6 @@ static void arg_max_span(const er_op *op, size_t from, size_t to)
             if (x->def->type == EDGERT_FLOAT32) {
                 const float *v = er_f32(x) + base;
                 for (size_t k = 1; k < s->n; k++) if (v[k * s->inner] > v[best * s->inner]) best = k;
-            } else if (s->inner == 1) {
-                best = s->kernel(s->n, er_u8(x) + base, er_is_signed(x));
             } else if (x->def->type == EDGERT_INT8) {
                 const int8_t *v = er_i8(x) + base;
                 for (size_t k = 1; k < s->n; k++) if (v[k * s->inner] > v[best * s->inner]) best = k;

@@ -175,31 +175,49 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
     }
 }
 
-// The largest byte of sixteen, as uint8.
-static inline uint8_t largest(__m128i x)
+static inline __m128i load16(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+
+// The largest of sixteen bytes, as uint8, in all of them.
+static inline __m128i largest(__m128i x)
 {
     x = _mm_xor_si128(x, _mm_set1_epi8(-1));
     x = _mm_min_epu8(x, _mm_srli_epi16(x, 8));      // the smallest of each two, in 16 bits
-    return (uint8_t)~_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_and_si128(x, _mm_set1_epi16(0xFF))));
+    x = _mm_minpos_epu16(_mm_and_si128(x, _mm_set1_epi16(0xFF)));
+    return _mm_xor_si128(_mm_shuffle_epi8(x, _mm_setzero_si128()), _mm_set1_epi8(-1));
 }
 
-static size_t qarg_max(size_t n, const uint8_t *v, bool is_signed)
+static inline uint32_t bytes_equal(const uint8_t *v, __m128i wanted) { return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(load16(v), wanted)); }
+
+static int32_t arg_max_of_many(size_t n, const uint8_t *v, __m128i flip)
 {
-    const __m128i flip = _mm_set1_epi8(is_signed ? (char)-128 : 0);
-    if (n < 16) {
-        size_t best = 0;
-        const uint8_t mask = is_signed ? 0x80 : 0;
-        for (size_t i = 1; i < n; i++) best = (v[i] ^ mask) > (v[best] ^ mask) ? i : best;
-        return best;
-    }
     // The last sixteen overlap with those before.
-    __m128i max = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(v + n - 16)), flip);
-    for (size_t i = 0; i + 16 < n; i += 16) max = _mm_max_epu8(max, _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(v + i)), flip));
-    const __m128i wanted = _mm_xor_si128(_mm_set1_epi8((char)largest(max)), flip);
+    __m128i max = _mm_xor_si128(load16(v + n - 16), flip);
+    for (size_t i = 0; i + 16 < n; i += 16) max = _mm_max_epu8(max, _mm_xor_si128(load16(v + i), flip));
+    const __m128i wanted = _mm_xor_si128(largest(max), flip);
     for (size_t i = 0;; i += 16) {
         size_t at = i + 16 < n ? i : n - 16;
-        int found = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(v + at)), wanted));
-        if (found) return at + (size_t)__builtin_ctz((unsigned)found);
+        uint32_t found = bytes_equal(v + at, wanted);
+        if (found) return (int32_t)at + __builtin_ctz(found);
+    }
+}
+
+static void qarg_max(size_t rows, size_t n, const uint8_t *v, bool is_signed, int32_t *best)
+{
+    const uint8_t mask = is_signed ? 0x80 : 0;
+    const __m128i flip = _mm_set1_epi8((char)mask);
+    if (n < 16) {
+        for (size_t r = 0; r < rows; r++, v += n) {
+            size_t at = 0;
+            for (size_t i = 1; i < n; i++) at = (v[i] ^ mask) > (v[at] ^ mask) ? i : at;
+            best[r] = (int32_t)at;
+        }
+    } else if (n <= 32) {
+        for (size_t r = 0; r < rows; r++, v += n) {
+            const __m128i max = _mm_max_epu8(_mm_xor_si128(load16(v), flip), _mm_xor_si128(load16(v + n - 16), flip)), wanted = _mm_xor_si128(largest(max), flip);
+            best[r] = __builtin_ctz(bytes_equal(v, wanted) | bytes_equal(v + n - 16, wanted) << (n - 16));
+        }
+    } else {
+        for (size_t r = 0; r < rows; r++, v += n) best[r] = arg_max_of_many(n, v, flip);
     }
 }
 

@@ -168,12 +168,13 @@ static void resize_int8(size_t n, size_t channels, const int32_t *mixed, const e
     }
 }
 
-static size_t qarg_max(size_t n, const uint8_t *v, bool is_signed)
+static void qarg_max(size_t rows, size_t n, const uint8_t *v, bool is_signed, int32_t *best)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (value(v[i], is_signed) > value(v[best], is_signed)) best = i;
-    return best;
+    for (size_t r = 0; r < rows; r++, v += n) {
+        best[r] = 0;
+        for (size_t i = 1; i < n; i++)
+            if (value(v[i], is_signed) > value(v[best[r]], is_signed)) best[r] = (int32_t)i;
+    }
 }
 
 static void qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y)
