@@ -112,7 +112,7 @@ static void bench_layer(const er_kernels *k, const layer *l, double peak)
         for (size_t first = 0; first < l->pixels; first += block) {
             size_t m = l->pixels - first < block ? l->pixels - first : block;
             er_rows rows = {a + first * stride * a_size, 1, 0, m, stride * a_size, l->segments, l->k * a_size, (l->k + (size_t)g->kr - 1) / (size_t)g->kr, 0, NULL};
-            g->run(&rows, l->n, packed, panel_bytes, &o, y, l->n);     // always there: the kernel, not memory
+            g->run(&rows, l->n, 0, packed, panel_bytes, &o, y, l->n);     // always there: the kernel, not memory
         }
         uint64_t end = er_nanoseconds();
         best = fmin(best, (double)(end - now));

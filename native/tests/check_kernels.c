@@ -111,7 +111,11 @@ static uint8_t *run_product(const er_kernels *k, const product *p)
     size_t lines = p->m % 3 == 0 && !p->overlaps ? 3 : 1;
     er_rows rows = {a, lines, p->m / lines * stride * a_size, p->m / lines, stride * a_size, segments, apart * a_size, groups, extras, extra_at};
     uint8_t *out = guarded(p->m * (n + 3));
-    g->run(&rows, n, packed, panel_bytes, &p->o, out + CANARY, n + 3);
+    // Where there are several strips, in two calls.
+    size_t first = g->strip(panels) * (size_t)g->nr;
+    if (first >= n) first = n;
+    g->run(&rows, first, n - first, packed, panel_bytes, &p->o, out + CANARY, n + 3);
+    if (first < n) g->run(&rows, n - first, 0, packed + first / (size_t)g->nr * panel_bytes, panel_bytes, &p->o, out + CANARY + first, n + 3);
     check_guards("qgemm", k->isa, out, p->m * (n + 3));
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < 3; j++) CHECK(out[CANARY + i * (n + 3) + n + j] == GUARD, "qgemm of %s writes behind a row", k->isa);

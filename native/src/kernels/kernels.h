@@ -36,7 +36,8 @@ enum { ER_HEADER = 12 };
 // A row of A is `segments` runs of memory, in the kernel's own element type (`a_size` bytes: 1 is uint8, 2 is int16), made
 // from 8-bit activations by `pack_a`. A fully connected layer has one segment, a convolution one for each filter row.
 // Weights are int8 in panels of `nr` channels: the header above, then w[segments][groups][nr][kr], then
-// extra[extras][nr][kr], padded to 64 bytes. Extras hold what is left of weights that do not fit int8 (uint8 minus their
+// extra[extras][nr][kr], padded to 64 bytes. Panels that the kernel takes together, a strip, lie interleaved, so that they are read
+// as one run of memory: their headers, then w[segments][groups][panels of the strip][nr][kr], then their extras likewise. Extras hold what is left of weights that do not fit int8 (uint8 minus their
 // zero point): few, because few do.
 // Where a run is no multiple of kr long, the kernel reads on to the next multiple: weights there are zero.
 //
@@ -59,8 +60,12 @@ typedef struct er_qgemm {
     // Writes exactly n elements.
     void (*pack_a)(void *dst, const void *src, size_t n, bool is_signed);
 
-    // n channels from the first of `panels` on, which are panel_bytes apart; rows of out are out_stride bytes apart.
-    void (*run)(const er_rows *rows, size_t n, const void *panels, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride);
+    // How many panels make the next strip, where `left` are left.
+    size_t (*strip)(size_t left);
+
+    // n channels from the first of `panels` on, behind which there are `behind` more; both begin with strips. Rows of out are
+    // out_stride bytes apart.
+    void (*run)(const er_rows *rows, size_t n, size_t behind, const void *panels, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride);
 } er_qgemm;
 
 // ---- matrix product, float32: the same with panels of float bias[nr], w[segments][groups][nr]; strides in bytes but for

@@ -167,26 +167,27 @@ static void put_extras(int8_t *to, size_t step, size_t kr, const er_gemm_weights
 void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, const uint32_t *list, int32_t a_zero,
                    const er_channel *channels, bool real, void *packed)
 {
-    size_t nr = (size_t)g->nr, kr = (size_t)g->kr, length = w->length, k = w->segments * length, run_bytes = er_round_up(length, kr) * nr;
-    size_t panel_bytes = er_qgemm_panel_bytes(g, w->segments, length, extras);
-    uint8_t *panel = packed;
-    for (size_t n0 = 0; n0 < w->n; n0 += nr, panel += panel_bytes) {
-        size_t used = w->n - n0 < nr ? w->n - n0 : nr;
-        memset(panel, 0, panel_bytes);
-        int8_t *to = (int8_t *)panel + ER_HEADER * nr;
-        for (size_t j = 0; j < used; j++) {
-            const int8_t *from = (const int8_t *)w->w + (n0 + j) * k;
+    size_t nr = (size_t)g->nr, kr = (size_t)g->kr, length = w->length, k = w->segments * length, groups = er_round_up(length, kr) / kr, chunk = nr * kr;
+    size_t panel_bytes = er_qgemm_panel_bytes(g, w->segments, length, extras), left = (w->n + nr - 1) / nr, panels;
+    uint8_t *base = packed;
+    for (size_t n0 = 0; left; left -= panels, n0 += panels * nr, base += panels * panel_bytes) {
+        panels = g->strip(left);
+        const size_t step = panels * chunk;     // from group to group of a channel
+        memset(base, 0, panels * panel_bytes);
+        for (size_t i = 0; i < panels * nr && n0 + i < w->n; i++) {
+            size_t p = i / nr, j = i % nr;
+            const int8_t *from = (const int8_t *)w->w + (n0 + i) * k;
+            int8_t *to = (int8_t *)base + panels * ER_HEADER * nr + p * chunk + j * kr;
             uint32_t sum = 0;
-            for (size_t s = 0; s < w->segments; s++, from += length) {
-                int8_t *run = to + s * run_bytes + j * kr;
+            for (size_t s = 0; s < w->segments; s++, from += length, to += groups * step) {
                 // With the group's size known the compiler makes one move of it.
-                if (w->is_unsigned) sum += (uint32_t)put_unsigned_run(run, nr * kr, kr, (const uint8_t *)from, w->zero, length);
-                else if (kr == 4) sum += (uint32_t)put_run(run, nr * 4, 4, from, length);
-                else if (kr == 2) sum += (uint32_t)put_run(run, nr * 2, 2, from, length);
-                else sum += (uint32_t)put_run(run, nr * kr, kr, from, length);
+                if (w->is_unsigned) sum += (uint32_t)put_unsigned_run(to, step, kr, (const uint8_t *)from, w->zero, length);
+                else if (kr == 4) sum += (uint32_t)put_run(to, step, 4, from, length);
+                else if (kr == 2) sum += (uint32_t)put_run(to, step, 2, from, length);
+                else sum += (uint32_t)put_run(to, step, kr, from, length);
             }
-            if (extras) put_extras(to + w->segments * run_bytes + j * kr, nr * kr, kr, w, n0 + j, extras, list);
-            er_put_header(panel, nr, j, &channels[n0 + j], (int32_t)(sum * (uint32_t)a_zero), real);
+            if (extras) put_extras(to, step, kr, w, n0 + i, extras, list);
+            er_put_header(base + p * ER_HEADER * nr, nr, j, &channels[n0 + i], (int32_t)(sum * (uint32_t)a_zero), real);
         }
     }
 }

@@ -27,7 +27,7 @@ size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint32_t *li
 
 size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, size_t extras);
 
-// Panels for n channels (n / nr of them, rounded up). a_zero is the zero point as A has it (after pack_a); -a_zero * sum(w)
+// Strips of panels for n channels (n / nr panels, rounded up). a_zero is the zero point as A has it (after pack_a); -a_zero * sum(w)
 // is folded into the bias.
 void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, const uint32_t *list, int32_t a_zero,
                    const er_channel *channels, bool real, void *packed);

@@ -203,17 +203,19 @@ void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scra
     rows.extra_at = scratch;
     for (size_t e = 0; e < mm->extras; e++)
         scratch[e] = mm->extra_list[e] / mm->k_groups * rows.segment_stride + mm->extra_list[e] % mm->k_groups * (size_t)mm->kernels->qgemm.kr * mm->element;
-    mm->kernels->qgemm.run(&rows, n1 - n0, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
+    mm->kernels->qgemm.run(&rows, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
+}
+
+// The first channel of part i: where a strip begins.
+static size_t part_begin(const er_matmul *mm, size_t i, size_t parts)
+{
+    size_t panels = (mm->n + mm->nr - 1) / mm->nr, wanted = panels * i / parts, at = 0;
+    while (at < wanted) at += mm->is_float ? 1 : mm->kernels->qgemm.strip(panels - at);
+    return at * mm->nr < mm->n ? at * mm->nr : mm->n;
 }
 
 void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, size_t *n1)
 {
-    *n0 = 0;
-    *n1 = mm->n;
-    if (parts == 1) return;
-    size_t panels = (mm->n + mm->nr - 1) / mm->nr;
-    *n0 = panels * i / parts * mm->nr;
-    *n1 = panels * (i + 1) / parts * mm->nr;
-    if (*n1 > mm->n) *n1 = mm->n;
-    if (*n0 > *n1) *n0 = *n1;
+    *n0 = part_begin(mm, i, parts);
+    *n1 = i + 1 == parts ? mm->n : part_begin(mm, i + 1, parts);
 }

@@ -49,7 +49,7 @@ static inline size_t er_matmul_run_bytes(const er_matmul *mm)
 // Bytes of `er_matmul_run`'s scratch.
 static inline size_t er_matmul_scratch(const er_matmul *mm) { return mm->extras * sizeof(size_t); }
 
-// `rows` times the channels [n0, n1) of a group; n0 is a multiple of nr. `out` points at the group's channel 0; out_stride
+// `rows` times the channels [n0, n1) of a group; n0 and n1 are of er_matmul_part, or 0 and n. `out` points at the group's channel 0; out_stride
 // in elements.
 void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride);
 

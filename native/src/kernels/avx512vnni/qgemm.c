@@ -21,4 +21,4 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
     }
 }
 
-void er_avx512vnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, qgemm}; }
+void er_avx512vnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, next_panels, qgemm}; }

@@ -14,8 +14,15 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
     for (size_t i = 0; i < n; i++) d[i] = is_signed ? ((const int8_t *)src)[i] : ((const uint8_t *)src)[i];
 }
 
-static void qgemm(const er_rows *r, size_t n, const void *panels, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
+static size_t one_panel(size_t left)
 {
+    (void)left;
+    return 1;
+}
+
+static void qgemm(const er_rows *r, size_t n, size_t behind, const void *panels, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
+{
+    (void)behind;
     for (size_t n0 = 0; n0 < n; n0 += NR) {
         const uint8_t *panel = (const uint8_t *)panels + n0 / NR * panel_bytes;
         const int32_t *header = (const int32_t *)(const void *)panel;
@@ -185,7 +192,7 @@ static void qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y
 void er_kernels_generic(er_kernels *k)
 {
     k->speed = 1;
-    k->qgemm = (er_qgemm){NR, 1, 2, pack_a, qgemm};
+    k->qgemm = (er_qgemm){NR, 1, 2, pack_a, one_panel, qgemm};
     k->sgemm = (er_sgemm){NR, sgemm};
     k->qdepthwise = (er_qdepthwise){false, 1, depthwise_pack, qdepthwise};
     k->sdepthwise = sdepthwise;

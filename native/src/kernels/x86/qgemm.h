@@ -2,7 +2,7 @@
 // products are made:
 //     KR, A_BYTES                 products of a step, and the bytes of A that they take
 //     v_spread(p)                 a step's A in all lanes
-//     v_weights(p)                a step's weights of a panel of LANES channels, LANES * KR bytes
+//     v_weights(p)                a step's weights of a panel of LANES channels, CHUNK bytes
 //     v_dot(sum, a, w)            sum + products
 //     SLIDES                      whether SLIDE pays (1), or registers do not suffice (0)
 //     MOST_1 ... MOST_4           rows of a tile of so many panels: all sums are in registers (0: no such tile)
@@ -16,8 +16,8 @@ enum { MAX_PANELS = 4 };
 typedef struct {
     const er_rows *rows;
     const er_output *o;
-    const uint8_t *panel;       // the first of the tile
-    size_t panel_bytes, n;      // channels from there on
+    const uint8_t *strip;       // headers and weights of the tile's panels
+    size_t n;                   // channels from there on
     const scales *s;            // of each panel
     range range;
     vi offset, limit;           // offset_of, near_limit
@@ -27,14 +27,16 @@ typedef struct {
     size_t out_stride;
 } job;
 
-// One row's sums of one panel, once more.
-static vi sums_of(const er_rows *r, const uint8_t *row, const uint8_t *panel)
+enum { HEADER = ER_HEADER * LANES, CHUNK = LANES * KR };     // bytes of a panel's header, and of its weights of a step
+
+// One row's sums of one panel of a strip, once more.
+static vi sums_of(const er_rows *r, const uint8_t *row, const uint8_t *strip, size_t panels, size_t p)
 {
-    const uint8_t *w = panel + ER_HEADER * LANES;
-    vi sum = v_load(panel);
+    const uint8_t *w = strip + panels * HEADER + p * CHUNK;
+    vi sum = v_load(strip + p * HEADER);
     for (size_t s = 0; s < r->segments; s++)
-        for (size_t g = 0; g < r->groups; g++, w += LANES * KR) sum = v_dot(sum, v_spread(row + s * r->segment_stride + g * A_BYTES), v_weights(w));
-    for (size_t e = 0; e < r->extras; e++, w += LANES * KR) sum = v_dot(sum, v_spread(row + r->extra_at[e]), v_weights(w));
+        for (size_t g = 0; g < r->groups; g++, w += panels * CHUNK) sum = v_dot(sum, v_spread(row + s * r->segment_stride + g * A_BYTES), v_weights(w));
+    for (size_t e = 0; e < r->extras; e++, w += panels * CHUNK) sum = v_dot(sum, v_spread(row + r->extra_at[e]), v_weights(w));
     return sum;
 }
 
@@ -48,9 +50,8 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
             for (size_t p = 0; p < panels; p++) {
                 uint32_t lanes = lanes_to_mend(y[bit][i % together * panels + p], t->n - p * LANES, t->o, t->plain);
                 if (!lanes) continue;
-                const uint8_t *panel = t->panel + p * t->panel_bytes;
-                const vi sum = sums_of(t->rows, rows + i * t->rows->row_stride, panel);
-                mend_lanes(lanes, &sum, panel, LANES, 0, t->o, out + i * t->out_stride + p * LANES, false);
+                const vi sum = sums_of(t->rows, rows + i * t->rows->row_stride, t->strip, panels, p);
+                mend_lanes(lanes, &sum, t->strip + p * HEADER, LANES, 0, t->o, out + i * t->out_stride + p * LANES, false);
             }
         }
     }
@@ -74,20 +75,21 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
     }
 #define STEP \
     { \
-        vi w0 = v_weights(w), w1 = panels > 1 ? v_weights(w + panel_bytes) : w0; \
-        vi w2 = panels > 2 ? v_weights(w + 2 * panel_bytes) : w0, w3 = panels > 3 ? v_weights(w + 3 * panel_bytes) : w0; \
+        vi w0 = v_weights(w), w1 = panels > 1 ? v_weights(w + CHUNK) : w0; \
+        vi w2 = panels > 2 ? v_weights(w + 2 * CHUNK) : w0, w3 = panels > 3 ? v_weights(w + 3 * CHUNK) : w0; \
         EACH_ROW(DOT_ROW) \
-        w += LANES * KR; \
+        w += panels * CHUNK; \
     }
-// One row: its sums are four, over every fourth step, so that none waits for the last.
+// One row: its sums are four, over every fourth step, so that none waits for the last. A whole strip's four do not wait for each
+// other, and its weights come from as far as the cache can keep up with: step by step they come a third faster.
 #define FOUR_STEPS \
     { \
         vi x0 = v_spread(a0), x1 = v_spread(a0 + A_BYTES), x2 = v_spread(a0 + 2 * A_BYTES), x3 = v_spread(a0 + 3 * A_BYTES); \
         EACH_PANEL(ONE_DOT, 0) EACH_PANEL(ONE_DOT, 1) EACH_PANEL(ONE_DOT, 2) EACH_PANEL(ONE_DOT, 3) \
-        w += 4 * LANES * KR; \
+        w += 4 * panels * CHUNK; \
         a0 += 4 * A_BYTES; \
     }
-#define ONE_DOT(i, p) if (p < panels) s##i##_##p = v_dot(s##i##_##p, x##i, v_weights(w + p * panel_bytes + i * LANES * KR));
+#define ONE_DOT(i, p) if (p < panels) s##i##_##p = v_dot(s##i##_##p, x##i, v_weights(w + (i * panels + p) * CHUNK));
 #define ADD_UP(i, p) if (p < panels) s0_##p = v_add32(s0_##p, s##i##_##p);
 // Rows that overlap, of a convolution three taps wide and stride 1: what one row reads at tap 1 the row before reads at tap 2. Each
 // step's A is spread once for the three. With one panel, loads would else be what there is too much of.
@@ -101,7 +103,7 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
     }
 #define SLIDE_STEP \
     { \
-        const size_t tap = r->groups / 3 * LANES * KR; \
+        const size_t tap = r->groups / 3 * CHUNK; \
         vi w0 = v_weights(w), w1 = v_weights(w + tap), w2 = v_weights(w + 2 * tap); \
         { vi x = v_spread(a0); SLIDE_FIRST(0) } \
         { vi x = v_spread(a0 + stride); SLIDE_FIRST(1) SLIDE_SECOND(0) } \
@@ -112,7 +114,7 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
             { vi x = v_spread(a16); SLIDE_SECOND(15) SLIDE_THIRD(14) } \
             { vi x = v_spread(a16 + stride); SLIDE_THIRD(15) } \
         } \
-        w += LANES * KR; \
+        w += CHUNK; \
     }
 #define ROW_POINTERS(from) const uint8_t *a0 = from, *a4 = a0 + 4 * stride, *a8 = a0 + 8 * stride, *a12 = a0 + 12 * stride, *a16 = a0 + 16 * stride
 #define ADVANCE \
@@ -181,13 +183,13 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
 __attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const bool plain, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const er_rows *r = t->rows;
-    const size_t stride = r->row_stride, panel_bytes = t->panel_bytes;
-    const uint8_t *w = t->panel;
-    const vi bias0 = v_load(w), bias1 = panels > 1 ? v_load(w + panel_bytes) : bias0;
-    const vi bias2 = panels > 2 ? v_load(w + 2 * panel_bytes) : bias0, bias3 = panels > 3 ? v_load(w + 3 * panel_bytes) : bias0;
+    const size_t stride = r->row_stride;
+    const uint8_t *w = t->strip;
+    const vi bias0 = v_load(w), bias1 = panels > 1 ? v_load(w + HEADER) : bias0;
+    const vi bias2 = panels > 2 ? v_load(w + 2 * HEADER) : bias0, bias3 = panels > 3 ? v_load(w + 3 * HEADER) : bias0;
     EACH_ROW(DECLARE)
     if (mr == 1) { EACH_PANEL(CLEAR, 1) EACH_PANEL(CLEAR, 2) EACH_PANEL(CLEAR, 3) }
-    w += ER_HEADER * LANES;
+    w += panels * HEADER;
     size_t stride3 = 3 * stride;
     __asm__("" : "+r"(stride3));
     for (size_t s = 0; s < r->segments; s++) {
@@ -198,10 +200,10 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
                 SLIDE_STEP
                 SLIDE_ADVANCE
             }
-            w += r->groups / 3 * 2 * LANES * KR;
+            w += r->groups / 3 * 2 * CHUNK;
             continue;
         }
-        if (mr == 1)
+        if (mr == 1 && panels < 4)
             for (; g + 4 <= r->groups; g += 4) FOUR_STEPS
         for (; g < r->groups; g++) {
             STEP
@@ -277,7 +279,7 @@ static size_t rest_height(size_t rest, size_t panels)
     return panels == 2 ? (rest + 1) / 2 * 2 : (rest + 3) / 4 * 4;
 }
 
-// How many of the panels that are left to take next.
+// How many of the panels that are left make the next strip.
 static size_t next_panels(size_t left)
 {
     const size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : 2, tiles = (left + widest - 1) / widest;
@@ -285,17 +287,17 @@ static size_t next_panels(size_t left)
     return (left + tiles - 1) / tiles;      // 9 = 3 + 3 + 3: narrow tiles do less for each load
 }
 
-static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
+static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
 {
     scales s[MAX_PANELS];
     if (!r->m) return;
     const bool plain = is_plain(o);
     void (*const run)(size_t, size_t, size_t, const job *, const uint8_t *, uint8_t *) = plain ? run_plain : run_any;
-    job t = {r, o, packed, panel_bytes, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
+    job t = {r, o, packed, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
     for (size_t panels; t.n;) {
-        panels = next_panels((t.n + LANES - 1) / LANES);
+        panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);
-        for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.panel + p * panel_bytes, LANES, 0, o, plain);
+        for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.strip + p * HEADER, LANES, 0, o, plain);
         const size_t mr = tile_height(r->m, panels);
         for (size_t line = 0; line < r->lines; line++) {
             const uint8_t *rows = (const uint8_t *)r->a + line * r->line_stride;
@@ -310,7 +312,7 @@ static void qgemm(const er_rows *r, size_t n, const void *packed, size_t panel_b
                 run(1, rest, panels, &t, rows + (r->m - rest) * r->row_stride, to + (r->m - rest) * out_stride);
             }
         }
-        t.panel += panels * panel_bytes;
+        t.strip += panels * panel_bytes;
         out += panels * LANES;
         t.n -= t.n < panels * LANES ? t.n : panels * LANES;
     }
