@@ -33,13 +33,12 @@ typedef struct {
 
 typedef struct { const er_op *op; const depthwise *d; } task_arg;
 
-// Row y of the image, padded, to `to`.
+// A row of the image to a slot of the ring, between its padding.
 static void copy_row(const depthwise *d, const uint8_t *x, uint8_t *to)
 {
     size_t in_c = (size_t)d->s.in_c, out_c = (size_t)d->s.out_c, m = (size_t)d->s.multiplier, pixels = (size_t)d->s.in_w;
-    size_t left = (size_t)d->s.pad_left, span = d->row_bytes / out_c, right = span > left + pixels ? span - left - pixels : 0;
+    size_t left = (size_t)d->s.pad_left, span = d->row_bytes / out_c;
     if (left + pixels > span) pixels = span - left;      // VALID may leave columns at the right unread
-    memset(to, d->zero_row[0], left * out_c);
     to += left * out_c;
     const uint8_t mask = d->flip ? 0x80 : 0;
     if (m == 1 && mask == 0) {
@@ -49,7 +48,6 @@ static void copy_row(const depthwise *d, const uint8_t *x, uint8_t *to)
     } else {
         for (size_t i = 0; i < pixels * in_c; i++) memset(to + i * m, x[i] ^ mask, m);
     }
-    memset(to + pixels * out_c, d->zero_row[0], right * out_c);
 }
 
 static void run_band(const depthwise *d, const uint8_t **row, size_t lines, uint8_t *out)
@@ -97,10 +95,7 @@ static void fill_slot(const er_op *op, const workspace *w, size_t b, int32_t y, 
         copy_row(d, er_u8(op->inputs[0]) + line * in_row, row);
         return;
     }
-    size_t left = (size_t)d->s.pad_left * (size_t)d->s.in_c, used = left + in_row < d->row_bytes ? left + in_row : d->row_bytes;
-    er_conv_line(d->before, line, row + left, w->rest);
-    memset(row, d->zero_row[0], left);
-    memset(row + used, d->zero_row[0], d->row_bytes - used);
+    er_conv_line(d->before, line, row + (size_t)d->s.pad_left * (size_t)d->s.in_c, w->rest);
 }
 
 // The rows that `lines` lines from oy on read.
@@ -143,7 +138,10 @@ static void run_lines(void *arg, size_t i, int thread)
     const er_op *last = d->after ? d->after : t->op;
     size_t out_line = last->outputs[0]->count / ((size_t)s->batch * (size_t)s->out_h);
     uint8_t *out = er_u8(last->outputs[0]) + (b * (size_t)s->out_h + first) * out_line;
-    for (size_t slot = 0; !d->in_place && slot < d->ring_rows; slot++) w.held[slot] = -1;
+    if (!d->in_place) {         // the padding of all slots, which what comes does not touch
+        memset(w.ring, d->zero_row[0], d->ring_rows * d->row_bytes);
+        for (size_t slot = 0; slot < d->ring_rows; slot++) w.held[slot] = -1;
+    }
     for (size_t oy = first, lines; oy < end; oy += lines, out += lines * out_line) {
         lines = end - oy < d->band ? end - oy : d->band;
         find_rows(t->op, &w, b, oy, lines);
