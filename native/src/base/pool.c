@@ -1,6 +1,7 @@
-// A loop is a number of items left to take. Threads take them one by one, so a slow core takes fewer; the caller takes part,
-// and returns when the last item is done. Nobody waits for a thread that has taken nothing: one that wakes late finds
-// nothing left, or the next loop.
+// A loop is a number of items left to take. Each thread has a range of them, which it takes one by one from its beginning, then those of
+// the others from their ends: a slow core takes fewer, and what a thread reads it has mostly written itself in the loop before, into its
+// own core's cache. The caller takes part, and returns when the last item is done. Nobody waits for a thread that has taken
+// nothing: one that wakes late finds nothing left, or the next loop.
 //
 // Between loops threads spin for some microseconds, because the next operator's loop follows at once, then sleep.
 #include "base/pool.h"
@@ -12,9 +13,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/system.h"
 
 enum { SPINS = 2000 };
+
+// Items [begin, end), as end << 32 | begin; alone in its cache line.
+typedef struct { _Alignas(64) atomic_ullong items; } range;
 
 struct er_pool {
     int threads;
@@ -24,7 +29,8 @@ struct er_pool {
     int started;
     void (*fn)(void *, size_t, int);    // of the present loop; read only by who has taken an item of it
     void *arg;
-    atomic_uint left;               // items not yet taken
+    range *ranges;                  // [threads]
+    atomic_uint left;               // items that nobody has a claim to yet
     atomic_uint unfinished;         // items not yet done
     atomic_int sleepers;
     atomic_bool stop;
@@ -43,13 +49,28 @@ static inline void pause_a_little(void)
 #endif
 }
 
+// One of the items that are left: there is one for each claim.
+static size_t next_item(er_pool *p, int thread)
+{
+    for (int k = 0;; k = (k + 1) % p->threads) {
+        atomic_ullong *items = &p->ranges[(thread + k) % p->threads].items;
+        unsigned long long range = atomic_load_explicit(items, memory_order_relaxed);
+        for (;;) {
+            unsigned long long begin = range & UINT_MAX, end = range >> 32;
+            if (begin == end) break;
+            unsigned long long rest = k == 0 ? end << 32 | (begin + 1) : (end - 1) << 32 | begin;
+            if (atomic_compare_exchange_weak_explicit(items, &range, rest, memory_order_relaxed, memory_order_relaxed)) return (size_t)(k == 0 ? begin : end - 1);
+        }
+    }
+}
+
 static void take_items(er_pool *p, int thread)
 {
     unsigned left = atomic_load_explicit(&p->left, memory_order_relaxed);
     while (left) {
-        // What is read after taking an item belongs to the item's loop: that loop cannot end before the item is done.
+        // What is read after claiming an item belongs to the item's loop: that loop cannot end before the item is done.
         if (!atomic_compare_exchange_weak_explicit(&p->left, &left, left - 1, memory_order_acquire, memory_order_relaxed)) continue;
-        p->fn(p->arg, left - 1, thread);
+        p->fn(p->arg, next_item(p, thread), thread);
         atomic_fetch_sub_explicit(&p->unfinished, 1, memory_order_release);
         left = atomic_load_explicit(&p->left, memory_order_relaxed);
     }
@@ -91,7 +112,9 @@ er_pool *er_pool_new(int threads)
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->wake, NULL);
     p->handles = calloc((size_t)threads, sizeof *p->handles);
-    if (!p->handles) { er_pool_free(p); return NULL; }
+    p->ranges = er_aligned_alloc((size_t)threads * sizeof *p->ranges);
+    if (!p->handles || !p->ranges) { er_pool_free(p); return NULL; }
+    for (int t = 0; t < threads; t++) atomic_init(&p->ranges[t].items, 0);
     for (int t = 1; t < threads; t++) {
         worker_arg *a = malloc(sizeof *a);
         if (!a) { er_pool_free(p); return NULL; }
@@ -122,6 +145,7 @@ void er_pool_free(er_pool *p)
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->mutex);
     free(p->handles);
+    er_aligned_free(p->ranges);
     free(p);
 }
 
@@ -137,6 +161,10 @@ void er_pool_run(er_pool *p, size_t n, void (*fn)(void *, size_t, int), void *ar
     }
     p->fn = fn;
     p->arg = arg;
+    for (size_t t = 0, threads = (size_t)p->threads; t < threads; t++) {
+        unsigned long long begin = n * t / threads, end = n * (t + 1) / threads;
+        atomic_store_explicit(&p->ranges[t].items, end << 32 | begin, memory_order_relaxed);
+    }
     atomic_store_explicit(&p->unfinished, (unsigned)n, memory_order_relaxed);
     atomic_store(&p->left, (unsigned)n);
     if (atomic_load(&p->sleepers)) wake_all(p);
