@@ -49,7 +49,7 @@ static inline scales scales_of(const uint8_t *header, size_t width, size_t at, c
     vi q = v_load(h + 4 * at), shift = v_load(h + 4 * (width + at));
     vf rounded = v_float(q), nudge = v_where_negative(shift, v_power(v_add32(shift, v_set32(16 - 1))));
     // What the multiplier loses in the middle of the outputs' range: middle * rest / q, where 1/q is nearly a line.
-    vf rest = v_float(v_sub32(q, v_cut(rounded))), middle = v_setf(plain ? 0x1p-31f * 128 * ONE : 0);
+    vf rest = v_float(v_sub32(q, v_cut(rounded))), middle = v_setf(plain ? 0x1p-31f * 128 * (float)ONE : 0);
     vf reciprocal = v_fma(rounded, v_setf(-2 * 0x1p-31f), v_setf(2.914f));
     v_savef(s.m, v_mulf(rounded, v_power(v_add32(shift, v_set32(16 - 31)))));
     v_savef(s.add, v_addf(v_fma(middle, v_mulf(rest, reciprocal), offset), nudge));

@@ -151,7 +151,7 @@ typedef struct {
 // Output number `x`, and bit `bit` of those that are near to a tie.
 #define DW_FINISH_ONE(p, x, bit) \
     { \
-        vi y0, y1, y2, y3; \
+        vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0; \
         DW_FIX(p, 0, y0) DW_FIX(p, 1, y1) DW_FIX(p, 2, y2) DW_FIX(p, 3, y3) \
         v_store_bytes(t->out + (x) * out_stride, clamped(v_pack16(v_whole(y0, y1), v_whole(y2, y3)), plain ? NULL : &bytes), tail); \
         if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) near |= UINT64_C(1) << (bit); \
@@ -162,7 +162,7 @@ typedef struct {
         DW_FINISHING \
         EACH_OUTPUT(DW_FINISH) \
         if (vectors == 1) { /* all outputs in one vector of bytes */ \
-            vi y0, y1, y2, y3; \
+            vi y0 = v_zero(), y1, y2, y3; \
             DW_FIX(0, 0, y0) \
             y1 = y2 = y3 = y0; \
             DW_FIX(1, 0, y1) DW_FIX(2, 0, y2) DW_FIX(3, 0, y3) \
@@ -333,16 +333,26 @@ __attribute__((always_inline)) static inline void dw_slide(const bool plain, con
 
 typedef void dw_run(const dw_job *, size_t);
 
+static void dw_any(const dw_job *t, size_t n)
+{
+    for (size_t x = 0; x < n; x++) dw_one(4, t, x);
+}
+static void dw_any_narrow(const dw_job *t, size_t n)
+{
+    for (size_t x = 0; x < n; x++) dw_one(1, t, x);
+}
+
 // All of n outputs: the last of several tiles begins with some that are done already, which come out the same.
-#define TILES(vectors, plain, kh, kw, share) \
+#define TILES(vectors, plain, kh, kw, share) TILES_OF(OUTPUTS, vectors, plain, kh, kw, share)
+#define TILES_OF(outputs, vectors, plain, kh, kw, share) \
     { \
-        if (n < OUTPUTS) { \
-            for (size_t x = 0; x < n; x++) dw_tile(1, vectors, plain, kh, kw, share, t, x); \
+        if (n < outputs) { \
+            (vectors == 4 ? dw_any : dw_any_narrow)(t, n); \
             return; \
         } \
-        for (size_t x = 0;; x = x + 2 * OUTPUTS <= n ? x + OUTPUTS : n - OUTPUTS) { \
-            dw_tile(OUTPUTS, vectors, plain, kh, kw, share, t, x); \
-            if (x + OUTPUTS == n) return; \
+        for (size_t x = 0;; x = x + 2 * outputs <= n ? x + outputs : n - outputs) { \
+            dw_tile(outputs, vectors, plain, kh, kw, share, t, x); \
+            if (x + outputs == n) return; \
         } \
     }
 #define SLIDES_OR_TILES(plain, share) \
@@ -363,19 +373,8 @@ static void dw_3x3_2_narrow(const dw_job *t, size_t n) TILES(1, false, 3, 3, 2)
 static void dw_3x3_apart_plain(const dw_job *t, size_t n) SLIDES_OR_TILES(true, 0)
 static void dw_3x3_apart_any(const dw_job *t, size_t n) SLIDES_OR_TILES(false, 0)
 static void dw_3x3_apart_narrow(const dw_job *t, size_t n) TILES(1, false, 3, 3, 0)
-static void dw_5x5_1_any(const dw_job *t, size_t n) TILES(4, false, 5, 5, 1)
-static void dw_5x5_1_narrow(const dw_job *t, size_t n) TILES(1, false, 5, 5, 1)
-static void dw_5x5_2_any(const dw_job *t, size_t n) TILES(4, false, 5, 5, 2)
-static void dw_5x5_2_narrow(const dw_job *t, size_t n) TILES(1, false, 5, 5, 2)
-
-static void dw_any(const dw_job *t, size_t n)
-{
-    for (size_t x = 0; x < n; x++) dw_one(4, t, x);
-}
-static void dw_any_narrow(const dw_job *t, size_t n)
-{
-    for (size_t x = 0; x < n; x++) dw_one(1, t, x);
-}
+static void dw_5x5_1_any(const dw_job *t, size_t n) TILES_OF(2, 4, false, 5, 5, 1)
+static void dw_5x5_2_any(const dw_job *t, size_t n) TILES_OF(2, 4, false, 5, 5, 2)
 
 // For blocks of WIDE channels with plain outputs, where that is worth its own, and with others; and for LANES channels.
 typedef struct { dw_run *plain, *any, *narrow; } dw_runs;
@@ -386,10 +385,10 @@ static dw_runs choose(const er_taps *t)
     if (t->kh == 3 && t->kw == 3) {
         if (share == 1) return (dw_runs){dw_3x3_1_plain, dw_3x3_1_any, dw_3x3_1_narrow};
         if (share == 2) return (dw_runs){dw_3x3_2_plain, dw_3x3_2_any, dw_3x3_2_narrow};
-        return (dw_runs){dw_3x3_apart_plain, dw_3x3_apart_any, dw_3x3_apart_narrow};
+        return (dw_runs){SLIDING ? dw_3x3_apart_plain : NULL, dw_3x3_apart_any, dw_3x3_apart_narrow};
     }
-    if (t->kh == 5 && t->kw == 5 && share == 1) return (dw_runs){NULL, dw_5x5_1_any, dw_5x5_1_narrow};
-    if (t->kh == 5 && t->kw == 5 && share == 2) return (dw_runs){NULL, dw_5x5_2_any, dw_5x5_2_narrow};
+    if (t->kh == 5 && t->kw == 5 && share == 1) return (dw_runs){NULL, dw_5x5_1_any, dw_any_narrow};
+    if (t->kh == 5 && t->kw == 5 && share == 2) return (dw_runs){NULL, dw_5x5_2_any, dw_any_narrow};
     return (dw_runs){NULL, dw_any, dw_any_narrow};
 }
 
@@ -400,7 +399,7 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const voi
     const dw_runs run = choose(taps);
     for (size_t c = 0, width; c < channels; c += width, info++) {
         width = block_width(channels - c);
-        const bool plain = run.plain && is_plain(o) && width == WIDE && (!SLIDING || info->planes == 1);
+        const bool plain = run.plain && is_plain(o) && width == WIDE && (SLIDING ? info->planes == 1 : n >= OUTPUTS);
         scales s[4];
         dw_job t = {taps, taps->row, c, (const uint8_t *)packed + info->at, info->planes, channels - c, s, o, &r, v_set32(offset_of(o, plain)),
                     v_set32(near_limit(o, plain)), plain, tail_of(channels - c, width / LANES), out + c, out_stride};
