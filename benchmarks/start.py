@@ -86,10 +86,12 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model", type=Path)
     a = p.parse_args()
-    runs = [
-        json.loads(subprocess.run([sys.executable, "-c", PROBE, str(a.model)], check=True, capture_output=True, text=True).stdout)
-        for _ in range(9)
-    ]
+    runs = []
+    for _ in range(9):
+        probe = subprocess.run([sys.executable, "-c", PROBE, str(a.model)], capture_output=True, text=True)
+        if probe.returncode:
+            sys.exit(f"start.py: {probe.stderr.strip().splitlines()[-1]}")
+        runs.append(json.loads(probe.stdout))
     for key in runs[0]:
         print(f"{key:28} {median(r[key] for r in runs):8.2f}")
     python, c = invoke_cost()

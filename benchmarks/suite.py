@@ -20,8 +20,6 @@ from edgert.bench import PEERS, Comparison, compare
 from edgert.binding import lib, new_error, text
 from edgert.errors import EdgertError
 
-NAMES = {"litert": "LiteRT + XNNPACK", "openvino": "OpenVINO"}
-
 
 def machine() -> str:
     """The CPU's name, the instruction set in use, and the date."""
@@ -37,7 +35,7 @@ def machine() -> str:
 
 
 def markdown(rows: dict[str, dict[str, Comparison]], peers: list[str]) -> str:
-    lines = ["| model | edgert ms | " + " | ".join(f"{NAMES[p]} ms | ratio" for p in peers) + " |"]
+    lines = ["| model | edgert ms | " + " | ".join(f"{PEERS[p]} ms | ratio" for p in peers) + " |"]
     lines.append("| --- " * (2 + 2 * len(peers)) + "|")
     for model, found in rows.items():
         ours = next(iter(found.values())).edgert
@@ -58,7 +56,7 @@ def svg(rows: dict[str, dict[str, Comparison]], peers: list[str], caption: str) 
     out.append(f'<rect width="{width}" height="{height}" fill="#fff"/>')
     for k, p in enumerate(peers):
         out.append(f'<rect x="{left + 190 * k}" y="8" width="10" height="10" fill="{colours[k]}"/>')
-        out.append(f'<text x="{left + 190 * k + 15}" y="17">times faster than {NAMES[p]}</text>')
+        out.append(f'<text x="{left + 190 * k + 15}" y="17">times faster than {PEERS[p]}</text>')
     for i, (model, found) in enumerate(rows.items()):
         y = 30 + group * i
         out.append(f'<text x="{left - 8}" y="{y + group / 2}" text-anchor="end">{model}</text>')
@@ -93,7 +91,7 @@ def main() -> None:
                 continue
             rows.setdefault(model.stem, {})[peer] = c
             print(
-                f"{model.stem:40} edgert {c.edgert:8.3f} ms   {NAMES[peer]:17} {c.other:8.3f} ms   {c.ratio:5.2f}x ({c.ratio_of_minima:.2f}x)",
+                f"{model.stem:40} edgert {c.edgert:8.3f} ms   {PEERS[peer]:17} {c.other:8.3f} ms   {c.ratio:5.2f}x ({c.ratio_of_minima:.2f}x)",
                 flush=True,
             )
     if not rows:

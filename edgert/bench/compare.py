@@ -16,7 +16,8 @@ from ..errors import EdgertError
 from ..interpreter import Interpreter
 from .measure import random_inputs
 
-PEERS = ("litert", "openvino")
+# What they are called on the command line, and in tables.
+PEERS = {"litert": "LiteRT + XNNPACK", "openvino": "OpenVINO"}
 
 
 @dataclass(frozen=True)

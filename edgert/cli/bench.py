@@ -23,7 +23,7 @@ def _by_operator(times: list[OpTime]) -> list[list[object]]:
 
 
 def _sentence(c: Comparison) -> str:
-    name = {"litert": "LiteRT with XNNPACK", "openvino": "OpenVINO"}[c.peer]
+    name = PEERS[c.peer]
     return (
         f"{name} in turns on the same core{'s' if c.threads > 1 else ''}: {c.other:.3f} ms, edgert {c.edgert:.3f} ms: "
         f"{c.ratio:.2f}x ({c.ratio_of_minima:.2f}x by minima; above 1 edgert is faster)"

@@ -28,7 +28,7 @@ static inline vi clamped(vi bytes, const range *r)
     return bytes;
 }
 
-// The bytes of four vectors' 16-bit outputs as two vectors in the order of v_pack32, next to each other.
+// The bytes of four vectors' outputs, next to each other: a and b are two of v_whole.
 __attribute__((always_inline)) static inline vi packed_bytes(vi a, vi b, const range *r) { return clamped(v_in_order(v_pack16(a, b)), r); }
 
 // Some rows of bytes, a half (parts = 2) or a quarter of a vector each, of which n are to be stored; `tail` is for one row.
