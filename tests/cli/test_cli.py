@@ -237,8 +237,6 @@ def test_bench_compares_with_a_peer(shared: Path) -> None:
         "compare"
     ]
     assert found["peer"] == "litert" and found["ratio"] == pytest.approx(found["other"] / found["edgert"])
-    assert (
-        "LiteRT + XNNPACK in turns" in edgert("bench", model, "--compare", "litert", "--seconds", "0.1", "--runs", "3").stdout
-    )
+    assert "LiteRT + XNNPACK in turns" in edgert("bench", model, "--compare", "litert", "--seconds", "0.1", "--runs", "3").stdout
     wrong = edgert("bench", model, "--compare", "tvm", code=2)
     assert "litert, openvino" in wrong.stderr
