@@ -72,7 +72,8 @@ static void run_band(const depthwise *d, const uint8_t **row, size_t lines, uint
 // convolutions need.
 typedef struct { const uint8_t **rows, **row; uint8_t *ring; int32_t *held; uint8_t *buffer, *rest; } workspace;
 
-static size_t pointer_bytes(const depthwise *d) { return er_round_up((d->ring_rows + d->band * (size_t)d->s.kh) * sizeof(uint8_t *), ER_ALIGN); }
+static size_t band_rows(const depthwise *d) { return d->band > 1 ? d->ring_rows : 0; }
+static size_t pointer_bytes(const depthwise *d) { return er_round_up((band_rows(d) + d->band * (size_t)d->s.kh) * sizeof(uint8_t *), ER_ALIGN); }
 static size_t ring_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * d->row_bytes + ER_SLACK, ER_ALIGN); }
 static size_t held_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * sizeof(int32_t), ER_ALIGN); }
 static size_t line_bytes(const depthwise *d) { return (size_t)d->s.out_w * (size_t)d->s.out_c; }
@@ -83,46 +84,37 @@ static workspace workspace_at(const depthwise *d, uint8_t *scratch)
 {
     uint8_t *ring = scratch + pointer_bytes(d), *held = ring + ring_bytes(d), *buffer = held + held_bytes(d);
     const uint8_t **rows = (const uint8_t **)(void *)scratch;
-    return (workspace){rows, rows + d->ring_rows, ring, (int32_t *)(void *)held, buffer, buffer + buffer_bytes(d)};
+    return (workspace){rows, rows + band_rows(d), ring, (int32_t *)(void *)held, buffer, buffer + buffer_bytes(d)};
 }
 
-// Row y of image b to its slot of the ring.
-static void fill_slot(const er_op *op, const workspace *w, size_t b, int32_t y, uint8_t *row)
+// Row y of image b as the kernel reads it.
+static const uint8_t *row_at(const er_op *op, const workspace *w, size_t b, int32_t y)
 {
     const depthwise *d = op->state;
+    if (y < 0 || y >= d->s.in_h) return d->zero_row;
     size_t line = b * (size_t)d->s.in_h + (size_t)y, in_row = (size_t)d->s.in_w * (size_t)d->s.in_c;
-    if (!d->before) {
-        copy_row(d, er_u8(op->inputs[0]) + line * in_row, row);
-        return;
-    }
-    er_conv_line(d->before, line, row + (size_t)d->s.pad_left * (size_t)d->s.in_c, w->rest);
+    if (d->in_place) return er_u8(op->inputs[0]) + line * in_row;
+    size_t slot = (size_t)y % d->ring_rows;
+    uint8_t *row = w->ring + slot * d->row_bytes;
+    if (w->held[slot] == y) return row;
+    w->held[slot] = y;
+    if (d->before) er_conv_line(d->before, line, row + (size_t)d->s.pad_left * (size_t)d->s.in_c, w->rest);
+    else copy_row(d, er_u8(op->inputs[0]) + line * in_row, row);
+    return row;
 }
 
-// The rows that `lines` lines from oy on read.
+// The rows that `lines` lines from oy on read. Those of a band are mostly read by several lines, and are found once.
 static void find_rows(const er_op *op, const workspace *w, size_t b, size_t oy, size_t lines)
 {
-    const depthwise *d = op->state;
-    const er_depthwise_shape *s = &d->s;
-    size_t in_row = (size_t)s->in_w * (size_t)s->in_c, kh = (size_t)s->kh, stride = (size_t)s->o.stride_h, dilation = (size_t)s->o.dilation_h;
-    const uint8_t *x = d->in_place ? er_u8(op->inputs[0]) + b * (size_t)s->in_h * in_row : NULL;
+    const er_depthwise_shape *s = &((const depthwise *)op->state)->s;
+    size_t kh = (size_t)s->kh, stride = (size_t)s->o.stride_h, dilation = (size_t)s->o.dilation_h;
     int32_t y = (int32_t)oy * s->o.stride_h - s->pad_top;
-    size_t n = (lines - 1) * stride + (kh - 1) * dilation + 1, slot = y > 0 ? (size_t)y % d->ring_rows : 0;
-    for (size_t i = 0; i < n; i++, y++) {
-        w->rows[i] = d->zero_row;
-        if (y < 0 || y >= s->in_h || (lines == 1 && i % dilation)) {
-            slot = y < 0 || slot + 1 == d->ring_rows ? 0 : slot + 1;
-            continue;
-        }
-        if (d->in_place) {
-            w->rows[i] = x + (size_t)y * in_row;
-            continue;
-        }
-        uint8_t *row = w->ring + slot * d->row_bytes;
-        if (w->held[slot] != y) fill_slot(op, w, b, y, row);
-        w->held[slot] = y;
-        w->rows[i] = row;
-        if (++slot == d->ring_rows) slot = 0;
+    if (lines == 1) {
+        for (size_t ky = 0; ky < kh; ky++) w->row[ky] = row_at(op, w, b, y + (int32_t)ky * s->o.dilation_h);
+        return;
     }
+    size_t n = (lines - 1) * stride + (kh - 1) * dilation + 1;
+    for (size_t i = 0; i < n; i++) w->rows[i] = row_at(op, w, b, y + (int32_t)i);
     for (size_t line = 0; line < lines; line++)
         for (size_t ky = 0; ky < kh; ky++) w->row[line * kh + ky] = w->rows[line * stride + ky * dilation];
 }
@@ -164,9 +156,10 @@ static er_status plan_band(er_prepare *p, depthwise *d)
 {
     const er_depthwise_shape *s = &d->s;
     size_t pixels = (size_t)er_max32(s->out_w, 1), span = ((size_t)s->kh - 1) * (size_t)s->o.dilation_h + 1, ring;
+    size_t each = d->in_place ? sizeof(uint8_t *) : d->row_bytes;       // of a row that is at hand
     d->band = (64 + pixels - 1) / pixels;
     if (d->band > (size_t)s->out_h) d->band = (size_t)er_max32(s->out_h, 1);
-    while (d->band > 1 && (d->band * line_bytes(d) > 64 * 1024 || (!d->in_place && ((d->band - 1) * (size_t)s->o.stride_h + span) * d->row_bytes > 48 * 1024))) d->band--;
+    while (d->band > 1 && (d->band * line_bytes(d) > 64 * 1024 || ((d->band - 1) * (size_t)s->o.stride_h + span) * each > 48 * 1024)) d->band--;
     d->ring_rows = (d->band - 1) * (size_t)s->o.stride_h + span;
     if (!er_mul_size(d->ring_rows, d->row_bytes, &ring) || ring > SIZE_MAX / 2) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
     return ER_OK;
