@@ -206,3 +206,25 @@ def test_functions_of_one_byte(dtype: str, data: st.DataObject) -> None:
         if draw(st.integers(0, 5)) == 0 and before != "x":
             outputs.append(before)  # needs memory of its own
     chain.check([*outputs, t], draw(values(shape, dtype)))
+
+
+def test_rows_far_apart_need_no_memory_for_those_between() -> None:
+    """Three taps, 50 million rows from each other."""
+    m = Model()
+    m.input("x", (1, 64, 1, 1), "int8", 0.05, 0)
+    m.tensor("w", (1, 3, 1, 1), "int8", np.ones((1, 3, 1, 1), np.int8), np.float32(0.01), 0)
+    m.tensor("y", (1, 1, 1, 1), "int8", None, 0.05, 0)
+    attrs = {
+        "padding": "SAME",
+        "stride_h": 1,
+        "stride_w": 1,
+        "depth_multiplier": 1,
+        "dilation_w_factor": 1,
+        "fused_activation_function": "NONE",
+    }
+    m.graph.nodes.append(Node("DEPTHWISE_CONV_2D", ["x", "w"], ["y"], {**attrs, "dilation_h_factor": 50_000_000}, "y"))
+    m.graph.outputs.append("y")
+    it = Interpreter(model_content=m.bytes())
+    it.allocate_tensors()
+    assert it._memory()["arena"] < 1 << 20
+    it.invoke()

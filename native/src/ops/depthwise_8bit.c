@@ -72,7 +72,7 @@ static void run_band(const depthwise *d, const uint8_t **row, size_t lines, uint
 // convolutions need.
 typedef struct { const uint8_t **rows, **row; uint8_t *ring; int32_t *held; uint8_t *buffer, *rest; } workspace;
 
-static size_t band_rows(const depthwise *d) { return d->band > 1 ? d->ring_rows : 0; }
+static size_t band_rows(const depthwise *d) { return d->band > 1 ? (d->band - 1) * (size_t)d->s.o.stride_h + ((size_t)d->s.kh - 1) * (size_t)d->s.o.dilation_h + 1 : 0; }
 static size_t pointer_bytes(const depthwise *d) { return er_round_up((band_rows(d) + d->band * (size_t)d->s.kh) * sizeof(uint8_t *), ER_ALIGN); }
 static size_t ring_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * d->row_bytes + ER_SLACK, ER_ALIGN); }
 static size_t held_bytes(const depthwise *d) { return d->in_place ? 0 : er_round_up(d->ring_rows * sizeof(int32_t), ER_ALIGN); }
@@ -161,6 +161,7 @@ static er_status plan_band(er_prepare *p, depthwise *d)
     if (d->band > (size_t)s->out_h) d->band = (size_t)er_max32(s->out_h, 1);
     while (d->band > 1 && (d->band * line_bytes(d) > 64 * 1024 || ((d->band - 1) * (size_t)s->o.stride_h + span) * each > 48 * 1024)) d->band--;
     d->ring_rows = (d->band - 1) * (size_t)s->o.stride_h + span;
+    if (d->ring_rows > (size_t)er_max32(s->in_h, 1)) d->ring_rows = (size_t)er_max32(s->in_h, 1);      // a slot for every row
     if (!er_mul_size(d->ring_rows, d->row_bytes, &ring) || ring > SIZE_MAX / 2) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
     return ER_OK;
 }
