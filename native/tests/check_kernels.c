@@ -114,8 +114,21 @@ static uint8_t *run_product(const er_kernels *k, const product *p)
     // Where there are several strips, in two calls.
     size_t first = g->strip(panels) * (size_t)g->nr;
     if (first >= n) first = n;
-    g->run(&rows, first, n - first, packed, panel_bytes, &p->o, out + CANARY, n + 3);
-    if (first < n) g->run(&rows, n - first, 0, packed + first / (size_t)g->nr * panel_bytes, panel_bytes, &p->o, out + CANARY + first, n + 3);
+    if (g->run_row && segments == 1 && !extras && p->m % 2 == 0) {      // row by row
+        float *scale = malloc(2 * panels * (size_t)g->nr * sizeof *scale);
+        g->scales(n, packed, panel_bytes, &p->o, scale);
+        const er_row_scales begin = {scale, 2 * (size_t)g->nr}, rest = {scale + 2 * first, begin.step};
+        for (size_t i = 0; i < p->m; i++) {
+            const uint8_t *row = a + i * stride * a_size;
+            uint8_t *to = out + CANARY + i * (n + 3);
+            g->run_row(row, groups, first, n - first, packed, panel_bytes, &begin, &p->o, to);
+            if (first < n) g->run_row(row, groups, n - first, 0, packed + first / (size_t)g->nr * panel_bytes, panel_bytes, &rest, &p->o, to + first);
+        }
+        free(scale);
+    } else {
+        g->run(&rows, first, n - first, packed, panel_bytes, &p->o, out + CANARY, n + 3);
+        if (first < n) g->run(&rows, n - first, 0, packed + first / (size_t)g->nr * panel_bytes, panel_bytes, &p->o, out + CANARY + first, n + 3);
+    }
     check_guards("qgemm", k->isa, out, p->m * (n + 3));
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < 3; j++) CHECK(out[CANARY + i * (n + 3) + n + j] == GUARD, "qgemm of %s writes behind a row", k->isa);

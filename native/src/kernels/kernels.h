@@ -53,6 +53,10 @@ typedef struct er_rows {
     const size_t *extra_at;     // [extras], bytes from the start of a row
 } er_rows;
 
+// What sums are scaled with, made of the panels' headers for one output, from a first channel on: `step` floats from panel to panel,
+// or 0 where all channels' are equal.
+typedef struct er_row_scales { const float *scale; size_t step; } er_row_scales;
+
 typedef struct er_qgemm {
     int nr, kr, a_size;
 
@@ -66,6 +70,12 @@ typedef struct er_qgemm {
     // n channels from the first of `panels` on, behind which there are `behind` more; both begin with strips. Rows of out are
     // out_stride bytes apart.
     void (*run)(const er_rows *rows, size_t n, size_t behind, const void *panels, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride);
+
+    // The same for one row of one segment, without extras; NULL where it would be no faster. `scales` makes 2 * nr floats of each panel of
+    // n channels.
+    void (*run_row)(const void *row, size_t groups, size_t n, size_t behind, const void *panels, size_t panel_bytes, const er_row_scales *s,
+                    const er_output *o, uint8_t *out);
+    void (*scales)(size_t n, const void *panels, size_t panel_bytes, const er_output *o, float *scale);
 } er_qgemm;
 
 // ---- matrix product, float32: the same with panels of float bias[nr], w[segments][groups][nr]; strides in bytes but for

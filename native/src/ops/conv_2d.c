@@ -93,7 +93,7 @@ static void run_lines(void *arg, size_t i, int thread)
     er_rows rows = rows_at(t->op, image, oy, lines, first, m);
     size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
     uint8_t *y = er_u8(t->op->outputs[0]) + ((image * out_h + oy) * out_w + first) * (size_t)c->out_c * c->element;
-    er_matmul_run(mm, 0, rows, scratch, n0, n1, y, (size_t)c->out_c);
+    er_matmul_run(mm, 0, &rows, scratch, n0, n1, y, (size_t)c->out_c);
 }
 
 // ---- GATHER: a block of output pixels
@@ -129,7 +129,7 @@ static void run_block(void *arg, size_t i, int thread)
     er_rows rows = {.a = a, .lines = 1, .m = m, .row_stride = run_bytes * mm->segments, .segments = mm->segments, .segment_stride = run_bytes};
     for (size_t g = 0; g < mm->groups; g++) {
         for (size_t r = 0; r < m; r++) gather(c, er_u8(t->op->inputs[0]), first + r, g, a + r * rows.row_stride);
-        er_matmul_run(mm, g, rows, (size_t *)(void *)scratch, 0, mm->n,
+        er_matmul_run(mm, g, &rows, (size_t *)(void *)scratch, 0, mm->n,
                       er_u8(t->op->outputs[0]) + (first * (size_t)c->out_c + g * mm->n) * c->element, (size_t)c->out_c);
     }
 }
@@ -180,7 +180,7 @@ void er_conv_line(const er_op *op, size_t line, uint8_t *out, uint8_t *scratch)
         return;
     }
     er_rows rows = rows_at(op, line / (size_t)c->out_h, line % (size_t)c->out_h, 1, 0, (size_t)c->out_w);
-    er_matmul_run(&c->mm, 0, rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
+    er_matmul_run(&c->mm, 0, &rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
 }
 
 void er_conv_pixels(const er_op *op, const uint8_t *x, size_t n, uint8_t *out, uint8_t *scratch)
@@ -193,7 +193,7 @@ void er_conv_pixels(const er_op *op, const uint8_t *x, size_t n, uint8_t *out, u
         x = a;
     }
     er_rows rows = {.a = x, .lines = 1, .m = n, .row_stride = in_c * c->mm.element, .segments = 1};
-    er_matmul_run(&c->mm, 0, rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
+    er_matmul_run(&c->mm, 0, &rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
 }
 
 // ---- prepare
@@ -315,6 +315,7 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
         c->is_pointwise = true;
         c->in_w = c->out_w = (int32_t)(y->count / (size_t)out_c);
         c->batch = c->in_h = c->out_h = 1;
+        if (c->out_w == 1) ER_TRY(er_matmul_prepare_row(p, &c->mm));
     }
     c->way = choose_way(c, x);
     op->kernel = c->mm.is_float ? "float product" : c->way == DIRECT ? "product in place" : c->way == IMAGE ? "product on padded copy" : "product on gathered rows";

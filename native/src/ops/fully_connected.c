@@ -7,14 +7,19 @@
 typedef struct { er_matmul mm; size_t rows, n_split; bool direct; } fully_connected;
 typedef struct { const er_op *op; const fully_connected *f; er_rows rows; } task_arg;
 
+static void run_channels(const er_op *op, const er_rows *rows, size_t n0, size_t n1, int thread)
+{
+    const fully_connected *f = op->state;
+    size_t *scratch = (size_t *)(void *)(op->scratch + (size_t)thread * op->scratch_stride);
+    if (n0 < n1) er_matmul_run(&f->mm, 0, rows, scratch, n0, n1, op->outputs[0]->data, f->mm.n);
+}
+
 static void run_part(void *arg, size_t part, int thread)
 {
     const task_arg *t = arg;
-    const er_matmul *mm = &t->f->mm;
     size_t n0, n1;
-    er_matmul_part(mm, part, t->f->n_split, &n0, &n1);
-    size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    if (n0 < n1) er_matmul_run(mm, 0, t->rows, scratch, n0, n1, t->op->outputs[0]->data, mm->n);
+    er_matmul_part(&t->f->mm, part, t->f->n_split, &n0, &n1);
+    run_channels(t->op, &t->rows, n0, n1, thread);
 }
 
 static void run_fully_connected(const er_op *op, er_pool *pool)
@@ -22,14 +27,15 @@ static void run_fully_connected(const er_op *op, er_pool *pool)
     const fully_connected *f = op->state;
     const er_matmul *mm = &f->mm;
     const uint8_t *x = er_u8(op->inputs[0]);
-    size_t stride = f->direct ? mm->length * mm->element : er_matmul_run_bytes(mm);
+    const size_t stride = f->direct ? mm->length * mm->element : er_matmul_run_bytes(mm);
     for (size_t r = 0; r < f->rows && !f->direct; r++) {
         uint8_t *a = op->shared + r * stride;
         er_matmul_convert(mm, a, x + r * mm->length, mm->length);
         er_matmul_fill(mm, a + mm->length * mm->element, (stride - mm->length * mm->element) / mm->element);
     }
     task_arg t = {op, f, {.a = f->direct ? x : op->shared, .lines = 1, .m = f->rows, .row_stride = stride, .segments = 1}};
-    er_for(pool, f->n_split, op->macs, run_part, &t);
+    if (f->n_split == 1 || op->macs < er_pool_grain(pool)) run_channels(op, &t.rows, 0, mm->n, 0);
+    else er_pool_run(pool, f->n_split, run_part, &t);
 }
 
 er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
@@ -62,6 +68,7 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
     ER_TRY(er_matmul_prepare(p, &f->mm, x, w, bias, y, 1, n, 1, k, o.activation, true));
     // The kernel reads whole groups: what it takes as it lies must end with one.
     f->direct = er_matmul_takes_raw(&f->mm) && er_matmul_run_bytes(&f->mm) == k * f->mm.element;
+    if (f->rows == 1) ER_TRY(er_matmul_prepare_row(p, &f->mm));
     f->n_split = (size_t)p->threads;
     if (!f->direct && !er_mul_size(f->rows, er_matmul_run_bytes(&f->mm), &op->shared_bytes))
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is too large");

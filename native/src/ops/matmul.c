@@ -169,6 +169,29 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
     return status;
 }
 
+er_status er_matmul_prepare_row(er_prepare *p, er_matmul *mm)
+{
+    const er_qgemm *g = &mm->kernels->qgemm;
+    if (mm->is_float || !g->run_row || mm->segments > 1 || mm->groups > 1 || mm->extras) return ER_OK;
+    const size_t step = 2 * mm->nr, all = er_round_up(mm->n, mm->nr) * 2;
+    er_status status;
+    float *each = malloc(all * sizeof *each);
+    if (!each) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
+    g->scales(mm->n, mm->packed, mm->panel_bytes, &mm->o, each);
+    bool equal = true;      // where a layer is quantized per tensor
+    for (size_t j = 1; j < mm->n; j++)
+        for (size_t i = 0; i < step; i += mm->nr) equal = equal && each[j / mm->nr * step + i + j % mm->nr] == each[i];
+    er_row_scales *row = er_alloc(p, sizeof *row, &status);
+    float *scale = status == ER_OK ? er_alloc(p, (equal ? step : all) * sizeof *scale, &status) : NULL;
+    if (status == ER_OK) {
+        memcpy(scale, each, (equal ? step : all) * sizeof *scale);
+        *row = (er_row_scales){scale, equal ? 0 : step};
+        mm->row = row;
+    }
+    free(each);
+    return status;
+}
+
 bool er_matmul_takes_raw(const er_matmul *mm)
 {
     return mm->is_float || (mm->kernels->qgemm.a_size == 1 && !mm->is_signed);
@@ -190,9 +213,16 @@ void er_matmul_fill(const er_matmul *mm, void *a, size_t n)
     }
 }
 
-void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride)
+void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *lines, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride)
 {
-    const uint8_t *panels = mm->packed + group * mm->group_bytes + n0 / mm->nr * mm->panel_bytes;
+    const uint8_t *panels = mm->packed + group * mm->group_bytes + (n0 ? n0 / mm->nr * mm->panel_bytes : 0);
+    const er_qgemm *g = &mm->kernels->qgemm;
+    if (mm->row) {
+        const er_row_scales s = {mm->row->scale + (mm->row->step && n0 ? n0 / mm->nr * mm->row->step : 0), mm->row->step};
+        g->run_row(lines->a, mm->k_groups, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &s, &mm->o, (uint8_t *)out + n0);
+        return;
+    }
+    er_rows rows = *lines;
     rows.groups = mm->k_groups;
     if (mm->is_float) {
         mm->kernels->sgemm.run(&rows, n1 - n0, (const float *)(const void *)panels, mm->panel_bytes / sizeof(float), mm->min, mm->max,
@@ -202,8 +232,8 @@ void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scra
     rows.extras = mm->extras;
     rows.extra_at = scratch;
     for (size_t e = 0; e < mm->extras; e++)
-        scratch[e] = mm->extra_list[e] / mm->k_groups * rows.segment_stride + mm->extra_list[e] % mm->k_groups * (size_t)mm->kernels->qgemm.kr * mm->element;
-    mm->kernels->qgemm.run(&rows, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
+        scratch[e] = mm->extra_list[e] / mm->k_groups * rows.segment_stride + mm->extra_list[e] % mm->k_groups * (size_t)g->kr * mm->element;
+    g->run(&rows, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
 }
 
 // The first channel of part i: where a strip begins.

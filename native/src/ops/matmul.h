@@ -18,6 +18,7 @@ typedef struct er_matmul {
     size_t extras;              // of er_rows
     const uint32_t *extra_list; // er_qgemm_extras
     er_output o;
+    er_row_scales *row;         // er_matmul_prepare_row
     float min, max;
 } er_matmul;
 
@@ -32,6 +33,9 @@ er_status er_matmul_prepare(er_prepare *p, er_matmul *mm, const er_tensor *x, co
 er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
                                      const er_tensor *y, size_t n, size_t segments, size_t length, size_t times, size_t step,
                                      er_activation activation);
+
+// For products that will be of one row, once prepared: makes them faster where the kernel can.
+er_status er_matmul_prepare_row(er_prepare *p, er_matmul *mm);
 
 // True where elements of x are, as they lie in memory, elements of A.
 bool er_matmul_takes_raw(const er_matmul *mm);
@@ -51,7 +55,7 @@ static inline size_t er_matmul_scratch(const er_matmul *mm) { return mm->extras 
 
 // `rows` times the channels [n0, n1) of a group; n0 and n1 are of er_matmul_part, or 0 and n. `out` points at the group's channel 0; out_stride
 // in elements.
-void er_matmul_run(const er_matmul *mm, size_t group, er_rows rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride);
+void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *lines, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride);
 
 // Cuts the channels of a group into `parts`: those of part i.
 void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, size_t *n1);

@@ -3,12 +3,12 @@
 #include "kernels/avx2/avx2.h"
 #include "kernels/x86/vec256.h"
 
-enum { SLIDES = 0, KR = 2, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 0, MOST_4 = 0 };
+enum { SLIDES = 0, PLAIN_APART = 0, KR = 2, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 0, MOST_4 = 0 };
 
 static inline vi v_weights(const uint8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p)); }
 static inline vi v_dot(vi sum, vi a, vi w) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, w)); }
 
-#include "kernels/x86/qgemm.h"
+#include "kernels/x86/qgemv.h"
 
 static inline __m256i widen(const uint8_t *p, bool is_signed)
 {
@@ -25,4 +25,4 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
     for (; i < n; i++) d[i] = is_signed ? (int8_t)s[i] : s[i];
 }
 
-void er_avx2_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 2, pack_a, next_panels, qgemm}; }
+void er_avx2_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 2, pack_a, next_panels, qgemm, qgemv, row_scales}; }

@@ -4,11 +4,11 @@
 #include "kernels/x86/vec512.h"
 #include "kernels/x86/vnni.h"
 
-enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
+enum { SLIDES = 1, PLAIN_APART = 1, KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 
 static inline vi v_weights(const uint8_t *p) { return _mm512_loadu_si512(p); }
 
-#include "kernels/x86/qgemm.h"
+#include "kernels/x86/qgemv.h"
 
 static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
 {
@@ -21,4 +21,4 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
     }
 }
 
-void er_avx512vnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, next_panels, qgemm}; }
+void er_avx512vnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, next_panels, qgemm, qgemv, row_scales}; }

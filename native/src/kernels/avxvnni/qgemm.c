@@ -4,11 +4,11 @@
 #include "kernels/x86/vec256.h"
 #include "kernels/x86/vnni.h"
 
-enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3 };
+enum { SLIDES = 1, PLAIN_APART = 0, KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3 };
 
 static inline vi v_weights(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 
-#include "kernels/x86/qgemm.h"
+#include "kernels/x86/qgemv.h"
 
 static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
 {
@@ -20,4 +20,4 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
     for (; i < n; i++) d[i] = (uint8_t)(s[i] ^ (is_signed ? 0x80 : 0));
 }
 
-void er_avxvnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, next_panels, qgemm}; }
+void er_avxvnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, next_panels, qgemm, qgemv, row_scales}; }

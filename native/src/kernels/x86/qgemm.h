@@ -5,6 +5,7 @@
 //     v_weights(p)                a step's weights of a panel of LANES channels, CHUNK bytes
 //     v_dot(sum, a, w)            sum + products
 //     SLIDES                      whether SLIDE pays (1), or registers do not suffice (0)
+//     PLAIN_APART                 whether plain outputs have tiles of their own (1): a hundredth faster, and half as much code again
 //     MOST_1 ... MOST_4           rows of a tile of so many panels: all sums are in registers (0: no such tile)
 #ifndef ER_X86_QGEMM_H
 #define ER_X86_QGEMM_H
@@ -63,7 +64,6 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
 #define EACH_PANEL(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3)
 
 #define DECLARE(i) vi s##i##_0 = bias0, s##i##_1 = bias1, s##i##_2 = bias2, s##i##_3 = bias3;
-#define CLEAR(i, p) s##i##_##p = v_zero();
 
 // Rows are addressed from every fourth one, with one and three strides in registers: x86 can add up to two of them. The compiler
 // would rather have a register for every row, and it has not as many.
@@ -80,17 +80,6 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
         EACH_ROW(DOT_ROW) \
         w += panels * CHUNK; \
     }
-// One row: its sums are four, over every fourth step, so that none waits for the last. A whole strip's four do not wait for each
-// other, and its weights come from as far as the cache can keep up with: step by step they come a third faster.
-#define FOUR_STEPS \
-    { \
-        vi x0 = v_spread(a0), x1 = v_spread(a0 + A_BYTES), x2 = v_spread(a0 + 2 * A_BYTES), x3 = v_spread(a0 + 3 * A_BYTES); \
-        EACH_PANEL(ONE_DOT, 0) EACH_PANEL(ONE_DOT, 1) EACH_PANEL(ONE_DOT, 2) EACH_PANEL(ONE_DOT, 3) \
-        w += 4 * panels * CHUNK; \
-        a0 += 4 * A_BYTES; \
-    }
-#define ONE_DOT(i, p) if (p < panels) s##i##_##p = v_dot(s##i##_##p, x##i, v_weights(w + (i * panels + p) * CHUNK));
-#define ADD_UP(i, p) if (p < panels) s0_##p = v_add32(s0_##p, s##i##_##p);
 // Rows that overlap, of a convolution three taps wide and stride 1: what one row reads at tap 1 the row before reads at tap 2. Each
 // step's A is spread once for the three. With one panel, loads would else be what there is too much of.
 #define SLIDE_FIRST(i) if (i < mr) s##i##_0 = v_dot(s##i##_0, x, w0);
@@ -177,10 +166,11 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
         v_store_bytes(out + i * out_stride, PACKED, tail); \
         NOTE(i) \
     }
+#define FINISH_ALL FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11) FINISH_FOUR(12, 13, 14, 15)
 #define PANEL_SCALES(p) const vf m##p = v_loadf(t->s[p < panels ? p : 0].m), add##p = v_loadf(t->s[p < panels ? p : 0].add);
 
-// mr rows by `panels` panels: constants.
-__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const bool plain, const job *t, const uint8_t *rows, uint8_t *out)
+// mr rows by `panels` panels, and `known`: constants.
+__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const int known, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const er_rows *r = t->rows;
     const size_t stride = r->row_stride;
@@ -188,7 +178,6 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     const vi bias0 = v_load(w), bias1 = panels > 1 ? v_load(w + HEADER) : bias0;
     const vi bias2 = panels > 2 ? v_load(w + 2 * HEADER) : bias0, bias3 = panels > 3 ? v_load(w + 3 * HEADER) : bias0;
     EACH_ROW(DECLARE)
-    if (mr == 1) { EACH_PANEL(CLEAR, 1) EACH_PANEL(CLEAR, 2) EACH_PANEL(CLEAR, 3) }
     w += panels * HEADER;
     size_t stride3 = 3 * stride;
     __asm__("" : "+r"(stride3));
@@ -203,8 +192,6 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
             w += r->groups / 3 * 2 * CHUNK;
             continue;
         }
-        if (mr == 1 && panels < 4)
-            for (; g + 4 <= r->groups; g += 4) FOUR_STEPS
         for (; g < r->groups; g++) {
             STEP
             ADVANCE
@@ -215,7 +202,6 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         (void)a16;
         STEP
     }
-    if (mr == 1) { EACH_PANEL(ADD_UP, 1) EACH_PANEL(ADD_UP, 2) EACH_PANEL(ADD_UP, 3) }
     PANEL_SCALES(0) PANEL_SCALES(1) PANEL_SCALES(2) PANEL_SCALES(3)
     const range bytes = t->range;
     const v_tail tail = t->tail;
@@ -224,22 +210,25 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     const bool clip = t->o->large, slow = t->o->slow;
     uint32_t which = 0;
     vi near[panels > 2 ? mr : (mr + 1) / 2][4];
-    FINISH_FOUR(0, 1, 2, 3)
-    FINISH_FOUR(4, 5, 6, 7)
-    FINISH_FOUR(8, 9, 10, 11)
-    FINISH_FOUR(12, 13, 14, 15)
+    if (known < 0 ? t->plain : known) {
+        const bool plain = true;
+        FINISH_ALL
+    } else {
+        const bool plain = false;
+        FINISH_ALL
+    }
     if (__builtin_expect(which != 0, 0)) mend(t, which, mr, panels, near, rows, out);
 }
 
 #define ROWS(mr, panels) \
     case mr: \
         if ((mr) <= MOST_##panels) \
-            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, plain, t, rows, out); \
+            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, known, t, rows, out); \
         break
 
-// `count` tiles of mr rows by `panels` panels.
+// `count` tiles of mr rows by `panels` panels. `known`: t->plain, or -1.
 __attribute__((always_inline)) static inline void
-run_tiles(size_t count, size_t mr, size_t panels, const bool plain, const job *t, const uint8_t *rows, uint8_t *out)
+run_tiles(size_t count, size_t mr, size_t panels, const int known, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const size_t row_stride = t->rows->row_stride, out_stride = t->out_stride;
     switch (panels) {
@@ -252,12 +241,12 @@ run_tiles(size_t count, size_t mr, size_t panels, const bool plain, const job *t
 
 static void run_plain(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
-    run_tiles(count, mr, panels, true, t, rows, out);
+    run_tiles(count, mr, panels, PLAIN_APART ? 1 : -1, t, rows, out);
 }
 
 static void run_any(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
-    run_tiles(count, mr, panels, false, t, rows, out);
+    run_tiles(count, mr, panels, PLAIN_APART ? 0 : -1, t, rows, out);
 }
 
 // How high tiles for m rows are: even ones, since a small rest would not hide the latency of its few sums. Narrow tiles come
@@ -292,7 +281,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
     scales s[MAX_PANELS];
     if (!r->m) return;
     const bool plain = is_plain(o);
-    void (*const run)(size_t, size_t, size_t, const job *, const uint8_t *, uint8_t *) = plain ? run_plain : run_any;
+    void (*const run)(size_t, size_t, size_t, const job *, const uint8_t *, uint8_t *) = plain || !PLAIN_APART ? run_plain : run_any;
     job t = {r, o, packed, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
