@@ -15,10 +15,10 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
     uint8_t *d = dst;
     const uint8_t *s = src;
     const __m512i flip = _mm512_set1_epi8(is_signed ? (char)-128 : 0);
-    for (size_t i = 0; i < n; i += 64) {
-        __mmask64 some = n - i >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (n - i)) - 1;
-        _mm512_mask_storeu_epi8(d + i, some, _mm512_xor_si512(_mm512_maskz_loadu_epi8(some, s + i), flip));
-    }
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) _mm512_storeu_si512(d + i, _mm512_xor_si512(_mm512_loadu_si512(s + i), flip));
+    const __mmask64 rest = ((__mmask64)1 << (n - i)) - 1;
+    if (rest) _mm512_mask_storeu_epi8(d + i, rest, _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, s + i), flip));
 }
 
 void er_avx512vnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, pack_a, next_panels, qgemm, qgemv, row_scales}; }
