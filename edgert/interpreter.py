@@ -128,7 +128,8 @@ class Interpreter:
         Raises:
           RuntimeError: tensors are not allocated, or a live view of one (from `tensor`) is still held.
         """
-        self._ensure_safe()
+        if self._safe_references:
+            self._ensure_safe()
         if lib.edgert_invoke(self._handle, self._error):
             raise RuntimeError(str(exception(self._error)))
 

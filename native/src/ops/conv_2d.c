@@ -236,8 +236,11 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
         return ER_OK;
     }
     // A task's rows of A should stay in the cache while the weights go by. Rows that are too long are cut into even
-    // blocks; of short ones a task has several.
-    size_t most = row_bytes * 224 <= 65536 ? 224 : row_bytes * 112 <= 131072 ? 112 : 56, out_w = (size_t)c->out_w, out_h = (size_t)c->out_h;
+    // blocks; of short ones a task has several. Where filters overlap, rows have most of their memory in common.
+    size_t own = (size_t)c->o.stride_h * (size_t)c->o.stride_w * (size_t)c->in_c * c->mm.element;
+    size_t most = row_bytes * 224 <= 65536 ? 224 : row_bytes * 112 <= 131072 ? 112 : 56;
+    if (most < 32768 / own) most = 32768 / own;
+    size_t out_w = (size_t)c->out_w, out_h = (size_t)c->out_h;
     c->blocks = divide_up(out_w, most);
     c->lines = c->blocks > 1 ? 1 : clamp(most / out_w, 1, out_h);
     size_t images = (size_t)c->batch, enough = 4 * threads;
