@@ -94,7 +94,7 @@ static const uint8_t *row_at(const er_op *op, const workspace *w, size_t b, int3
     if (y < 0 || y >= d->s.in_h) return d->zero_row;
     size_t line = b * (size_t)d->s.in_h + (size_t)y, in_row = (size_t)d->s.in_w * (size_t)d->s.in_c;
     if (d->in_place) return er_u8(op->inputs[0]) + line * in_row;
-    size_t slot = (size_t)y % d->ring_rows;
+    size_t slot = (size_t)y < d->ring_rows ? (size_t)y : (uint32_t)y % (uint32_t)d->ring_rows;
     uint8_t *row = w->ring + slot * d->row_bytes;
     if (w->held[slot] == y) return row;
     w->held[slot] = y;
