@@ -34,6 +34,18 @@ typedef struct { const er_op *op; const conv *c; } task_arg;
 
 // ---- IMAGE: the padded copy
 
+// The padding between two rows is short: a call would take longer.
+static inline void fill(const er_matmul *mm, uint8_t *from, uint8_t *to)
+{
+    if (mm->element != 1 || to - from > 64) {
+        er_matmul_fill(mm, from, (size_t)(to - from) / mm->element);
+        return;
+    }
+    const uint64_t eight = UINT64_C(0x0101010101010101) * (uint8_t)mm->pad;
+    for (; to - from >= 8; from += 8) memcpy(from, &eight, 8);
+    for (; from < to; from++) *from = (uint8_t)mm->pad;
+}
+
 // Some rows of a padded image. The padding right of a row and left of the next is one run of memory.
 static void copy_rows(void *arg, size_t i, int thread)
 {
@@ -42,20 +54,24 @@ static void copy_rows(void *arg, size_t i, int thread)
     const conv *c = t->c;
     const er_matmul *mm = &c->mm;
     size_t rows = (size_t)c->batch * c->image_h, first = i * COPIED_ROWS, end = first + COPIED_ROWS < rows ? first + COPIED_ROWS : rows;
-    size_t left = (size_t)c->pad_left * (size_t)c->in_c, n = (size_t)c->in_w * (size_t)c->in_c;
+    size_t left = (size_t)c->pad_left * (size_t)c->in_c, n = (size_t)c->in_w * (size_t)c->in_c, row_bytes = c->image_row * mm->element;
     size_t used = n < c->image_row - left ? n : c->image_row - left;    // VALID may leave columns at the right unread
-    uint8_t *image = t->op->shared, *padded = image + first * c->image_row * mm->element;     // up to here all is written
-    for (size_t r = first; r < end; r++) {
-        int64_t y = (int64_t)(r % c->image_h) - c->pad_top;
+    size_t b = first / c->image_h;
+    int64_t y = (int64_t)(first % c->image_h) - c->pad_top, below = (int64_t)c->image_h - c->pad_top;
+    uint8_t *row = t->op->shared + first * row_bytes, *padded = row;     // up to `padded` all is written
+    for (size_t r = first; r < end; r++, row += row_bytes, y++) {
+        if (y == below) {
+            b++;
+            y = -c->pad_top;
+        }
         if (y < 0 || y >= c->in_h) continue;                                                    // padding up to the next row
-        if (c->kh == 1 && r % c->image_h % (size_t)c->o.stride_h) continue;                     // no tap reads this row
-        uint8_t *to = image + (r * c->image_row + left) * mm->element;
-        const uint8_t *x = er_u8(t->op->inputs[0]) + (r / c->image_h * (size_t)c->in_h + (size_t)y) * n * c->element;
-        er_matmul_fill(mm, padded, (size_t)(to - padded) / mm->element);
-        er_matmul_convert(mm, to, x, used);
+        if (c->kh == 1 && (size_t)(y + c->pad_top) % (size_t)c->o.stride_h) continue;           // no tap reads this row
+        uint8_t *to = row + left * mm->element;
+        fill(mm, padded, to);
+        er_matmul_convert(mm, to, er_u8(t->op->inputs[0]) + (b * (size_t)c->in_h + (size_t)y) * n * c->element, used);
         padded = to + used * mm->element;
     }
-    er_matmul_fill(mm, padded, (size_t)(image + end * c->image_row * mm->element - padded) / mm->element);
+    fill(mm, padded, row);
 }
 
 // ---- DIRECT and IMAGE: some output rows of an image, or a part of one

@@ -27,6 +27,11 @@ static void run_fully_connected(const er_op *op, er_pool *pool)
     const fully_connected *f = op->state;
     const er_matmul *mm = &f->mm;
     const uint8_t *x = er_u8(op->inputs[0]);
+    const bool alone = f->n_split == 1 || op->macs < er_pool_grain(pool);
+    if (mm->row && f->direct && alone) {
+        er_matmul_run_row(mm, x, 0, mm->n, op->outputs[0]->data);
+        return;
+    }
     const size_t stride = f->direct ? mm->length * mm->element : er_matmul_run_bytes(mm);
     for (size_t r = 0; r < f->rows && !f->direct; r++) {
         uint8_t *a = op->shared + r * stride;
@@ -34,7 +39,7 @@ static void run_fully_connected(const er_op *op, er_pool *pool)
         er_matmul_fill(mm, a + mm->length * mm->element, (stride - mm->length * mm->element) / mm->element);
     }
     task_arg t = {op, f, {.a = f->direct ? x : op->shared, .lines = 1, .m = f->rows, .row_stride = stride, .segments = 1}};
-    if (f->n_split == 1 || op->macs < er_pool_grain(pool)) run_channels(op, &t.rows, 0, mm->n, 0);
+    if (alone) run_channels(op, &t.rows, 0, mm->n, 0);
     else er_pool_run(pool, f->n_split, run_part, &t);
 }
 

@@ -213,13 +213,19 @@ void er_matmul_fill(const er_matmul *mm, void *a, size_t n)
     }
 }
 
+void er_matmul_run_row(const er_matmul *mm, const void *row, size_t n0, size_t n1, void *out)
+{
+    const size_t panel = n0 ? n0 / mm->nr : 0;
+    const er_row_scales s = {mm->row->scale + panel * mm->row->step, mm->row->step};
+    mm->kernels->qgemm.run_row(row, mm->k_groups, n1 - n0, mm->n - n1, mm->packed + panel * mm->panel_bytes, mm->panel_bytes, &s, &mm->o, (uint8_t *)out + n0);
+}
+
 void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *lines, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride)
 {
     const uint8_t *panels = mm->packed + group * mm->group_bytes + (n0 ? n0 / mm->nr * mm->panel_bytes : 0);
     const er_qgemm *g = &mm->kernels->qgemm;
     if (mm->row) {
-        const er_row_scales s = {mm->row->scale + (mm->row->step && n0 ? n0 / mm->nr * mm->row->step : 0), mm->row->step};
-        g->run_row(lines->a, mm->k_groups, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &s, &mm->o, (uint8_t *)out + n0);
+        er_matmul_run_row(mm, lines->a, n0, n1, out);
         return;
     }
     er_rows rows = *lines;

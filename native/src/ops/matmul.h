@@ -57,6 +57,9 @@ static inline size_t er_matmul_scratch(const er_matmul *mm) { return mm->extras 
 // in elements.
 void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *lines, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride);
 
+// The same for one row, where mm->row is there.
+void er_matmul_run_row(const er_matmul *mm, const void *row, size_t n0, size_t n1, void *out);
+
 // Cuts the channels of a group into `parts`: those of part i.
 void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, size_t *n1);
 
