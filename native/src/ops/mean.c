@@ -18,25 +18,46 @@ typedef struct {
     er_output o;
 } mean;
 
-// Adds n values to one sum (step 0) or to n of them (step 1).
-static void add_floats(size_t n, const float *x, float *sum, size_t step)
+// Adds `rows` rows of n values to one sum (step 0) or to n of them (step 1).
+static void add_floats(size_t rows, size_t n, const float *x, float *sum, size_t step)
 {
-    if (step) for (size_t j = 0; j < n; j++) sum[j] += x[j];
-    else for (size_t j = 0; j < n; j++) sum[0] += x[j];
+    for (size_t r = 0; r < rows; r++, x += n) {
+        if (step) for (size_t j = 0; j < n; j++) sum[j] += x[j];
+        else for (size_t j = 0; j < n; j++) sum[0] += x[j];
+    }
 }
 
-static void add_bytes(size_t n, const uint8_t *x, bool is_signed, int32_t *sum, size_t step)
+// Some columns of many rows: their sums stay in registers, 16 bits wide as long as those hold them.
+static void add_columns(size_t rows, size_t n, const uint8_t *x, uint8_t flip, int32_t *sum)
 {
-    // int8 as uint8 with another zero point: one loop for both, which the compiler turns into vectors.
-    const uint8_t flip = is_signed ? 0x80 : 0;
-    int32_t offset = is_signed ? -128 : 0;
-    if (step) {
-        for (size_t j = 0; j < n; j++) sum[j] += (uint8_t)(x[j] ^ flip) + offset;
-    } else {
-        int32_t total = 0;
-        for (size_t j = 0; j < n; j++) total += (uint8_t)(x[j] ^ flip);
-        sum[0] += total + offset * (int32_t)n;
+    enum { COLUMNS = 32, ROWS = 256 };
+    size_t j = 0;
+    for (; j + COLUMNS <= n; j += COLUMNS) {
+        for (size_t first = 0; first < rows; first += ROWS) {
+            const size_t end = first + ROWS < rows ? first + ROWS : rows;
+            uint16_t part[COLUMNS] = {0};
+            for (size_t r = first; r < end; r++)
+                for (size_t i = 0; i < COLUMNS; i++) part[i] = (uint16_t)(part[i] + (uint8_t)(x[r * n + j + i] ^ flip));
+            for (size_t i = 0; i < COLUMNS; i++) sum[j + i] += part[i];
+        }
     }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = j; i < n; i++) sum[i] += (uint8_t)(x[r * n + i] ^ flip);
+}
+
+// int8 as uint8 with another zero point: one loop for both, which the compiler turns into vectors.
+static void add_bytes(size_t rows, size_t n, const uint8_t *x, bool is_signed, int32_t *sum, size_t step)
+{
+    const uint8_t flip = is_signed ? 0x80 : 0;
+    const int32_t offset = is_signed ? -128 : 0;
+    if (step) {
+        add_columns(rows, n, x, flip, sum);
+        for (size_t j = 0; j < n; j++) sum[j] += offset * (int32_t)rows;
+        return;
+    }
+    int32_t total = 0;
+    for (size_t j = 0; j < rows * n; j++) total += (uint8_t)(x[j] ^ flip);
+    sum[0] += total + offset * (int32_t)(rows * n);
 }
 
 static void run_mean(const er_op *op, er_pool *pool)
@@ -47,14 +68,15 @@ static void run_mean(const er_op *op, er_pool *pool)
     int32_t *sums = (int32_t *)(void *)op->scratch;
     float *fsums = (float *)(void *)op->scratch;
     memset(op->scratch, 0, y->count * 4);
-    int32_t at[ER_MAX_RANK] = {0}, last = s->rank - 1;
-    size_t inner = s->rank ? (size_t)s->dims[last] : 1, step = s->rank ? s->out_stride[last] : 0;
-    for (size_t i = 0; i < x->count; i += inner) {
+    int32_t at[ER_MAX_RANK] = {0}, last = s->rank - 1, outer = last - 1;
+    size_t inner = s->rank ? (size_t)s->dims[last] : 1, step = s->rank ? s->out_stride[last] : 0, rows = 1;
+    for (; outer >= 0 && s->out_stride[outer] == 0; outer--) rows *= (size_t)s->dims[outer];     // which add to the same sums
+    for (size_t i = 0; i < x->count; i += rows * inner) {
         size_t to = 0;
-        for (int32_t d = 0; d < last; d++) to += (size_t)at[d] * s->out_stride[d];
-        if (s->is_float) add_floats(inner, er_f32(x) + i, fsums + to, step);
-        else add_bytes(inner, er_u8(x) + i, s->is_signed, sums + to, step);
-        for (int32_t d = last - 1; d >= 0 && ++at[d] == s->dims[d]; d--) at[d] = 0;
+        for (int32_t d = 0; d <= outer; d++) to += (size_t)at[d] * s->out_stride[d];
+        if (s->is_float) add_floats(rows, inner, er_f32(x) + i, fsums + to, step);
+        else add_bytes(rows, inner, er_u8(x) + i, s->is_signed, sums + to, step);
+        for (int32_t d = outer; d >= 0 && ++at[d] == s->dims[d]; d--) at[d] = 0;
     }
     for (size_t i = 0; i < y->count; i++) {
         if (s->is_float) {
