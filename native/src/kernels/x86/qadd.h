@@ -11,7 +11,7 @@
 
 #include "kernels/x86/bytes.h"
 
-typedef struct { vf a, b, c; vi offset, below; } sum_scales;
+typedef struct { vf a, b, c; vi below; } sum_scales;
 
 static double real_of(er_multiplier m) { return ldexp(m.q, m.shift - 31); }
 
@@ -20,22 +20,22 @@ static bool find_sum_scales(const er_qadd_params *p, sum_scales *s)
 {
     if (p->a.shift > 0 || p->b.shift > 0 || p->out.shift > 0) return false;
     double out = real_of(p->out), a = ldexp(real_of(p->a), 20) * out, b = ldexp(real_of(p->b), 20) * out, c = fabs(p->a_zero * a) + fabs(p->b_zero * b);
-    // Float32 may be off by half of a last place of each term, of the first sum and of the second; then there are the reference's roundings.
-    double near = 65536 * ((255 * (a + b) + c + 255 * b + c + 256) * 0x1p-24 + 3 * out) + 1;
+    // Float32 may be off by half of a last place of each term, of the first sum and of the second, all with the output's zero point and one
+    // half in them; then there are the reference's roundings.
+    double near = 65536 * ((255 * (a + b) + c + 255 * b + c + 3 * 257) * 0x1p-24 + 3 * out) + 1;
     if (255 * (a + b) + c > 30000 || near > 2000) return false;
     int32_t margin = (int32_t)near + 1;
     if (p->subtract) b = -b;
     s->a = v_setf((float)(65536 * a));
     s->b = v_setf((float)(65536 * b));
-    s->c = v_setf((float)(-65536 * (p->a_zero * a + p->b_zero * b)));
-    s->offset = v_set32((p->o.zero + range_base(&p->o)) * 65536 + 32768 + margin);
+    s->c = v_setf((float)(65536 * (p->o.zero + range_base(&p->o) - p->a_zero * a - p->b_zero * b) + 32768 + margin));
     s->below = v_set32(2 * margin + 1);
     return true;
 }
 
 __attribute__((always_inline)) static inline vi sum_of(vi a, vi b, const sum_scales *s)
 {
-    return v_add32(v_round(v_fma(v_float(a), s->a, v_fma(v_float(b), s->b, s->c))), s->offset);
+    return v_round(v_fma(v_float(a), s->a, v_fma(v_float(b), s->b, s->c)));
 }
 
 __attribute__((always_inline)) static inline void

@@ -101,6 +101,11 @@ static inline vi v_half(vi x) { return _mm512_castsi256_si512(_mm512_extracti64x
 // The first n bytes of x, at most a whole vector.
 typedef __mmask64 v_tail;
 static inline v_tail v_tail_of(size_t n) { return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1; }
-static inline void v_store_bytes(uint8_t *out, vi x, v_tail tail) { _mm512_mask_storeu_epi8(out, tail, x); }
+static inline void v_store_bytes(uint8_t *out, vi x, v_tail tail)
+{
+    // Loads soon after cannot take their bytes from a masked store before it is in the cache.
+    if (__builtin_constant_p(tail) && tail == UINT64_MAX) _mm512_storeu_si512(out, x);
+    else _mm512_mask_storeu_epi8(out, tail, x);
+}
 
 #endif
