@@ -3,7 +3,7 @@
 #include "kernels/avx2/avx2.h"
 #include "kernels/x86/vec256.h"
 
-enum { SLIDES = 0, PLAIN_APART = 0, KR = 2, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 0, MOST_4 = 0 };
+enum { SLIDES = 0, KR = 2, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 0, MOST_4 = 0 };
 
 static inline vi v_weights(const uint8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p)); }
 static inline vi v_dot(vi sum, vi a, vi w) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, w)); }

@@ -4,7 +4,9 @@
 #include "kernels/x86/vec512.h"
 #include "kernels/x86/vnni.h"
 
-enum { SLIDES = 1, PLAIN_APART = 1, KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
+enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 16, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
+
+#define HALVES 32768
 
 static inline vi v_weights(const uint8_t *p) { return _mm512_loadu_si512(p); }
 

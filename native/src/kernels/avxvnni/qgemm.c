@@ -4,7 +4,7 @@
 #include "kernels/x86/vec256.h"
 #include "kernels/x86/vnni.h"
 
-enum { SLIDES = 1, PLAIN_APART = 0, KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3 };
+enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOST_4 = 3 };
 
 static inline vi v_weights(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 

@@ -5,7 +5,7 @@
 //     v_weights(p)                a step's weights of a panel of LANES channels, CHUNK bytes
 //     v_dot(sum, a, w)            sum + products
 //     SLIDES                      whether SLIDE pays (1), or registers do not suffice (0)
-//     PLAIN_APART                 whether plain outputs have tiles of their own (1): a hundredth faster, and half as much code again
+//     HALVES                      (a macro) up to so many bytes of a strip are better computed by half tiles
 //     MOST_1 ... MOST_4           rows of a tile of so many panels: all sums are in registers (0: no such tile)
 #ifndef ER_X86_QGEMM_H
 #define ER_X86_QGEMM_H
@@ -169,8 +169,8 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
 #define FINISH_ALL FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11) FINISH_FOUR(12, 13, 14, 15)
 #define PANEL_SCALES(p) const vf m##p = v_loadf(t->s[p < panels ? p : 0].m), add##p = v_loadf(t->s[p < panels ? p : 0].add);
 
-// mr rows by `panels` panels, and `known`: constants.
-__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const int known, const job *t, const uint8_t *rows, uint8_t *out)
+// mr rows by `panels` panels: constants.
+__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const er_rows *r = t->rows;
     const size_t stride = r->row_stride;
@@ -210,7 +210,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     const bool clip = t->o->large, slow = t->o->slow;
     uint32_t which = 0;
     vi near[panels > 2 ? mr : (mr + 1) / 2][4];
-    if (known < 0 ? t->plain : known) {
+    if (t->plain) {
         const bool plain = true;
         FINISH_ALL
     } else {
@@ -223,12 +223,11 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
 #define ROWS(mr, panels) \
     case mr: \
         if ((mr) <= MOST_##panels) \
-            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, known, t, rows, out); \
+            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, t, rows, out); \
         break
 
-// `count` tiles of mr rows by `panels` panels. `known`: t->plain, or -1.
-__attribute__((always_inline)) static inline void
-run_tiles(size_t count, size_t mr, size_t panels, const int known, const job *t, const uint8_t *rows, uint8_t *out)
+// `count` tiles of mr rows by `panels` panels.
+static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const size_t row_stride = t->rows->row_stride, out_stride = t->out_stride;
     switch (panels) {
@@ -239,15 +238,9 @@ run_tiles(size_t count, size_t mr, size_t panels, const int known, const job *t,
     }
 }
 
-static void run_plain(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
-{
-    run_tiles(count, mr, panels, PLAIN_APART ? 1 : -1, t, rows, out);
-}
-
-static void run_any(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
-{
-    run_tiles(count, mr, panels, PLAIN_APART ? 0 : -1, t, rows, out);
-}
+#if HALVES
+#include "kernels/x86/halves.h"
+#endif
 
 // How high tiles for m rows are: even ones, since a small rest would not hide the latency of its few sums. Narrow tiles come
 // in heights that fill vectors of bytes.
@@ -281,24 +274,32 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
     scales s[MAX_PANELS];
     if (!r->m) return;
     const bool plain = is_plain(o);
-    void (*const run)(size_t, size_t, size_t, const job *, const uint8_t *, uint8_t *) = plain || !PLAIN_APART ? run_plain : run_any;
     job t = {r, o, packed, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);
         for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.strip + p * HEADER, LANES, 0, o, plain);
         const size_t mr = tile_height(r->m, panels);
+#if HALVES
+        const bool halves = plain && panels > 2 && r->segments == 1 && r->groups >= 4 && r->m >= 8 && r->groups * panels * CHUNK <= HALVES;
+#endif
         for (size_t line = 0; line < r->lines; line++) {
             const uint8_t *rows = (const uint8_t *)r->a + line * r->line_stride;
             uint8_t *to = out + line * r->m * out_stride;
-            if (mr == r->m) {
-                run(1, mr, panels, &t, rows, to);
+#if HALVES
+            if (halves) {
+                (panels == 3 ? halves_of_three : halves_of_four)(&t, rows, to);
                 continue;
             }
-            run(r->m / mr, mr, panels, &t, rows, to);
+#endif
+            if (mr == r->m) {
+                run_tiles(1, mr, panels, &t, rows, to);
+                continue;
+            }
+            run_tiles(r->m / mr, mr, panels, &t, rows, to);
             if (r->m % mr) {        // rows that are done already come out the same
                 const size_t rest = rest_height(r->m % mr, panels);
-                run(1, rest, panels, &t, rows + (r->m - rest) * r->row_stride, to + (r->m - rest) * out_stride);
+                run_tiles(1, rest, panels, &t, rows + (r->m - rest) * r->row_stride, to + (r->m - rest) * out_stride);
             }
         }
         t.strip += panels * panel_bytes;
