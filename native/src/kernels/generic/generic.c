@@ -117,13 +117,7 @@ static void sdepthwise(size_t n, size_t channels, size_t taps, const float *cons
 
 void er_qadd_generic(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
 {
-    for (size_t i = 0; i < n; i++) {
-        int32_t x = er_requantize((value(a[i * a_step], p->a_signed) - p->a_zero) * (1 << 20), p->a);
-        int32_t y = er_requantize((value(b[i * b_step], p->b_signed) - p->b_zero) * (1 << 20), p->b);
-        uint32_t sum = p->subtract ? (uint32_t)x - (uint32_t)y : (uint32_t)x + (uint32_t)y;
-        int64_t r = (int64_t)er_requantize((int32_t)sum, p->out) + p->o.zero;
-        out[i] = (uint8_t)(r < p->o.min ? p->o.min : r > p->o.max ? p->o.max : (int32_t)r);
-    }
+    for (size_t i = 0; i < n; i++) out[i] = er_qadd_one(a[i * a_step], b[i * b_step], p);
 }
 
 static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qmul_params *p, uint8_t *out)
