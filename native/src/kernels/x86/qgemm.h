@@ -281,17 +281,14 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.strip + p * HEADER, LANES, 0, o, plain);
         const size_t mr = tile_height(r->m, panels);
 #if HALVES
-        const bool halves = plain && panels > 2 && r->segments == 1 && r->groups >= 4 && r->m >= 8 && r->groups * panels * CHUNK <= HALVES;
+        const bool halves = suits_halves(&t, panels);
+        if (halves) (panels == 2 ? halves_of_2 : panels == 3 ? halves_of_3 : halves_of_4)(&t, out);
+#else
+        const bool halves = false;
 #endif
-        for (size_t line = 0; line < r->lines; line++) {
+        for (size_t line = 0; line < r->lines && !halves; line++) {
             const uint8_t *rows = (const uint8_t *)r->a + line * r->line_stride;
             uint8_t *to = out + line * r->m * out_stride;
-#if HALVES
-            if (halves) {
-                (panels == 3 ? halves_of_three : halves_of_four)(&t, rows, to);
-                continue;
-            }
-#endif
             if (mr == r->m) {
                 run_tiles(1, mr, panels, &t, rows, to);
                 continue;
