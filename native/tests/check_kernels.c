@@ -151,13 +151,16 @@ static void compare_products(const er_kernels *generic, const er_kernels *k, con
     er_aligned_free(got);
 }
 
-// Sums, all from biases, on both sides of where outputs change.
+// Sums on both sides of where outputs change: from biases, and the first element of a row.
 static void check_thresholds(const er_kernels *generic, const er_kernels *k)
 {
-    enum { CHANNELS = 192 };
-    static const uint8_t x[64], w[CHANNELS * 4];
+    enum { CHANNELS = 192, MOST_ROWS = 12, MOST_LENGTH = 20 };
+    static uint8_t x[MOST_ROWS * MOST_LENGTH], w[CHANNELS * MOST_LENGTH];
     for (int round = 0; round < 3000; round++) {
-        product p = {.m = 1 + below(&rng, 3), .is_signed = below(&rng, 2), .x = x, .w = {CHANNELS, 1, 4, w, false, 0}};
+        const size_t length = below(&rng, 2) ? 4 : MOST_LENGTH;
+        product p = {.m = 1 + below(&rng, MOST_ROWS), .is_signed = below(&rng, 2), .x = x, .w = {1 + below(&rng, CHANNELS), 1, length, w, false, 0}};
+        for (size_t i = 0; i < sizeof x; i++) x[i] = (uint8_t)below(&rng, i % length ? 128 : 4);
+        for (size_t i = 0; i < sizeof w; i++) w[i] = i % length == 0;
         p.o = draw_output(p.is_signed, below(&rng, 4) == 0);
         er_channel channels[CHANNELS];
         for (size_t j = 0; j < CHANNELS; j++) {
@@ -167,7 +170,7 @@ static void check_thresholds(const er_kernels *generic, const er_kernels *k)
             channels[j].bias = (int32_t)(floor(at / channels[j].m) + (double)below(&rng, 4) - 1);
         }
         p.channels = channels;
-        er_set_reach(&p.o, CHANNELS, 4, 1, 4, w, false, 0, 0, channels);
+        er_set_reach(&p.o, CHANNELS, length, 1, length, w, false, 0, 0, channels);
         compare_products(generic, k, &p, round);
     }
 }
