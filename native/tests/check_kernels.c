@@ -277,16 +277,42 @@ static void check_qdepthwise(const er_kernels *generic, const er_kernels *k)
 
 // ---- addition and pooling
 
+// Of inputs with scales a and b and an output with scale y.
+static er_qadd_params draw_sum(double a, double b, double y)
+{
+    const bool is_signed = below(&rng, 2);
+    const int32_t low = is_signed ? -128 : 0;
+    const double twice = 2 * fmax(a, b);
+    return (er_qadd_params){low + (int32_t)below(&rng, 256), low + (int32_t)below(&rng, 256), er_make_multiplier(a / twice), er_make_multiplier(b / twice),
+                            er_make_multiplier(twice / ((1 << 20) * y)), draw_output(is_signed, false), is_signed, below(&rng, 4) ? is_signed : !is_signed, below(&rng, 2)};
+}
+
+// All pairs of bytes, with scales as models have them.
+static void check_all_sums(const er_kernels *generic, const er_kernels *k)
+{
+    enum { PAIRS = 65536 };
+    static uint8_t xa[PAIRS], xb[PAIRS], want[PAIRS], got[PAIRS];
+    for (size_t i = 0; i < PAIRS; i++) {
+        xa[i] = (uint8_t)(i >> 8);
+        xb[i] = (uint8_t)i;
+    }
+    for (int round = 0; round < 40; round++) {
+        double a = 0.03, b = a * exp((double)below(&rng, 4000) / 1000 - 2), y = (a + b) * exp((double)below(&rng, 2000) / 1000 - 1);
+        const er_qadd_params p = draw_sum(a, b, y);
+        generic->qadd(PAIRS, xa, 1, xb, 1, &p, want);
+        k->qadd(PAIRS, xa, 1, xb, 1, &p, got);
+        for (size_t i = 0; i < PAIRS; i++)
+            CHECK(want[i] == got[i], "qadd of %s: all pairs, case %d, %d and %d: %d, expected %d", k->isa, round, xa[i], xb[i], got[i], want[i]);
+    }
+}
+
 static void check_qadd(const er_kernels *generic, const er_kernels *k)
 {
     for (int round = 0; round < 1500; round++) {
         size_t n = 1 + below(&rng, 70), sa = below(&rng, 8) ? 1 : 0, sb = below(&rng, 8) ? 1 : 0;
-        bool is_signed = below(&rng, 2);
-        int32_t low = is_signed ? -128 : 0;
         double a = exp((double)below(&rng, 1000) / 100 - 7), b = below(&rng, 5) ? exp((double)below(&rng, 1000) / 100 - 7) : a, y = exp((double)below(&rng, 1400) / 100 - 10);
-        double twice = 2 * fmax(a, b);
-        er_qadd_params p = {low + (int32_t)below(&rng, 256), low + (int32_t)below(&rng, 256), er_make_multiplier(a / twice), er_make_multiplier(b / twice),
-                            er_make_multiplier(twice / ((1 << 20) * y)), draw_output(is_signed, false), is_signed, below(&rng, 4) ? is_signed : !is_signed, below(&rng, 2)};
+        const er_qadd_params p = draw_sum(a, b, y);
+        const bool is_signed = p.a_signed;
         uint8_t *xa = malloc(n), *xb = malloc(n), *want = guarded(n), *got = guarded(n);
         fill(xa, n, (int)below(&rng, 8), is_signed);
         fill(xb, n, (int)below(&rng, 8), is_signed);
@@ -490,6 +516,7 @@ int main(void)
         check_thresholds(generic, k);
         check_qdepthwise(generic, k);
         check_qadd(generic, k);
+        check_all_sums(generic, k);
         check_qmul(generic, k);
         check_pools(generic, k);
         check_resize(generic, k);
