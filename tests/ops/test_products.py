@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgert import Interpreter
+
 from ..support import ACTIVATIONS, Model, assert_same_as_reference, examples, limits, quantization, scales, values, zeros
 
 DTYPES = pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
@@ -135,6 +137,20 @@ def test_fully_connected(dtype: str, data: st.DataObject) -> None:
     m.tensor("y", (1, 1), dtype, **({} if dtype == "float32" else {"scale": y_scale, "zero": draw(zeros(dtype))}))
     m.op("FULLY_CONNECTED", ["x", *names], "y", keep_num_dims=keep, fused_activation_function=draw(ACTIVATIONS))
     check(m, draw(values(shape, dtype)), k, draw(THREADS))
+
+
+def test_conv_2d_with_the_largest_strides() -> None:
+    """Their product with 16 channels does not fit 64 bits."""
+    m = Model()
+    m.input("x", (1, 2, 2, 16), "int8", 0.05, 0)
+    m.tensor("w", (1, 3, 3, 16), "int8", np.ones((1, 3, 3, 16), np.int8), np.float32(0.01), 0)
+    m.tensor("y", (1, 1, 1, 1), "int8", None, 0.05, 0)
+    stride = 1 << 30
+    m.op("CONV_2D", ["x", "w"], "y", padding="SAME", stride_h=stride, stride_w=stride, fused_activation_function="NONE")
+    it = Interpreter(model_content=m.bytes())
+    it.allocate_tensors()
+    it.invoke()
+    assert it.get_tensor(it.get_output_details()[0]["index"]).shape == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])

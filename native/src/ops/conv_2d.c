@@ -253,7 +253,7 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
     }
     // A task's rows of A should stay in the cache while the weights go by. Rows that are too long are cut into even
     // blocks; of short ones a task has several. Where filters overlap, rows have most of their memory in common.
-    size_t own = (size_t)c->o.stride_h * (size_t)c->o.stride_w * (size_t)c->in_c * c->mm.element;
+    size_t own = (size_t)er_min32(c->o.stride_h, c->in_h) * (size_t)er_min32(c->o.stride_w, c->in_w) * (size_t)c->in_c * c->mm.element;
     size_t most = row_bytes * 224 <= 65536 ? 224 : row_bytes * 112 <= 131072 ? 112 : 56;
     if (most < 32768 / own) most = 32768 / own;
     size_t out_w = (size_t)c->out_w, out_h = (size_t)c->out_h;
