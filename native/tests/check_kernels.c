@@ -114,20 +114,22 @@ static uint8_t *run_product(const er_kernels *k, const product *p)
     // Where there are several strips, in two calls.
     size_t first = g->strip(panels) * (size_t)g->nr;
     if (first >= n) first = n;
-    if (g->run_row && segments == 1 && !extras && p->m % 2 == 0) {      // row by row
+    g->run(&rows, first, n - first, packed, panel_bytes, &p->o, out + CANARY, n + 3);
+    if (first < n) g->run(&rows, n - first, 0, packed + first / (size_t)g->nr * panel_bytes, panel_bytes, &p->o, out + CANARY + first, n + 3);
+    if (g->run_row && segments == 1 && !extras) {       // row by row: the same
+        uint8_t *by_row = guarded(p->m * (n + 3));
         float *scale = malloc(2 * panels * (size_t)g->nr * sizeof *scale);
         g->scales(n, packed, panel_bytes, &p->o, scale);
         const er_row_scales begin = {scale, 2 * (size_t)g->nr}, rest = {scale + 2 * first, begin.step};
         for (size_t i = 0; i < p->m; i++) {
             const uint8_t *row = a + i * stride * a_size;
-            uint8_t *to = out + CANARY + i * (n + 3);
+            uint8_t *to = by_row + CANARY + i * (n + 3);
             g->run_row(row, groups, first, n - first, packed, panel_bytes, &begin, &p->o, to);
             if (first < n) g->run_row(row, groups, n - first, 0, packed + first / (size_t)g->nr * panel_bytes, panel_bytes, &rest, &p->o, to + first);
         }
+        CHECK(!memcmp(out, by_row, p->m * (n + 3) + 2 * CANARY), "run_row of %s is not run", k->isa);
+        er_aligned_free(by_row);
         free(scale);
-    } else {
-        g->run(&rows, first, n - first, packed, panel_bytes, &p->o, out + CANARY, n + 3);
-        if (first < n) g->run(&rows, n - first, 0, packed + first / (size_t)g->nr * panel_bytes, panel_bytes, &p->o, out + CANARY + first, n + 3);
     }
     check_guards("qgemm", k->isa, out, p->m * (n + 3));
     for (size_t i = 0; i < p->m; i++)
