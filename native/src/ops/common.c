@@ -223,7 +223,7 @@ void er_use_view(er_op *op)
 
 void er_for(er_pool *pool, size_t n, int64_t work, void (*fn)(void *, size_t, int), void *arg)
 {
-    if (work >= er_pool_grain(pool)) {
+    if (er_is_shared(pool, work)) {
         er_pool_run(pool, n, fn, arg);
         return;
     }

@@ -34,18 +34,6 @@ typedef struct { const er_op *op; const conv *c; } task_arg;
 
 // ---- IMAGE: the padded copy
 
-// The padding between two rows is short: a call would take longer.
-static inline void fill(const er_matmul *mm, uint8_t *from, uint8_t *to)
-{
-    if (mm->element != 1 || to - from > 64) {
-        er_matmul_fill(mm, from, (size_t)(to - from) / mm->element);
-        return;
-    }
-    const uint64_t eight = UINT64_C(0x0101010101010101) * (uint8_t)mm->pad;
-    for (; to - from >= 8; from += 8) memcpy(from, &eight, 8);
-    for (; from < to; from++) *from = (uint8_t)mm->pad;
-}
-
 // Some rows of a padded image. The padding right of a row and left of the next is one run of memory.
 static void copy_rows(void *arg, size_t i, int thread)
 {
@@ -67,11 +55,11 @@ static void copy_rows(void *arg, size_t i, int thread)
         if (y < 0 || y >= c->in_h) continue;                                                    // padding up to the next row
         if (c->kh == 1 && (size_t)(y + c->pad_top) % (size_t)c->o.stride_h) continue;           // no tap reads this row
         uint8_t *to = row + left * mm->element;
-        fill(mm, padded, to);
+        er_matmul_fill(mm, padded, (size_t)(to - padded) / mm->element);
         er_matmul_convert(mm, to, er_u8(t->op->inputs[0]) + (b * (size_t)c->in_h + (size_t)y) * n * c->element, used);
         padded = to + used * mm->element;
     }
-    fill(mm, padded, row);
+    er_matmul_fill(mm, padded, (size_t)(row - padded) / mm->element);
 }
 
 // ---- DIRECT and IMAGE: some output rows of an image, or a part of one

@@ -181,12 +181,10 @@ er_status er_matmul_prepare_row(er_prepare *p, er_matmul *mm)
     bool equal = true;      // where a layer is quantized per tensor
     for (size_t j = 1; j < mm->n; j++)
         for (size_t i = 0; i < step; i += mm->nr) equal = equal && each[j / mm->nr * step + i + j % mm->nr] == each[i];
-    er_row_scales *row = er_alloc(p, sizeof *row, &status);
-    float *scale = status == ER_OK ? er_alloc(p, (equal ? step : all) * sizeof *scale, &status) : NULL;
+    float *scale = er_alloc(p, (equal ? step : all) * sizeof *scale, &status);
     if (status == ER_OK) {
         memcpy(scale, each, (equal ? step : all) * sizeof *scale);
-        *row = (er_row_scales){scale, equal ? 0 : step};
-        mm->row = row;
+        mm->row = (er_row_scales){scale, equal ? 0 : step};
     }
     free(each);
     return status;
@@ -208,6 +206,11 @@ void er_matmul_fill(const er_matmul *mm, void *a, size_t n)
     if (mm->element == 2) {
         int16_t v = (int16_t)mm->pad;
         for (size_t i = 0; i < n; i++) memcpy((uint8_t *)a + 2 * i, &v, 2);
+    } else if (mm->element == 1 && n <= 64) {       // between two padded rows: a call would take longer
+        uint8_t *to = a;
+        const uint64_t eight = UINT64_C(0x0101010101010101) * (uint8_t)mm->pad;
+        for (; n >= 8; n -= 8, to += 8) memcpy(to, &eight, 8);
+        for (; n; n--) *to++ = (uint8_t)mm->pad;
     } else {
         memset(a, mm->is_float ? 0 : mm->pad, n * mm->element);
     }
@@ -216,30 +219,30 @@ void er_matmul_fill(const er_matmul *mm, void *a, size_t n)
 void er_matmul_run_row(const er_matmul *mm, const void *row, size_t n0, size_t n1, void *out)
 {
     const size_t panel = n0 ? n0 / mm->nr : 0;
-    const er_row_scales s = {mm->row->scale + panel * mm->row->step, mm->row->step};
+    const er_row_scales s = {mm->row.scale + panel * mm->row.step, mm->row.step};
     mm->kernels->qgemm.run_row(row, mm->k_groups, n1 - n0, mm->n - n1, mm->packed + panel * mm->panel_bytes, mm->panel_bytes, &s, &mm->o, (uint8_t *)out + n0);
 }
 
-void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *lines, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride)
+void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride)
 {
     const uint8_t *panels = mm->packed + group * mm->group_bytes + (n0 ? n0 / mm->nr * mm->panel_bytes : 0);
     const er_qgemm *g = &mm->kernels->qgemm;
-    if (mm->row) {
-        er_matmul_run_row(mm, lines->a, n0, n1, out);
+    if (mm->row.scale) {
+        er_matmul_run_row(mm, rows->a, n0, n1, out);
         return;
     }
-    er_rows rows = *lines;
-    rows.groups = mm->k_groups;
+    er_rows r = *rows;
+    r.groups = mm->k_groups;
     if (mm->is_float) {
-        mm->kernels->sgemm.run(&rows, n1 - n0, (const float *)(const void *)panels, mm->panel_bytes / sizeof(float), mm->min, mm->max,
+        mm->kernels->sgemm.run(&r, n1 - n0, (const float *)(const void *)panels, mm->panel_bytes / sizeof(float), mm->min, mm->max,
                                (float *)out + n0, out_stride);
         return;
     }
-    rows.extras = mm->extras;
-    rows.extra_at = scratch;
+    r.extras = mm->extras;
+    r.extra_at = scratch;
     for (size_t e = 0; e < mm->extras; e++)
-        scratch[e] = mm->extra_list[e] / mm->k_groups * rows.segment_stride + mm->extra_list[e] % mm->k_groups * (size_t)g->kr * mm->element;
-    g->run(&rows, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
+        scratch[e] = mm->extra_list[e] / mm->k_groups * r.segment_stride + mm->extra_list[e] % mm->k_groups * (size_t)g->kr * mm->element;
+    g->run(&r, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
 }
 
 // The first channel of part i: where a strip begins.

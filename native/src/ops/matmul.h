@@ -18,7 +18,7 @@ typedef struct er_matmul {
     size_t extras;              // of er_rows
     const uint32_t *extra_list; // er_qgemm_extras
     er_output o;
-    er_row_scales *row;         // er_matmul_prepare_row
+    er_row_scales row;          // of er_matmul_prepare_row, or nothing
     float min, max;
 } er_matmul;
 
@@ -55,9 +55,9 @@ static inline size_t er_matmul_scratch(const er_matmul *mm) { return mm->extras 
 
 // `rows` times the channels [n0, n1) of a group; n0 and n1 are of er_matmul_part, or 0 and n. `out` points at the group's channel 0; out_stride
 // in elements.
-void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *lines, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride);
+void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride);
 
-// The same for one row, where mm->row is there.
+// The same for one row, where er_matmul_prepare_row found it faster.
 void er_matmul_run_row(const er_matmul *mm, const void *row, size_t n0, size_t n1, void *out);
 
 // Cuts the channels of a group into `parts`: those of part i.

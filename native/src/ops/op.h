@@ -173,7 +173,10 @@ er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table);
 // Sets run to copying input 0 to output 0, or nothing where they share memory.
 void er_use_view(er_op *op);
 
-// Calls fn for every 0 <= i < n; on the pool's threads where `work`, about so many multiply-adds, is worth waking them.
+// Whether `work`, about so many multiply-adds, is worth waking the pool's threads.
+static inline bool er_is_shared(const er_pool *pool, int64_t work) { return work >= er_pool_grain(pool); }
+
+// Calls fn for every 0 <= i < n; on the pool's threads where `work` is worth it.
 void er_for(er_pool *pool, size_t n, int64_t work, void (*fn)(void *arg, size_t i, int thread), void *arg);
 
 // The same for spans [from, to) of n elements, each of which takes about `cost` nanoseconds.

@@ -3,7 +3,7 @@
 //
 // The reference rounds three times, but what the first two do is some 2^-20 of the sum, so the output is
 // a * A + b * B + C rounded to the nearest integer, unless that lies near a tie: as in epilogue.h, numbers have 16 bits after the point,
-// and blocks in which one has too little there are computed again.
+// and outputs that have too little there are computed again.
 #ifndef ER_X86_QADD_H
 #define ER_X86_QADD_H
 
