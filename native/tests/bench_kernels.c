@@ -104,7 +104,7 @@ static void bench_layer(const er_kernels *k, const layer *l, double peak)
     er_gemm_weights weights = {l->n, l->segments, l->k, w, false, 0};
     size_t panel_bytes = er_qgemm_panel_bytes(g, l->segments, l->k, 0);
     uint8_t *packed = er_aligned_alloc(panels * panel_bytes);
-    er_qgemm_pack(g, &weights, 0, NULL, a_size == 1 ? 128 : 0, c, false, packed);
+    er_qgemm_pack(g, &weights, 0, NULL, er_qgemm_offset(g, true), c, false, packed);
     er_output o = {.zero = 128, .min = 0, .max = 255};
     double best = INFINITY;
     size_t block = 224;

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/memory.h"
 #include "check.h"
+#include "edgert.h"
 #include "kernels/pack.h"
 
 enum { CANARY = 64, GUARD = 0xA5 };
@@ -96,7 +97,7 @@ static uint8_t *run_product(const er_kernels *k, const product *p)
     const er_qgemm *g = &k->qgemm;
     size_t length = p->w.length, segments = p->w.segments, n = p->w.n, a_size = (size_t)g->a_size, kr = (size_t)g->kr;
     size_t stride = row_step(p), apart = segment_step(p), all = elements(p), panels = (n + (size_t)g->nr - 1) / (size_t)g->nr, groups = (length + kr - 1) / kr;
-    int32_t shift = g->a_size == 1 && p->is_signed ? 128 : 0;
+    int32_t shift = er_qgemm_offset(g, p->is_signed);
     uint8_t *a = er_aligned_alloc(all * a_size + 64);
     memset(a, 0x5A, all * a_size + 64);
     g->pack_a(a, p->x, all, p->is_signed);
@@ -220,17 +221,18 @@ typedef struct { size_t n, kh, kw, x_step, tap_step, row_bytes; bool is_signed; 
 static uint8_t *run_depthwise(const er_kernels *k, const window *p)
 {
     const er_qdepthwise *d = &k->qdepthwise;
-    bool flip = d->unsigned_only && p->is_signed;
+    int32_t offset = er_bytes_offset(d->bytes, p->is_signed);
+    bool flip = offset != 0;
     size_t pixel = p->w.channels + 3, bytes = (p->kh + 1) * p->row_bytes;
     uint8_t *x = malloc(bytes + ER_SLACK), *out = guarded(2 * p->n * pixel);
     const uint8_t *row[2 * 8];
     for (size_t i = 0; i < bytes; i++) x[i] = p->x[i] ^ (flip ? 0x80 : 0);
     for (size_t i = 0; i < 2 * p->kh; i++) row[i] = x + (i / p->kh + i % p->kh) * p->row_bytes;
     er_depthwise_weights w = p->w;
-    w.x_zero += flip ? 128 : 0;
+    w.x_zero += offset;
     uint8_t *packed = er_aligned_alloc(d->pack(&w, NULL));
     d->pack(&w, packed);
-    er_taps taps = {row, 2, p->n * pixel, p->kh, p->kw, p->x_step, p->tap_step, p->is_signed && !flip};
+    er_taps taps = {row, 2, p->n * pixel, p->kh, p->kw, p->x_step, p->tap_step, p->is_signed != flip};
     d->run(p->n, w.channels, &taps, packed, &p->o, out + CANARY, pixel);
     check_guards("qdepthwise", k->isa, out, 2 * p->n * pixel);
     er_aligned_free(packed);
@@ -503,15 +505,19 @@ static void check_conversions(const er_kernels *generic, const er_kernels *k)
     }
 }
 
-int main(void)
+// usage: check_kernels [ISA ...]       those must be on this machine; all others of the library are checked where they are
+int main(int argc, char **argv)
 {
-    static const char *const isas[] = {"avx2", "avxvnni", "avx512vnni"};
     const er_kernels *generic = er_kernels_of("generic");
     CHECK(generic, "generic is missing");
-    for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
-        const er_kernels *k = er_kernels_of(isas[i]);
+    for (int i = 1; i < argc; i++) CHECK(er_kernels_of(argv[i]), "%s is not on this machine", argv[i]);
+    char built[200];
+    snprintf(built, sizeof built, "%s", edgert_isas_built());
+    for (char *isa = strtok(built, " "); isa; isa = strtok(NULL, " ")) {
+        const er_kernels *k = er_kernels_of(isa);
+        if (k == generic) continue;
         if (!k) {
-            printf("%s: not on this machine\n", isas[i]);
+            printf("%s: not on this machine\n", isa);
             continue;
         }
         check_qgemm(generic, k);
@@ -525,7 +531,7 @@ int main(void)
         check_arg_max(generic, k);
         check_conversions(generic, k);
         check_floats(generic, k);
-        printf("%s: equal\n", isas[i]);
+        printf("%s: equal\n", isa);
     }
     return 0;
 }

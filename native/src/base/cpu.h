@@ -4,7 +4,10 @@
 
 #include <stdbool.h>
 
-typedef struct er_cpu { bool avx2_fma, avx_vnni, avx512_vnni; } er_cpu;
+typedef struct er_cpu {
+    bool avx2_fma, avx_vnni, avx512_vnni;   // x86
+    bool neon, dotprod, i8mm;               // Arm
+} er_cpu;
 
 er_cpu er_cpu_features(void);
 

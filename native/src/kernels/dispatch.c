@@ -34,6 +34,15 @@ static void fill_tables(void)
 #if defined(ER_HAVE_AVX512VNNI)
     if (cpu.avx512_vnni) add("avx512vnni", er_kernels_avx512vnni);
 #endif
+#if defined(ER_HAVE_NEON)
+    if (cpu.neon) add("neon", er_kernels_neon);
+#endif
+#if defined(ER_HAVE_DOTPROD)
+    if (cpu.dotprod) add("dotprod", er_kernels_dotprod);
+#endif
+#if defined(ER_HAVE_I8MM)
+    if (cpu.i8mm) add("i8mm", er_kernels_i8mm);
+#endif
 }
 
 const char *edgert_isas_built(void)
@@ -47,6 +56,15 @@ const char *edgert_isas_built(void)
 #endif
 #if defined(ER_HAVE_AVX512VNNI)
            " avx512vnni"
+#endif
+#if defined(ER_HAVE_NEON)
+           " neon"
+#endif
+#if defined(ER_HAVE_DOTPROD)
+           " dotprod"
+#endif
+#if defined(ER_HAVE_I8MM)
+           " i8mm"
 #endif
         ;
 }

@@ -28,17 +28,27 @@ typedef struct er_output { int32_t zero, min, max; bool real, slow, large, wide;
 // Vectors need not compute with q: finish.h of an instruction set says how it gets the same bytes.
 enum { ER_HEADER = 12 };
 
+// Which 8-bit activations a kernel takes as they are.
+typedef enum er_bytes { ER_BYTES_ANY, ER_BYTES_UNSIGNED, ER_BYTES_SIGNED } er_bytes;
+
+// What is to be added to those that are not, by inverting their top bit; else 0.
+static inline int32_t er_bytes_offset(er_bytes wanted, bool is_signed)
+{
+    return wanted == ER_BYTES_UNSIGNED && is_signed ? 128 : wanted == ER_BYTES_SIGNED && !is_signed ? -128 : 0;
+}
+
 // ---- matrix product, 8-bit
 //
 // out[i][j] = output(bias[j] + sum over s < segments, k < groups * kr of a[i][s][k] * w[j][s][k]
 //                            + sum over e < extras, k < kr of *(a[i] + extra_at[e])[k] * extra[j][e][k])
 //
-// A row of A is `segments` runs of memory, in the kernel's own element type (`a_size` bytes: 1 is uint8, 2 is int16), made
-// from 8-bit activations by `pack_a`. A fully connected layer has one segment, a convolution one for each filter row.
+// A row of A is `segments` runs of memory, in the kernel's own element type (`a_size` bytes: 2 is int16, 1 is uint8, or int8 where
+// `a_signed`), made from 8-bit activations by `pack_a`. A fully connected layer has one segment, a convolution one for each filter row.
 // Weights are int8 in panels of `nr` channels: the header above, then w[segments][groups][nr][kr], then
 // extra[extras][nr][kr], padded to 64 bytes. Panels that the kernel takes together, a strip, lie interleaved, so that they are read
-// as one run of memory: their headers, then w[segments][groups][panels of the strip][nr][kr], then their extras likewise. Extras hold what is left of weights that do not fit int8 (uint8 minus their
-// zero point): few, because few do.
+// as one run of memory: their headers, then w[segments][groups][panels of the strip][nr][kr], then their extras likewise. With `bundle`
+// groups together it is w[segments][bundles][panels of the strip][nr][groups of the bundle][kr], where the last bundle may have fewer.
+// Extras hold what is left of weights that do not fit [least, 127] (uint8 minus their zero point): few, because few do.
 // Where a run is no multiple of kr long, the kernel reads on to the next multiple: weights there are zero.
 //
 // Rows come in lines of m, which need not follow each other in memory (a line of output pixels); their outputs do.
@@ -59,9 +69,12 @@ typedef struct er_row_scales { const float *scale; size_t step; } er_row_scales;
 
 typedef struct er_qgemm {
     int nr, kr, a_size;
+    bool a_signed;
+    int bundle;                 // so many groups of a channel lie together
+    int least;                  // weights from here to 127 are exact: -128, or -127
 
-    // Converts n activations (int8 where is_signed, else uint8). With a_size 1, int8 becomes uint8 by adding 128.
-    // Writes exactly n elements.
+    // Converts n activations (int8 where is_signed, else uint8). With a_size 1, int8 becomes uint8 by adding 128, or uint8 int8 by
+    // taking it off. Writes exactly n elements.
     void (*pack_a)(void *dst, const void *src, size_t n, bool is_signed);
 
     // How many panels make the next strip, where `left` are left.
@@ -78,6 +91,12 @@ typedef struct er_qgemm {
     void (*scales)(size_t n, const void *panels, size_t panel_bytes, const er_output *o, float *scale);
 } er_qgemm;
 
+// What pack_a adds.
+static inline int32_t er_qgemm_offset(const er_qgemm *g, bool is_signed)
+{
+    return er_bytes_offset(g->a_size != 1 ? ER_BYTES_ANY : g->a_signed ? ER_BYTES_SIGNED : ER_BYTES_UNSIGNED, is_signed);
+}
+
 // ---- matrix product, float32: the same with panels of float bias[nr], w[segments][groups][nr]; strides in bytes but for
 // out_stride, in floats; out is clamped to [min, max]; there are no extras.
 typedef struct er_sgemm {
@@ -90,7 +109,7 @@ typedef struct er_sgemm {
 // out[line * out_line + x * out_stride + c] =
 //     output(bias[c] + sum over ky < kh, kx < kw of w[ky][kx][c] * row[line][ky][x * x_step + kx * tap_step + c])       0 <= x < n
 //
-// The bytes are int8 where is_signed, else uint8; a kernel may take only unsigned ones. Up to ER_SLACK bytes behind the last may be read. Weights come in the
+// The bytes are int8 where is_signed, else uint8; a kernel may take only one of the two. Up to ER_SLACK bytes behind the last may be read. Weights come in the
 // kernel's own layout, block after block, made by `pack`.
 typedef struct er_taps {
     const uint8_t *const *row;  // [lines][kh]
@@ -111,7 +130,7 @@ typedef struct er_depthwise_weights {
 } er_depthwise_weights;
 
 typedef struct er_qdepthwise {
-    bool unsigned_only;
+    er_bytes bytes;
     int wide;                   // as few channels as this take no longer than less of them
     size_t (*pack)(const er_depthwise_weights *w, void *packed);      // returns how many bytes it takes; NULL: only that
     void (*run)(size_t n, size_t channels, const er_taps *taps, const void *packed, const er_output *o, uint8_t *out, size_t out_stride);
@@ -180,7 +199,7 @@ typedef void er_qarg_max(size_t rows, size_t n, const uint8_t *v, bool is_signed
 typedef struct er_kernels {
     const char *isa;
     int speed;                  // about how many multiply-adds a nanosecond: what the cost model counts with
-    bool unsigned_bytes;        // 8-bit activations need no conversion where they are stored as uint8
+    er_bytes bytes;             // 8-bit activations need no conversion where they are stored so
     er_qgemm qgemm;
     er_sgemm sgemm;
     er_qdepthwise qdepthwise;
@@ -207,5 +226,8 @@ void er_kernels_generic(er_kernels *k);
 void er_kernels_avx2(er_kernels *k);
 void er_kernels_avxvnni(er_kernels *k);
 void er_kernels_avx512vnni(er_kernels *k);
+void er_kernels_neon(er_kernels *k);
+void er_kernels_dotprod(er_kernels *k);
+void er_kernels_i8mm(er_kernels *k);
 
 #endif

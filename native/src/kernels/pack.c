@@ -84,32 +84,33 @@ size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, s
     return er_round_up(ER_HEADER * nr + (segments * er_round_up(length, kr) + extras * kr) * nr, 64);
 }
 
-static int32_t clamp_int8(int32_t v) { return v < -128 ? -128 : v > 127 ? 127 : v; }
+static int32_t clamp_weight(int32_t v, int32_t least) { return v < least ? least : v > 127 ? 127 : v; }
 
-// How many more int8 numbers it takes to add up to v, from -255 to 255.
-static size_t pieces_left(int32_t v)
+// How many more numbers of [least, 127] it takes to add up to v, from -255 to 255.
+static size_t pieces_left(int32_t v, int32_t least)
 {
-    int32_t rest = v - clamp_int8(v);
-    return (rest != 0) + (rest > 127);
+    int32_t rest = v - clamp_weight(v, least);
+    return (rest != 0) + (rest != clamp_weight(rest, least));
 }
 
 size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint32_t *list)
 {
-    if (!w->is_unsigned) return 0;
+    if (!w->is_unsigned && g->least == -128) return 0;
     size_t kr = (size_t)g->kr, groups = (w->length + kr - 1) / kr, count = 0;
-    const uint8_t *weights = w->w;
+    const uint8_t *weights = w->w, flip = w->is_unsigned ? 0 : 0x80;
     uint8_t least = 255, most = 0;
     for (size_t i = 0; i < w->n * w->segments * w->length; i++) {
-        if (weights[i] < least) least = weights[i];
-        if (weights[i] > most) most = weights[i];
+        const uint8_t v = weights[i] ^ flip;
+        if (v < least) least = v;
+        if (v > most) most = v;
     }
-    if (!pieces_left(least - w->zero) && !pieces_left(most - w->zero)) return 0;
+    if (!pieces_left(least - flip - w->zero, g->least) && !pieces_left(most - flip - w->zero, g->least)) return 0;
     for (size_t s = 0; s < w->segments; s++) {
         for (size_t k = 0; k < groups; k++) {
             size_t need = 0;
             for (size_t j = 0; j < w->n; j++) {
                 for (size_t i = k * kr; i < (k + 1) * kr && i < w->length; i++) {
-                    size_t left = pieces_left(weights[(j * w->segments + s) * w->length + i] - w->zero);
+                    size_t left = pieces_left(weight_at(weights, (j * w->segments + s) * w->length + i, w->is_unsigned) - w->zero, g->least);
                     if (left > need) need = left;
                 }
             }
@@ -120,73 +121,92 @@ size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint32_t *li
     return count;
 }
 
-// One run of weights to where its groups are, `step` bytes apart; the bytes behind the last are zero already. Returns their sum.
-static inline int32_t put_run(int8_t *to, size_t step, size_t kr, const int8_t *w, size_t length)
+// Where a run's groups go: `kr` bytes each, `step` bytes apart.
+typedef struct { int8_t *to; size_t kr, step; } places;
+
+// A run of weights; the bytes behind the last are zero already. Returns their sum.
+static inline int32_t put_run(places p, const int8_t *w, size_t length)
 {
     int32_t sum = 0;
     size_t i = 0;
-    for (; i + kr <= length; i += kr, to += step) {
-        for (size_t j = 0; j < kr; j++) {
-            to[j] = w[i + j];
-            sum += to[j];
+    for (; i + p.kr <= length; i += p.kr, p.to += p.step) {
+        for (size_t j = 0; j < p.kr; j++) {
+            p.to[j] = w[i + j];
+            sum += p.to[j];
         }
     }
     for (size_t j = 0; i + j < length; j++) {
-        to[j] = w[i + j];
-        sum += to[j];
+        p.to[j] = w[i + j];
+        sum += p.to[j];
     }
     return sum;
 }
 
-// The same for uint8, which may leave something over for the extras.
-static int32_t put_unsigned_run(int8_t *to, size_t step, size_t kr, const uint8_t *w, int32_t zero, size_t length)
+// The same for weights that may leave something over for the extras.
+static int32_t put_clamped_run(places p, const void *w, bool is_unsigned, int32_t zero, int32_t least, size_t length)
 {
     int32_t sum = 0;
     for (size_t i = 0; i < length; i++) {
-        int32_t v = w[i] - zero;
-        to[i / kr * step + i % kr] = (int8_t)clamp_int8(v);
+        int32_t v = weight_at(w, i, is_unsigned) - zero;
+        p.to[i / p.kr * p.step + i % p.kr] = (int8_t)clamp_weight(v, least);
         sum += v;
     }
     return sum;
 }
 
 // The extras of one channel: of a group that is listed twice, the second takes what the first has left.
-static void put_extras(int8_t *to, size_t step, size_t kr, const er_gemm_weights *w, size_t channel, size_t extras, const uint32_t *list)
+static void put_extras(const er_qgemm *g, int8_t *to, size_t step, const er_gemm_weights *w, size_t channel, size_t extras, const uint32_t *list)
 {
-    size_t groups = (w->length + kr - 1) / kr;
+    const size_t kr = (size_t)g->kr, groups = (w->length + kr - 1) / kr;
     for (size_t e = 0; e < extras; e++, to += step) {
-        const uint8_t *run = (const uint8_t *)w->w + (channel * w->segments + list[e] / groups) * w->length;
+        const size_t run = (channel * w->segments + list[e] / groups) * w->length;
         bool second = e > 0 && list[e - 1] == list[e];
         for (size_t i = 0, k = list[e] % groups * kr; i < kr && k < w->length; i++, k++) {
-            int32_t v = run[k] - w->zero, rest = v - clamp_int8(v);
-            to[i] = (int8_t)(second ? rest - clamp_int8(rest) : clamp_int8(rest));
+            int32_t v = weight_at(w->w, run + k, w->is_unsigned) - w->zero, rest = v - clamp_weight(v, g->least);
+            to[i] = (int8_t)(second ? rest - clamp_weight(rest, g->least) : clamp_weight(rest, g->least));
         }
     }
+}
+
+// Channel j of a panel of a strip, whose weights begin at `to`; chunk: bytes of a panel's group. Returns the weights' sum.
+static uint32_t put_channel(const er_qgemm *g, const er_gemm_weights *w, size_t channel, size_t panels, size_t p, size_t j, size_t extras,
+                            const uint32_t *list, int8_t *to)
+{
+    const size_t kr = (size_t)g->kr, chunk = (size_t)g->nr * kr, bundle = (size_t)g->bundle, length = w->length;
+    const size_t groups = (length + kr - 1) / kr, whole = groups / bundle * bundle;
+    const bool clamped = w->is_unsigned || extras;
+    uint32_t sum = 0;
+    for (size_t s = 0; s < w->segments; s++) {
+        const int8_t *from = (const int8_t *)w->w + (channel * w->segments + s) * length;
+        size_t first = whole * kr < length ? whole * kr : length;
+        for (size_t part = 0; part < 2; part++) {       // whole bundles, and what is left
+            const size_t together = part ? groups - whole : bundle, n = part ? length - first : first;
+            const places at = {to + p * chunk * together + j * kr * together, kr * together, panels * chunk * together};
+            // With the group's size known the compiler makes one move of it.
+            if (n == 0) continue;
+            if (clamped) sum += (uint32_t)put_clamped_run(at, from, w->is_unsigned, w->zero, g->least, n);
+            else if (at.kr == 4) sum += (uint32_t)put_run((places){at.to, 4, at.step}, from, n);
+            else if (at.kr == 2) sum += (uint32_t)put_run((places){at.to, 2, at.step}, from, n);
+            else sum += (uint32_t)put_run(at, from, n);
+            to += (part ? groups - whole : whole) * panels * chunk;
+            from += n;
+        }
+    }
+    put_extras(g, to + p * chunk + j * kr, panels * chunk, w, channel, extras, list);
+    return sum;
 }
 
 void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, const uint32_t *list, int32_t a_zero,
                    const er_channel *channels, bool real, void *packed)
 {
-    size_t nr = (size_t)g->nr, kr = (size_t)g->kr, length = w->length, k = w->segments * length, groups = er_round_up(length, kr) / kr, chunk = nr * kr;
-    size_t panel_bytes = er_qgemm_panel_bytes(g, w->segments, length, extras), left = (w->n + nr - 1) / nr, panels;
+    size_t nr = (size_t)g->nr, panel_bytes = er_qgemm_panel_bytes(g, w->segments, w->length, extras), left = (w->n + nr - 1) / nr, panels;
     uint8_t *base = packed;
     for (size_t n0 = 0; left; left -= panels, n0 += panels * nr, base += panels * panel_bytes) {
         panels = g->strip(left);
-        const size_t step = panels * chunk;     // from group to group of a channel
         memset(base, 0, panels * panel_bytes);
         for (size_t i = 0; i < panels * nr && n0 + i < w->n; i++) {
             size_t p = i / nr, j = i % nr;
-            const int8_t *from = (const int8_t *)w->w + (n0 + i) * k;
-            int8_t *to = (int8_t *)base + panels * ER_HEADER * nr + p * chunk + j * kr;
-            uint32_t sum = 0;
-            for (size_t s = 0; s < w->segments; s++, from += length, to += groups * step) {
-                // With the group's size known the compiler makes one move of it.
-                if (w->is_unsigned) sum += (uint32_t)put_unsigned_run(to, step, kr, (const uint8_t *)from, w->zero, length);
-                else if (kr == 4) sum += (uint32_t)put_run(to, step, 4, from, length);
-                else if (kr == 2) sum += (uint32_t)put_run(to, step, 2, from, length);
-                else sum += (uint32_t)put_run(to, step, kr, from, length);
-            }
-            if (extras) put_extras(to, step, kr, w, n0 + i, extras, list);
+            uint32_t sum = put_channel(g, w, n0 + i, panels, p, j, extras, list, (int8_t *)base + panels * ER_HEADER * nr);
             er_put_header(base + p * ER_HEADER * nr, nr, j, &channels[n0 + i], (int32_t)(sum * (uint32_t)a_zero), real);
         }
     }

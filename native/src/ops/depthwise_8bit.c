@@ -246,7 +246,7 @@ static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_ten
     int32_t w_zero = er_is_signed(w) ? 0 : er_zero(w);
     er_set_reach(&d->out, channels, taps, channels, 1, w->data, !er_is_signed(w), w_zero, er_zero(x) - er_lowest(x), params);
     er_depthwise_weights weights = {channels * n, (size_t)d->s.kh, (size_t)d->s.kw, w->data, !er_is_signed(w), w_zero,
-                                    er_stored_zero(x) + (d->flip ? 128 : 0), params, false};
+                                    er_stored_zero(x) + er_bytes_offset(d->kernel->bytes, er_stored_signed(x)), params, false};
     if (n == 1) {
         er_status status = pack_weights(p, op, d, bias, &weights);
         free(params);
@@ -278,8 +278,8 @@ er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise
     ER_TRY(status);
     *d = (depthwise){.s = *s, .kernel = &p->kernels->qdepthwise, .together = 1};
     ER_TRY(er_activation_output(p, s->o.activation, op->outputs[0], &d->out));
-    d->flip = d->kernel->unsigned_only && er_stored_signed(x);
-    d->is_signed = er_stored_signed(x) && !d->flip;
+    d->flip = er_bytes_offset(d->kernel->bytes, er_stored_signed(x)) != 0;
+    d->is_signed = er_stored_signed(x) != d->flip;
     size_t channels = (size_t)s->out_c, threads = (size_t)p->threads, row_bytes;
     size_t span = ((size_t)er_max32(s->out_w, 1) - 1) * (size_t)s->o.stride_w + ((size_t)s->kw - 1) * (size_t)s->o.dilation_w + 1;
     if (!er_mul_size(span, channels, &row_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");

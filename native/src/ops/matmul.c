@@ -79,7 +79,7 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
     ER_TRY(er_activation_output(p, activation, y, &mm->o));
     mm->o.real = real;
     mm->element = (size_t)g->a_size;
-    mm->pad = er_stored_zero(x) + (g->a_size == 1 && mm->is_signed ? 128 : 0);
+    mm->pad = er_stored_zero(x) + er_qgemm_offset(g, mm->is_signed);
     mm->k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr;
     mm->nr = (size_t)g->nr;
     er_gemm_weights all = {mm->groups * n, mm->segments, length, weights, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
@@ -192,7 +192,7 @@ er_status er_matmul_prepare_row(er_prepare *p, er_matmul *mm)
 
 bool er_matmul_takes_raw(const er_matmul *mm)
 {
-    return mm->is_float || (mm->kernels->qgemm.a_size == 1 && !mm->is_signed);
+    return mm->is_float || (mm->kernels->qgemm.a_size == 1 && mm->is_signed == mm->kernels->qgemm.a_signed);
 }
 
 void er_matmul_convert(const er_matmul *mm, void *a, const void *x, size_t n)

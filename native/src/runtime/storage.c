@@ -1,4 +1,4 @@
-// How 8-bit tensors between operators are stored: kernels read int8 as uint8 (er_kernels.unsigned_bytes), and an operator can
+// How 8-bit tensors between operators are stored: kernels read int8 as uint8, or uint8 as int8 (er_kernels.bytes), and an operator can
 // write one as well as the other, so that nothing has to be converted in between.
 //
 // A tensor is stored flipped if its producer and all of its consumers can do with that, by the operators' er_storage.
@@ -9,7 +9,7 @@
 static bool may_flip(const edgert_interpreter *it, int32_t t)
 {
     const er_tensor_def *d = &it->graph->tensors[t];
-    return d->type == EDGERT_INT8 && !d->data && !d->is_variable;
+    return er_bytes_offset(it->kernels->bytes, d->type == EDGERT_INT8) && (d->type == EDGERT_INT8 || d->type == EDGERT_UINT8) && !d->data && !d->is_variable;
 }
 
 static bool refuse(bool *flip, int32_t t)
@@ -38,7 +38,7 @@ er_status er_choose_storage(edgert_interpreter *it, edgert_error *error)
 {
     const er_subgraph *g = it->graph;
     for (int32_t t = 0; t < g->n_tensors; t++) it->tensors[t].flipped = false;
-    if (!it->kernels->unsigned_bytes || it->preserve_all || !it->rewrites) return ER_OK;
+    if (it->kernels->bytes == ER_BYTES_ANY || it->preserve_all || !it->rewrites) return ER_OK;
     bool *flip = calloc((size_t)g->n_tensors + 1, sizeof *flip);
     if (!flip) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
     // Only what an operator writes.

@@ -1,0 +1,147 @@
+// From 32-bit sums to bytes, for Arm. Its saturating doubling multiplication and its rounding shift are the two roundings of
+// er_requantize as they stand, so that nothing needs to be computed again:
+//     h = sqrdmulh(sum, q);  h -= (h < 0);  y = srshl(h, shift)
+#ifndef ER_ARM_EPILOGUE_H
+#define ER_ARM_EPILOGUE_H
+
+#include <arm_neon.h>
+
+#include "kernels/finish.h"
+
+enum { LANES = 4, HEADER = ER_HEADER * LANES };     // channels of a panel, and bytes of its header
+
+typedef int32x4_t vi;
+
+// How sums of a strip are requantized. CLIPPED: negative sums all become the lowest byte whatever their rounding is, as after an
+// activation, and no shift is to the left. RIGHT: all shifts are to the right. SLOW: others, er_output.real among them.
+typedef enum { CLIPPED, RIGHT, SLOW } rounding;
+
+// Outputs are made as int8, of which `flip` makes the output's type. `free`: all bytes are in range, and there is nothing to flip.
+typedef struct { int16x8_t zero; int8x16_t low, high, flip; bool free; } range;
+
+static inline range range_of(const er_output *o)
+{
+    const int32_t base = o->min < 0 || o->zero < 0 ? 0 : 128;
+    return (range){vdupq_n_s16((int16_t)(o->zero - base)), vdupq_n_s8((int8_t)(o->min - base)), vdupq_n_s8((int8_t)(o->max - base)),
+                   vdupq_n_s8((int8_t)(base ? -128 : 0)), base == 0 && o->min == -128 && o->max == 127};
+}
+
+static inline vi load_ints(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+
+// Of `panels` headers that follow each other.
+static inline rounding rounding_of(const uint8_t *headers, size_t panels, const er_output *o)
+{
+    if (o->real) return SLOW;
+    int32_t largest = INT32_MIN;
+    for (size_t i = 0; i < panels * LANES; i++) {
+        int32_t shift;
+        memcpy(&shift, headers + i / LANES * HEADER + 4 * (2 * LANES + i % LANES), 4);
+        largest = er_max32(largest, shift);
+    }
+    return largest > 0 ? SLOW : o->zero <= o->min ? CLIPPED : largest < 0 ? RIGHT : SLOW;
+}
+
+__attribute__((always_inline)) static inline vi scaled(vi sum, vi q, vi shift, rounding how)
+{
+    const vi h = vqrdmulhq_s32(sum, q);
+    return vrshlq_s32(how == CLIPPED ? h : vsraq_n_s32(h, h, 31), shift);
+}
+
+// Any multiplier: lanes with a shift to the left round once.
+static inline vi scaled_slowly(vi sum, const uint8_t *header, const er_output *o)
+{
+    if (!o->real) {
+        const vi shift = load_ints(header + 8 * LANES), zero = vdupq_n_s32(0), right = vminq_s32(shift, zero);
+        const vi h = vqrdmulhq_s32(vshlq_s32(sum, vmaxq_s32(shift, zero)), load_ints(header + 4 * LANES));
+        return vrshlq_s32(vsraq_n_s32(h, vandq_s32(h, right), 31), right);
+    }
+    const uint8_t *m = header + 4 * LANES;
+#if defined(__aarch64__)
+    if (!o->slow) {     // products fit 32 bits
+        const float64x2_t low = vmulq_f64(vcvtq_f64_s64(vmovl_s32(vget_low_s32(sum))), vreinterpretq_f64_u8(vld1q_u8(m)));
+        const float64x2_t high = vmulq_f64(vcvtq_f64_s64(vmovl_high_s32(sum)), vreinterpretq_f64_u8(vld1q_u8(m + 16)));
+        return vcombine_s32(vmovn_s64(vcvtaq_s64_f64(low)), vmovn_s64(vcvtaq_s64_f64(high)));
+    }
+#endif
+    int32_t y[LANES];
+    vst1q_s32(y, sum);
+    for (size_t j = 0; j < LANES; j++) {
+        double real;
+        memcpy(&real, m + 8 * j, 8);
+        y[j] = (int32_t)((uint32_t)er_requantize_real(y[j], real) + (uint32_t)o->zero);     // wraps, as the reference does
+        y[j] = er_clamp32(y[j], o->min, o->max) - o->zero;
+    }
+    return vld1q_s32(y);
+}
+
+__attribute__((always_inline)) static inline int8x16_t clamped(int8x16_t bytes, const range *r)
+{
+    return r->free ? bytes : veorq_s8(vminq_s8(vmaxq_s8(bytes, r->low), r->high), r->flip);
+}
+
+static inline int16x8_t narrowed16(vi a, vi b)
+{
+#if defined(__aarch64__)
+    return vqmovn_high_s32(vqmovn_s32(a), b);
+#else
+    return vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
+#endif
+}
+
+static inline int8x16_t narrowed8(int16x8_t a, int16x8_t b)
+{
+#if defined(__aarch64__)
+    return vqmovn_high_s16(vqmovn_s16(a), b);
+#else
+    return vcombine_s8(vqmovn_s16(a), vqmovn_s16(b));
+#endif
+}
+
+// Bytes of four vectors of outputs, next to each other.
+__attribute__((always_inline)) static inline int8x16_t packed_bytes(vi y0, vi y1, vi y2, vi y3, const range *r)
+{
+    return clamped(narrowed8(vqaddq_s16(narrowed16(y0, y1), r->zero), vqaddq_s16(narrowed16(y2, y3), r->zero)), r);
+}
+
+// The first n bytes of x, at most all.
+static inline void store_bytes(uint8_t *out, int8x16_t x, size_t n)
+{
+    if (n >= 16) {
+        vst1q_s8((int8_t *)out, x);
+        return;
+    }
+    int8x8_t rest = vget_low_s8(x);
+    if (n & 8) {
+        vst1_s8((int8_t *)out, rest);
+        rest = vget_high_s8(x);
+        out += 8;
+    }
+    uint64_t last = vget_lane_u64(vreinterpret_u64_s8(rest), 0);
+    for (n &= 7; n; n--, last >>= 8) *out++ = (uint8_t)last;
+}
+
+// `rows` rows of 16 / parts bytes each, of which n are to be stored.
+__attribute__((always_inline)) static inline void store_rows(uint8_t *out, size_t stride, int8x16_t x, const size_t parts, const size_t rows, size_t n)
+{
+    const size_t each = 16 / parts;
+    if (parts == 1) {
+        store_bytes(out, x, n);
+    } else if (n >= each && parts == 2) {
+        vst1_s8((int8_t *)out, vget_low_s8(x));
+        if (rows > 1) vst1_s8((int8_t *)out + stride, vget_high_s8(x));
+    } else if (n >= each) {
+        const int32x4_t four = vreinterpretq_s32_s8(x);
+        int32_t lane[4];
+        lane[0] = vgetq_lane_s32(four, 0);
+        memcpy(out, &lane[0], 4);
+        if (rows > 1) { lane[1] = vgetq_lane_s32(four, 1); memcpy(out + stride, &lane[1], 4); }
+        if (rows > 2) { lane[2] = vgetq_lane_s32(four, 2); memcpy(out + 2 * stride, &lane[2], 4); }
+        if (rows > 3) { lane[3] = vgetq_lane_s32(four, 3); memcpy(out + 3 * stride, &lane[3], 4); }
+    } else {
+        uint8_t all[16];
+        vst1q_u8(all, vreinterpretq_u8_s8(x));
+        for (size_t i = 0; i < rows; i++) memcpy(out + i * stride, all + i * each, n);
+    }
+}
+
+#endif

@@ -1,0 +1,167 @@
+// The 8-bit matrix product, for every Arm instruction set: compiled once for each, after
+//     KR, BUNDLE                          products of a group, and groups of a channel that lie together
+//     MOST_1 ... MOST_4                   rows of a tile of so many panels: all sums are in registers (0: no such tile)
+//     SUMS(mr, panels)                    code that sets s<row>_<panel>, vectors of the sums of LANES channels, for mr rows from
+//                                         `rows` on: bias and all products. `none` is 0.
+// A is int8. Panels have LANES channels.
+#ifndef ER_ARM_QGEMM_H
+#define ER_ARM_QGEMM_H
+
+#include "kernels/arm/epilogue.h"
+
+enum { MAX_PANELS = 4, CHUNK = LANES * KR };        // bytes of a panel's group
+
+typedef struct {
+    const er_rows *rows;
+    const er_output *o;
+    const uint8_t *strip;       // headers and weights of the tile's panels
+    size_t n;                   // channels from there on
+    range range;
+    rounding how;
+    size_t out_stride;
+} job;
+
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define EACH_PANEL(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3)
+
+// Sums are variables, as on x86.
+#define DECLARE(i) vi s##i##_0 = none, s##i##_1 = none, s##i##_2 = none, s##i##_3 = none;
+
+// Rows are finished together as far as their bytes fill a vector: one of four panels, two of two, four of one.
+#define FIX(i, p, y) if (i < mr && p < panels) y = scaled(s##i##_##p, q##p, shift##p, how);
+#define FOUR_VECTORS vi y0 = none, y1 = y0, y2 = y0, y3 = y0;
+#define PACKED packed_bytes(y0, y1, y2, y3, &bytes)
+#define FINISH_FOUR(i, j, k, l) \
+    if (panels == 1 && i < mr) { \
+        FOUR_VECTORS \
+        FIX(i, 0, y0) FIX(j, 0, y1) FIX(k, 0, y2) FIX(l, 0, y3) \
+        store_rows(out + i * out_stride, out_stride, PACKED, 4, mr - i < 4 ? mr - i : 4, n); \
+    } \
+    FINISH_TWO(i, j) FINISH_TWO(k, l)
+#define FINISH_TWO(i, k) \
+    if (panels == 2 && i < mr) { \
+        FOUR_VECTORS \
+        FIX(i, 0, y0) FIX(i, 1, y1) FIX(k, 0, y2) FIX(k, 1, y3) \
+        store_rows(out + i * out_stride, out_stride, PACKED, 2, mr - i < 2 ? 1 : 2, n); \
+    } \
+    FINISH_ONE(i) FINISH_ONE(k)
+#define FINISH_ONE(i) \
+    if (panels > 2 && i < mr) { \
+        FOUR_VECTORS \
+        FIX(i, 0, y0) FIX(i, 1, y1) FIX(i, 2, y2) FIX(i, 3, y3) \
+        store_rows(out + i * out_stride, out_stride, PACKED, 1, 1, n < panels * LANES ? n : panels * LANES); \
+    }
+#define FINISH_ALL FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11)
+#define SAVE(i, p) if (i < mr && p < panels) vst1q_s32(sums + (i * panels + p) * LANES, s##i##_##p);
+#define SAVE_ROW(i) EACH_PANEL(SAVE, i)
+#define PANEL_SCALES(p) \
+    const vi q##p = load_ints(t->strip + (p < panels ? p : 0) * HEADER + 4 * LANES), shift##p = load_ints(t->strip + (p < panels ? p : 0) * HEADER + 8 * LANES);
+
+static __attribute__((noinline)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
+{
+    for (size_t i = 0; i < mr; i++, out += t->out_stride) {
+        for (size_t p = 0; p < panels && p * LANES < t->n; p++, sums += LANES) {
+            const vi y = scaled_slowly(vld1q_s32(sums), t->strip + p * HEADER, t->o);
+            store_rows(out + p * LANES, 0, packed_bytes(y, y, y, y, &t->range), 4, 1, t->n - p * LANES);
+        }
+    }
+}
+
+// mr rows by `panels` panels: constants.
+__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+{
+    const vi none = vdupq_n_s32(0);
+    EACH_ROW(DECLARE)
+    SUMS(mr, panels)
+    if (__builtin_expect(t->how == SLOW, 0)) {
+        int32_t sums[mr * panels * LANES];
+        EACH_ROW(SAVE_ROW)
+        finish_slowly(t, sums, mr, panels, out);
+        return;
+    }
+    PANEL_SCALES(0) PANEL_SCALES(1) PANEL_SCALES(2) PANEL_SCALES(3)
+    const range bytes = t->range;
+    const size_t out_stride = t->out_stride, n = t->n;
+    if (t->how == CLIPPED) {
+        const rounding how = CLIPPED;
+        FINISH_ALL
+    } else {
+        const rounding how = RIGHT;
+        FINISH_ALL
+    }
+}
+
+#define ROWS(mr, panels) \
+    case mr: \
+        if ((mr) <= MOST_##panels) \
+            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, t, rows, out); \
+        break
+
+// `count` tiles of mr rows by `panels` panels.
+static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+{
+    const size_t row_stride = t->rows->row_stride, out_stride = t->out_stride;
+    switch (panels) {
+    case 1: switch (mr) { ROWS(1, 1); ROWS(2, 1); ROWS(3, 1); ROWS(4, 1); ROWS(6, 1); ROWS(8, 1); ROWS(10, 1); ROWS(12, 1); } break;
+    case 2: switch (mr) { ROWS(1, 2); ROWS(2, 2); ROWS(3, 2); ROWS(4, 2); ROWS(6, 2); ROWS(8, 2); ROWS(10, 2); ROWS(12, 2); } break;
+    case 3: switch (mr) { ROWS(1, 3); ROWS(2, 3); ROWS(3, 3); ROWS(4, 3); ROWS(5, 3); ROWS(6, 3); ROWS(7, 3); ROWS(8, 3); } break;
+    case 4: switch (mr) { ROWS(1, 4); ROWS(2, 4); ROWS(3, 4); ROWS(4, 4); ROWS(5, 4); ROWS(6, 4); } break;
+    }
+}
+
+// The lowest tile that has at least m rows, or the highest.
+static size_t tile_height(size_t m, size_t panels)
+{
+    static const size_t most[MAX_PANELS + 1] = {0, MOST_1, MOST_2, MOST_3, MOST_4};
+    if (m >= most[panels]) return most[panels];
+    return panels < 3 && m > 4 ? (m + 1) / 2 * 2 : m;
+}
+
+// How many of the panels that are left make the next strip.
+static size_t next_panels(size_t left)
+{
+    const size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : MOST_2 ? 2 : 1, tiles = (left + widest - 1) / widest;
+    if (left >= 3 * widest) return widest;
+    return (left + tiles - 1) / tiles;
+}
+
+// One line of rows: even tiles, then one for the rest, which may begin with rows that are done already, and come out the same.
+static void run_line(size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+{
+    const size_t m = t->rows->m, highest = tile_height(m, panels), tiles = (m + highest - 1) / highest, mr = tile_height((m + tiles - 1) / tiles, panels);
+    if (mr > m) {       // no tile is as low: one less, and the rest
+        run_tiles(1, mr - 2, panels, t, rows, out);
+        run_tiles(1, 1, panels, t, rows + (m - 1) * t->rows->row_stride, out + (m - 1) * t->out_stride);
+        return;
+    }
+    run_tiles(m / mr, mr, panels, t, rows, out);
+    if (m % mr == 0) return;
+    size_t rest = tile_height(m % mr, panels);
+    run_tiles(1, rest, panels, t, rows + (m - rest) * t->rows->row_stride, out + (m - rest) * t->out_stride);
+}
+
+static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
+{
+    if (!r->m) return;
+    job t = {r, o, packed, n, range_of(o), SLOW, out_stride};
+    for (size_t panels; t.n;) {
+        panels = next_panels((t.n + behind + LANES - 1) / LANES);
+        t.how = rounding_of(t.strip, panels, o);
+        for (size_t line = 0; line < r->lines; line++)
+            run_line(panels, &t, (const uint8_t *)r->a + line * r->line_stride, out + line * r->m * out_stride);
+        t.strip += panels * panel_bytes;
+        out += panels * LANES;
+        t.n -= t.n < panels * LANES ? t.n : panels * LANES;
+    }
+}
+
+static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
+{
+    uint8_t *d = dst;
+    const uint8_t *s = src, mask = is_signed ? 0 : 0x80;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) vst1q_u8(d + i, veorq_u8(vld1q_u8(s + i), vdupq_n_u8(mask)));
+    for (; i < n; i++) d[i] = s[i] ^ mask;
+}
+
+#endif

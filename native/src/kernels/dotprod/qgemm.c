@@ -1,0 +1,74 @@
+// 8-bit matrix product: sdot multiplies four bytes of a row, in one lane of a vector, by four of each of four channels.
+#include <arm_neon.h>
+
+#include "kernels/dotprod/dotprod.h"
+
+enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
+
+static inline int8x16_t last_groups(const int8_t *p, size_t groups)
+{
+    int32x4_t x = vdupq_n_s32(0);
+    x = vld1q_lane_s32((const int32_t *)(const void *)p, x, 0);
+    if (groups > 1) x = vld1q_lane_s32((const int32_t *)(const void *)(p + 4), x, 1);
+    if (groups > 2) x = vld1q_lane_s32((const int32_t *)(const void *)(p + 8), x, 2);
+    return vreinterpretq_s8_s32(x);
+}
+
+#define BIAS(i) \
+    s##i##_0 = bias0; \
+    s##i##_1 = bias1; \
+    s##i##_2 = bias2; \
+    s##i##_3 = bias3;
+#define LOAD(i) const int8x16_t x##i = vld1q_s8(a + (i < mr ? i : 0) * stride);
+#define LOAD_LAST(i) const int8x16_t x##i = last_groups(a + (i < mr ? i : 0) * stride, groups);
+#define DOT(i, p) if (i < mr && p < panels) s##i##_##p = vdotq_laneq_s32(s##i##_##p, w##p, x##i, lane);
+#define DOT_0(i) { enum { lane = 0 }; EACH_PANEL(DOT, i) }
+#define DOT_1(i) { enum { lane = 1 }; EACH_PANEL(DOT, i) }
+#define DOT_2(i) { enum { lane = 2 }; EACH_PANEL(DOT, i) }
+#define DOT_3(i) { enum { lane = 3 }; EACH_PANEL(DOT, i) }
+#define GROUP(number, DOT_ROW) \
+    { \
+        const int8_t *from = w + number * panels * CHUNK; \
+        const int8x16_t w0 = vld1q_s8(from), w1 = panels > 1 ? vld1q_s8(from + CHUNK) : w0; \
+        const int8x16_t w2 = panels > 2 ? vld1q_s8(from + 2 * CHUNK) : w0, w3 = panels > 3 ? vld1q_s8(from + 3 * CHUNK) : w0; \
+        EACH_ROW(DOT_ROW) \
+    }
+#define LAST_GROUPS(n) \
+    { \
+        const size_t groups = n; \
+        EACH_ROW(LOAD_LAST) \
+        GROUP(0, DOT_0) \
+        if (groups > 1) GROUP(1, DOT_1) \
+        if (groups > 2) GROUP(2, DOT_2) \
+        w += groups * panels * CHUNK; \
+    }
+#define SUMS(mr, panels) \
+    const er_rows *r = t->rows; \
+    const size_t stride = r->row_stride; \
+    const int8_t *w = (const int8_t *)t->strip; \
+    const vi bias0 = load_ints(t->strip), bias1 = panels > 1 ? load_ints(t->strip + HEADER) : bias0; \
+    const vi bias2 = panels > 2 ? load_ints(t->strip + 2 * HEADER) : bias0, bias3 = panels > 3 ? load_ints(t->strip + 3 * HEADER) : bias0; \
+    EACH_ROW(BIAS) \
+    w += panels * HEADER; \
+    for (size_t s = 0; s < r->segments; s++) { \
+        const int8_t *a = (const int8_t *)rows + s * r->segment_stride; \
+        size_t left = r->groups; \
+        for (; left >= 4; left -= 4) { \
+            EACH_ROW(LOAD) \
+            GROUP(0, DOT_0) \
+            GROUP(1, DOT_1) \
+            GROUP(2, DOT_2) \
+            GROUP(3, DOT_3) \
+            w += 4 * panels * CHUNK; \
+            a += 16; \
+        } \
+        if (left) LAST_GROUPS(left) \
+    } \
+    for (size_t e = 0; e < r->extras; e++) { \
+        const int8_t *a = (const int8_t *)rows + r->extra_at[e]; \
+        LAST_GROUPS(1) \
+    }
+
+#include "kernels/arm/qgemm.h"
+
+void er_dotprod_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, pack_a, next_panels, qgemm, NULL, NULL}; }

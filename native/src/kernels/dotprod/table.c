@@ -1,0 +1,7 @@
+#include "kernels/dotprod/dotprod.h"
+
+void er_kernels_dotprod(er_kernels *k)
+{
+    k->speed = 30;
+    er_dotprod_qgemm(k);
+}

@@ -1,0 +1,80 @@
+// 8-bit matrix product: smmla multiplies eight bytes of two rows by eight of two channels, which makes four sums.
+#include <arm_neon.h>
+
+#include "kernels/i8mm/i8mm.h"
+
+enum { KR = 8, BUNDLE = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
+
+// Sums of rows i and i + 1: m<i>_<p> of a panel's first two channels, n<i>_<p> of the others.
+#define EACH_PAIR(X) X(0, 1) X(2, 3) X(4, 5) X(6, 7) X(8, 9) X(10, 11)
+#define EACH_PANEL_OF_PAIR(X, i, j) X(i, j, 0) X(i, j, 1) X(i, j, 2) X(i, j, 3)
+#define PAIR_SUMS(i, j, p) vi m##i##_##p = low##p, n##i##_##p = high##p;
+#define DECLARE_PAIR(i, j) EACH_PANEL_OF_PAIR(PAIR_SUMS, i, j)
+#define PANEL_BIAS(p) \
+    const int64x2_t both##p = vreinterpretq_s64_s32(load_ints(t->strip + (p < panels ? p : 0) * HEADER)); \
+    const vi low##p = vreinterpretq_s32_s64(vdupq_laneq_s64(both##p, 0)), high##p = vreinterpretq_s32_s64(vdupq_laneq_s64(both##p, 1));
+
+static inline int8x16_t first_half(int8x16_t a, int8x16_t b) { return vreinterpretq_s8_s64(vtrn1q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b))); }
+static inline int8x16_t second_half(int8x16_t a, int8x16_t b) { return vreinterpretq_s8_s64(vtrn2q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b))); }
+
+// The last of an odd number of rows makes a pair with itself.
+#define OTHER(i, j) (j < mr ? j : i < mr ? i : 0)
+#define LOAD_16(i, j) \
+    const int8x16_t r##i = vld1q_s8(a + (i < mr ? i : 0) * stride), r##j = vld1q_s8(a + OTHER(i, j) * stride); \
+    const int8x16_t x##i = first_half(r##i, r##j), y##i = second_half(r##i, r##j);
+#define LOAD_8(i, j) const int8x16_t x##i = vcombine_s8(vld1_s8(a + (i < mr ? i : 0) * stride), vld1_s8(a + OTHER(i, j) * stride));
+#define MUL_X(i, j, p) \
+    if (i < mr && p < panels) { \
+        m##i##_##p = vmmlaq_s32(m##i##_##p, x##i, w##p); \
+        n##i##_##p = vmmlaq_s32(n##i##_##p, x##i, v##p); \
+    }
+#define MUL_Y(i, j, p) \
+    if (i < mr && p < panels) { \
+        m##i##_##p = vmmlaq_s32(m##i##_##p, y##i, w##p); \
+        n##i##_##p = vmmlaq_s32(n##i##_##p, y##i, v##p); \
+    }
+#define MUL_X_PANELS(i, j) EACH_PANEL_OF_PAIR(MUL_X, i, j)
+#define MUL_Y_PANELS(i, j) EACH_PANEL_OF_PAIR(MUL_Y, i, j)
+#define PANEL_WEIGHTS(p) const int8x16_t w##p = vld1q_s8(w + (p < panels ? p : 0) * CHUNK), v##p = vld1q_s8(w + (p < panels ? p : 0) * CHUNK + 16);
+#define GROUP(MUL) \
+    { \
+        PANEL_WEIGHTS(0) PANEL_WEIGHTS(1) PANEL_WEIGHTS(2) PANEL_WEIGHTS(3) \
+        EACH_PAIR(MUL) \
+        w += panels * CHUNK; \
+    }
+#define SPLIT_PANEL(i, j, p) \
+    if (i < mr && p < panels) { \
+        s##i##_##p = vreinterpretq_s32_s8(first_half(vreinterpretq_s8_s32(m##i##_##p), vreinterpretq_s8_s32(n##i##_##p))); \
+        if (j < mr) s##j##_##p = vreinterpretq_s32_s8(second_half(vreinterpretq_s8_s32(m##i##_##p), vreinterpretq_s8_s32(n##i##_##p))); \
+    }
+#define SPLIT_PAIR(i, j) EACH_PANEL_OF_PAIR(SPLIT_PANEL, i, j)
+#define SUMS(mr, panels) \
+    const er_rows *r = t->rows; \
+    const size_t stride = r->row_stride; \
+    const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
+    PANEL_BIAS(0) PANEL_BIAS(1) PANEL_BIAS(2) PANEL_BIAS(3) \
+    EACH_PAIR(DECLARE_PAIR) \
+    for (size_t s = 0; s < r->segments; s++) { \
+        const int8_t *a = (const int8_t *)rows + s * r->segment_stride; \
+        size_t left = r->groups; \
+        for (; left >= 2; left -= 2) { \
+            EACH_PAIR(LOAD_16) \
+            GROUP(MUL_X_PANELS) \
+            GROUP(MUL_Y_PANELS) \
+            a += 16; \
+        } \
+        if (left) { \
+            EACH_PAIR(LOAD_8) \
+            GROUP(MUL_X_PANELS) \
+        } \
+    } \
+    for (size_t e = 0; e < r->extras; e++) { \
+        const int8_t *a = (const int8_t *)rows + r->extra_at[e]; \
+        EACH_PAIR(LOAD_8) \
+        GROUP(MUL_X_PANELS) \
+    } \
+    EACH_PAIR(SPLIT_PAIR)
+
+#include "kernels/arm/qgemm.h"
+
+void er_i8mm_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, pack_a, next_panels, qgemm, NULL, NULL}; }

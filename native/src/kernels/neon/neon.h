@@ -1,0 +1,9 @@
+// Parts of NEON's table.
+#ifndef ER_NEON_H
+#define ER_NEON_H
+
+#include "kernels/kernels.h"
+
+void er_neon_qgemm(er_kernels *k);
+
+#endif

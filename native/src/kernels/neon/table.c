@@ -1,0 +1,8 @@
+#include "kernels/neon/neon.h"
+
+void er_kernels_neon(er_kernels *k)
+{
+    k->speed = 8;
+    k->bytes = ER_BYTES_SIGNED;
+    er_neon_qgemm(k);
+}
