@@ -47,9 +47,10 @@ static inline int32_t er_bytes_offset(er_bytes wanted, bool is_signed)
 // Weights are int8 in panels of `nr` channels: the header above, then w[segments][groups][nr][kr], then
 // extra[extras][nr][kr], padded to 64 bytes. Panels that the kernel takes together, a strip, lie interleaved, so that they are read
 // as one run of memory: their headers, then w[segments][groups][panels of the strip][nr][kr], then their extras likewise. With `bundle`
-// groups together it is w[segments][bundles][panels of the strip][nr][groups of the bundle][kr], where the last bundle may have fewer.
+// groups together it is w[segments][bundles][panels of the strip][groups of the bundle][nr][kr], where the last bundle may have fewer.
 // Extras hold what is left of weights that do not fit [least, 127] (uint8 minus their zero point): few, because few do.
-// Where a run is no multiple of kr long, the kernel reads on to the next multiple: weights there are zero.
+// Where a run is no multiple of kr long, the kernel reads on to the next multiple: weights there are zero. Up to ER_SLACK bytes behind that
+// may be read, too.
 //
 // Rows come in lines of m, which need not follow each other in memory (a line of output pixels); their outputs do.
 typedef struct er_rows {
@@ -70,7 +71,7 @@ typedef struct er_row_scales { const float *scale; size_t step; } er_row_scales;
 typedef struct er_qgemm {
     int nr, kr, a_size;
     bool a_signed;
-    int bundle;                 // so many groups of a channel lie together
+    int bundle;                 // so many groups of a panel lie together
     int least;                  // weights from here to 127 are exact: -128, or -127
 
     // Converts n activations (int8 where is_signed, else uint8). With a_size 1, int8 becomes uint8 by adding 128, or uint8 int8 by

@@ -168,28 +168,25 @@ static void put_extras(const er_qgemm *g, int8_t *to, size_t step, const er_gemm
     }
 }
 
-// Channel j of a panel of a strip, whose weights begin at `to`; chunk: bytes of a panel's group. Returns the weights' sum.
+// Channel j of panel p of a strip, whose weights begin at `to`. Returns their sum.
 static uint32_t put_channel(const er_qgemm *g, const er_gemm_weights *w, size_t channel, size_t panels, size_t p, size_t j, size_t extras,
                             const uint32_t *list, int8_t *to)
 {
-    const size_t kr = (size_t)g->kr, chunk = (size_t)g->nr * kr, bundle = (size_t)g->bundle, length = w->length;
-    const size_t groups = (length + kr - 1) / kr, whole = groups / bundle * bundle;
+    const size_t kr = (size_t)g->kr, chunk = (size_t)g->nr * kr, bundle = (size_t)g->bundle, length = w->length, groups = (length + kr - 1) / kr;
     const bool clamped = w->is_unsigned || extras;
     uint32_t sum = 0;
-    for (size_t s = 0; s < w->segments; s++) {
+    for (size_t s = 0; s < w->segments; s++, to += groups * panels * chunk) {
         const int8_t *from = (const int8_t *)w->w + (channel * w->segments + s) * length;
-        size_t first = whole * kr < length ? whole * kr : length;
-        for (size_t part = 0; part < 2; part++) {       // whole bundles, and what is left
-            const size_t together = part ? groups - whole : bundle, n = part ? length - first : first;
-            const places at = {to + p * chunk * together + j * kr * together, kr * together, panels * chunk * together};
+        for (size_t g0 = 0, together; g0 < groups; g0 += together) {
+            together = bundle == 1 ? groups : groups - g0 < bundle ? groups - g0 : bundle;
+            const size_t k0 = g0 * kr, n = length - k0 < together * kr ? length - k0 : together * kr;
+            // Alone, groups are as far apart as panels make them; in bundles they are next to each other.
+            const places at = bundle == 1 ? (places){to + p * chunk + j * kr, kr, panels * chunk} : (places){to + g0 * panels * chunk + p * together * chunk + j * kr, kr, chunk};
             // With the group's size known the compiler makes one move of it.
-            if (n == 0) continue;
-            if (clamped) sum += (uint32_t)put_clamped_run(at, from, w->is_unsigned, w->zero, g->least, n);
-            else if (at.kr == 4) sum += (uint32_t)put_run((places){at.to, 4, at.step}, from, n);
-            else if (at.kr == 2) sum += (uint32_t)put_run((places){at.to, 2, at.step}, from, n);
-            else sum += (uint32_t)put_run(at, from, n);
-            to += (part ? groups - whole : whole) * panels * chunk;
-            from += n;
+            if (clamped) sum += (uint32_t)put_clamped_run(at, from + k0, w->is_unsigned, w->zero, g->least, n);
+            else if (kr == 4) sum += (uint32_t)put_run((places){at.to, 4, at.step}, from + k0, n);
+            else if (kr == 2) sum += (uint32_t)put_run((places){at.to, 2, at.step}, from + k0, n);
+            else sum += (uint32_t)put_run(at, from + k0, n);
         }
     }
     put_extras(g, to + p * chunk + j * kr, panels * chunk, w, channel, extras, list);

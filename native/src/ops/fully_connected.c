@@ -71,8 +71,8 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
     if (er_is_hybrid(op)) return er_prepare_hybrid_fully_connected(p, op, o.asymmetric, o.activation);
     // The reference multiplies by a real number here, unlike anywhere else (docs/numerics.md).
     ER_TRY(er_matmul_prepare(p, &f->mm, x, w, bias, y, 1, n, 1, k, o.activation, true));
-    // The kernel reads whole groups: what it takes as it lies must end with one.
-    f->direct = er_matmul_takes_raw(&f->mm) && er_matmul_run_bytes(&f->mm) == k * f->mm.element;
+    // The kernel reads whole groups: what it takes as it lies must end with one, and not with a mapped file.
+    f->direct = er_matmul_takes_raw(&f->mm) && !x->constant && er_matmul_run_bytes(&f->mm) == k * f->mm.element;
     if (f->rows == 1) ER_TRY(er_matmul_prepare_row(p, &f->mm));
     f->n_split = (size_t)p->threads;
     if (!f->direct && !er_mul_size(f->rows, er_matmul_run_bytes(&f->mm), &op->shared_bytes))

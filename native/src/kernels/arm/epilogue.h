@@ -12,9 +12,9 @@ enum { LANES = 4, HEADER = ER_HEADER * LANES };     // channels of a panel, and 
 
 typedef int32x4_t vi;
 
-// How sums of a strip are requantized. CLIPPED: negative sums all become the lowest byte whatever their rounding is, as after an
-// activation, and no shift is to the left. RIGHT: all shifts are to the right. SLOW: others, er_output.real among them.
-typedef enum { CLIPPED, RIGHT, SLOW } rounding;
+// How sums are requantized. PLAIN: as CLIPPED, and all bytes are outputs. CLIPPED: negative sums all become the lowest byte whatever their
+// rounding is, as after an activation, and no shift is to the left. RIGHT: all shifts are to the right. SLOW: others, er_output.real among them.
+typedef enum { PLAIN, CLIPPED, RIGHT, SLOW } rounding;
 
 // Outputs are made as int8, of which `flip` makes the output's type. `free`: all bytes are in range, and there is nothing to flip.
 typedef struct { int16x8_t zero; int8x16_t low, high, flip; bool free; } range;
@@ -28,34 +28,37 @@ static inline range range_of(const er_output *o)
 
 static inline vi load_ints(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
 
-// Of `panels` headers that follow each other.
-static inline rounding rounding_of(const uint8_t *headers, size_t panels, const er_output *o)
+// The largest shift of `vectors` headers of LANES channels each, or of one of so many times the channels.
+static inline int32_t largest_shift(const uint8_t *headers, size_t vectors, bool is_one)
 {
-    if (o->real) return SLOW;
-    int32_t largest = INT32_MIN;
-    for (size_t i = 0; i < panels * LANES; i++) {
-        int32_t shift;
-        memcpy(&shift, headers + i / LANES * HEADER + 4 * (2 * LANES + i % LANES), 4);
-        largest = er_max32(largest, shift);
-    }
-    return largest > 0 ? SLOW : o->zero <= o->min ? CLIPPED : largest < 0 ? RIGHT : SLOW;
+    vi most = load_ints(headers + 8 * LANES * (is_one ? vectors : 1));
+    for (size_t v = 1; v < vectors; v++) most = vmaxq_s32(most, load_ints(headers + (is_one ? 8 * LANES * vectors + 4 * LANES * v : v * HEADER + 8 * LANES)));
+    const int32x2_t half = vmax_s32(vget_low_s32(most), vget_high_s32(most));
+    return er_max32(vget_lane_s32(half, 0), vget_lane_s32(half, 1));
+}
+
+static inline rounding rounding_of(int32_t largest, const er_output *o, bool plain)
+{
+    if (o->real || largest > 0) return SLOW;
+    if (o->zero <= o->min) return plain && o->zero == o->min ? PLAIN : CLIPPED;
+    return largest < 0 ? RIGHT : SLOW;
 }
 
 __attribute__((always_inline)) static inline vi scaled(vi sum, vi q, vi shift, rounding how)
 {
     const vi h = vqrdmulhq_s32(sum, q);
-    return vrshlq_s32(how == CLIPPED ? h : vsraq_n_s32(h, h, 31), shift);
+    return vrshlq_s32(how != RIGHT ? h : vsraq_n_s32(h, h, 31), shift);
 }
 
-// Any multiplier: lanes with a shift to the left round once.
-static inline vi scaled_slowly(vi sum, const uint8_t *header, const er_output *o)
+// Any multiplier: lanes with a shift to the left round once. The lanes' channels are those from `at` on, of a header of `width`.
+static inline vi scaled_slowly(vi sum, const uint8_t *header, size_t width, size_t at, const er_output *o)
 {
     if (!o->real) {
-        const vi shift = load_ints(header + 8 * LANES), zero = vdupq_n_s32(0), right = vminq_s32(shift, zero);
-        const vi h = vqrdmulhq_s32(vshlq_s32(sum, vmaxq_s32(shift, zero)), load_ints(header + 4 * LANES));
+        const vi shift = load_ints(header + 4 * (2 * width + at)), zero = vdupq_n_s32(0), right = vminq_s32(shift, zero);
+        const vi h = vqrdmulhq_s32(vshlq_s32(sum, vmaxq_s32(shift, zero)), load_ints(header + 4 * (width + at)));
         return vrshlq_s32(vsraq_n_s32(h, vandq_s32(h, right), 31), right);
     }
-    const uint8_t *m = header + 4 * LANES;
+    const uint8_t *m = header + 4 * width + 8 * at;
 #if defined(__aarch64__)
     if (!o->slow) {     // products fit 32 bits
         const float64x2_t low = vmulq_f64(vcvtq_f64_s64(vmovl_s32(vget_low_s32(sum))), vreinterpretq_f64_u8(vld1q_u8(m)));
@@ -98,8 +101,14 @@ static inline int8x16_t narrowed8(int16x8_t a, int16x8_t b)
 }
 
 // Bytes of four vectors of outputs, next to each other.
-__attribute__((always_inline)) static inline int8x16_t packed_bytes(vi y0, vi y1, vi y2, vi y3, const range *r)
+__attribute__((always_inline)) static inline int8x16_t packed_bytes(vi y0, vi y1, vi y2, vi y3, const range *r, rounding how)
 {
+#if defined(__aarch64__)
+    if (how == PLAIN) {     // 0 to 255, of which the zero point makes -128 to 127
+        const uint16x8_t low = vqmovun_high_s32(vqmovun_s32(y0), y1), high = vqmovun_high_s32(vqmovun_s32(y2), y3);
+        return vreinterpretq_s8_u8(veorq_u8(vqmovn_high_u16(vqmovn_u16(low), high), vdupq_n_u8(0x80)));
+    }
+#endif
     return clamped(narrowed8(vqaddq_s16(narrowed16(y0, y1), r->zero), vqaddq_s16(narrowed16(y2, y3), r->zero)), r);
 }
 

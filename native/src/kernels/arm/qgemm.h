@@ -2,7 +2,7 @@
 //     KR, BUNDLE                          products of a group, and groups of a channel that lie together
 //     MOST_1 ... MOST_4                   rows of a tile of so many panels: all sums are in registers (0: no such tile)
 //     SUMS(mr, panels)                    code that sets s<row>_<panel>, vectors of the sums of LANES channels, for mr rows from
-//                                         `rows` on: bias and all products. `none` is 0.
+//                                         `rows` on, of the er_rows r: bias and all products. `none` is 0.
 // A is int8. Panels have LANES channels.
 #ifndef ER_ARM_QGEMM_H
 #define ER_ARM_QGEMM_H
@@ -30,7 +30,7 @@ typedef struct {
 // Rows are finished together as far as their bytes fill a vector: one of four panels, two of two, four of one.
 #define FIX(i, p, y) if (i < mr && p < panels) y = scaled(s##i##_##p, q##p, shift##p, how);
 #define FOUR_VECTORS vi y0 = none, y1 = y0, y2 = y0, y3 = y0;
-#define PACKED packed_bytes(y0, y1, y2, y3, &bytes)
+#define PACKED packed_bytes(y0, y1, y2, y3, &bytes, how)
 #define FINISH_FOUR(i, j, k, l) \
     if (panels == 1 && i < mr) { \
         FOUR_VECTORS \
@@ -57,18 +57,18 @@ typedef struct {
 #define PANEL_SCALES(p) \
     const vi q##p = load_ints(t->strip + (p < panels ? p : 0) * HEADER + 4 * LANES), shift##p = load_ints(t->strip + (p < panels ? p : 0) * HEADER + 8 * LANES);
 
-static __attribute__((noinline)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
+static __attribute__((noinline, cold)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
 {
     for (size_t i = 0; i < mr; i++, out += t->out_stride) {
         for (size_t p = 0; p < panels && p * LANES < t->n; p++, sums += LANES) {
-            const vi y = scaled_slowly(vld1q_s32(sums), t->strip + p * HEADER, t->o);
-            store_rows(out + p * LANES, 0, packed_bytes(y, y, y, y, &t->range), 4, 1, t->n - p * LANES);
+            const vi y = scaled_slowly(vld1q_s32(sums), t->strip + p * HEADER, LANES, 0, t->o);
+            store_rows(out + p * LANES, 0, packed_bytes(y, y, y, y, &t->range, SLOW), 4, 1, t->n - p * LANES);
         }
     }
 }
 
-// mr rows by `panels` panels: constants.
-__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+// mr rows by `panels` panels: constants. The job comes as a copy that no store to `out` can touch, and `slow` as it is.
+__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const er_rows *r, const job *slow, const uint8_t *rows, uint8_t *out)
 {
     const vi none = vdupq_n_s32(0);
     EACH_ROW(DECLARE)
@@ -76,17 +76,19 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     if (__builtin_expect(t->how == SLOW, 0)) {
         int32_t sums[mr * panels * LANES];
         EACH_ROW(SAVE_ROW)
-        finish_slowly(t, sums, mr, panels, out);
+        finish_slowly(slow, sums, mr, panels, out);
         return;
     }
     PANEL_SCALES(0) PANEL_SCALES(1) PANEL_SCALES(2) PANEL_SCALES(3)
     const range bytes = t->range;
-    const size_t out_stride = t->out_stride, n = t->n;
-    if (t->how == CLIPPED) {
-        const rounding how = CLIPPED;
+    const size_t out_stride = t->out_stride;
+    if (t->how == PLAIN) {
+        const rounding how = PLAIN;
+        const size_t n = panels * LANES;
         FINISH_ALL
     } else {
-        const rounding how = RIGHT;
+        const rounding how = t->how;
+        const size_t n = t->n;
         FINISH_ALL
     }
 }
@@ -94,13 +96,15 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
 #define ROWS(mr, panels) \
     case mr: \
         if ((mr) <= MOST_##panels) \
-            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, t, rows, out); \
+            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, &copy, &r, t, rows, out); \
         break
 
 // `count` tiles of mr rows by `panels` panels.
 static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
-    const size_t row_stride = t->rows->row_stride, out_stride = t->out_stride;
+    const job copy = *t;
+    const er_rows r = *t->rows;
+    const size_t row_stride = r.row_stride, out_stride = t->out_stride;
     switch (panels) {
     case 1: switch (mr) { ROWS(1, 1); ROWS(2, 1); ROWS(3, 1); ROWS(4, 1); ROWS(6, 1); ROWS(8, 1); ROWS(10, 1); ROWS(12, 1); } break;
     case 2: switch (mr) { ROWS(1, 2); ROWS(2, 2); ROWS(3, 2); ROWS(4, 2); ROWS(6, 2); ROWS(8, 2); ROWS(10, 2); ROWS(12, 2); } break;
@@ -146,7 +150,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
     job t = {r, o, packed, n, range_of(o), SLOW, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
-        t.how = rounding_of(t.strip, panels, o);
+        t.how = rounding_of(largest_shift(t.strip, panels, false), o, t.range.free && t.n >= panels * LANES);
         for (size_t line = 0; line < r->lines; line++)
             run_line(panels, &t, (const uint8_t *)r->a + line * r->line_stride, out + line * r->m * out_stride);
         t.strip += panels * panel_bytes;

@@ -5,22 +5,12 @@
 
 enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
 
-static inline int8x16_t last_groups(const int8_t *p, size_t groups)
-{
-    int32x4_t x = vdupq_n_s32(0);
-    x = vld1q_lane_s32((const int32_t *)(const void *)p, x, 0);
-    if (groups > 1) x = vld1q_lane_s32((const int32_t *)(const void *)(p + 4), x, 1);
-    if (groups > 2) x = vld1q_lane_s32((const int32_t *)(const void *)(p + 8), x, 2);
-    return vreinterpretq_s8_s32(x);
-}
-
 #define BIAS(i) \
     s##i##_0 = bias0; \
     s##i##_1 = bias1; \
     s##i##_2 = bias2; \
     s##i##_3 = bias3;
 #define LOAD(i) const int8x16_t x##i = vld1q_s8(a + (i < mr ? i : 0) * stride);
-#define LOAD_LAST(i) const int8x16_t x##i = last_groups(a + (i < mr ? i : 0) * stride, groups);
 #define DOT(i, p) if (i < mr && p < panels) s##i##_##p = vdotq_laneq_s32(s##i##_##p, w##p, x##i, lane);
 #define DOT_0(i) { enum { lane = 0 }; EACH_PANEL(DOT, i) }
 #define DOT_1(i) { enum { lane = 1 }; EACH_PANEL(DOT, i) }
@@ -36,14 +26,13 @@ static inline int8x16_t last_groups(const int8_t *p, size_t groups)
 #define LAST_GROUPS(n) \
     { \
         const size_t groups = n; \
-        EACH_ROW(LOAD_LAST) \
+        EACH_ROW(LOAD) /* some bytes behind the run */ \
         GROUP(0, DOT_0) \
         if (groups > 1) GROUP(1, DOT_1) \
         if (groups > 2) GROUP(2, DOT_2) \
         w += groups * panels * CHUNK; \
     }
 #define SUMS(mr, panels) \
-    const er_rows *r = t->rows; \
     const size_t stride = r->row_stride; \
     const int8_t *w = (const int8_t *)t->strip; \
     const vi bias0 = load_ints(t->strip), bias1 = panels > 1 ? load_ints(t->strip + HEADER) : bias0; \

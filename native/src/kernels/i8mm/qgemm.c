@@ -17,29 +17,26 @@ enum { KR = 8, BUNDLE = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 static inline int8x16_t first_half(int8x16_t a, int8x16_t b) { return vreinterpretq_s8_s64(vtrn1q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b))); }
 static inline int8x16_t second_half(int8x16_t a, int8x16_t b) { return vreinterpretq_s8_s64(vtrn2q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b))); }
 
-// The last of an odd number of rows makes a pair with itself.
+// Two rows' eight bytes. The last of an odd number of rows makes a pair with itself.
 #define OTHER(i, j) (j < mr ? j : i < mr ? i : 0)
-#define LOAD_16(i, j) \
-    const int8x16_t r##i = vld1q_s8(a + (i < mr ? i : 0) * stride), r##j = vld1q_s8(a + OTHER(i, j) * stride); \
-    const int8x16_t x##i = first_half(r##i, r##j), y##i = second_half(r##i, r##j);
-#define LOAD_8(i, j) const int8x16_t x##i = vcombine_s8(vld1_s8(a + (i < mr ? i : 0) * stride), vld1_s8(a + OTHER(i, j) * stride));
-#define MUL_X(i, j, p) \
-    if (i < mr && p < panels) { \
-        m##i##_##p = vmmlaq_s32(m##i##_##p, x##i, w##p); \
-        n##i##_##p = vmmlaq_s32(n##i##_##p, x##i, v##p); \
+#define ROW_POINTER(i, j) const int8_t *a##i = a + (i < mr ? i : 0) * stride, *a##j = a + OTHER(i, j) * stride;
+#define LOAD(i, j) \
+    int8x16_t x##i = none8; \
+    if (i < mr) __asm__("ldr %d0, [%1], #8\n\tld1 {%0.d}[1], [%2], #8" : "=&w"(x##i), "+&r"(a##i), "+&r"(a##j) : : "memory");
+#define MUL(i, j, p) \
+    if (i < mr) { \
+        m##i##_##p = vmmlaq_s32(m##i##_##p, x##i, w0); \
+        n##i##_##p = vmmlaq_s32(n##i##_##p, x##i, w1); \
     }
-#define MUL_Y(i, j, p) \
-    if (i < mr && p < panels) { \
-        m##i##_##p = vmmlaq_s32(m##i##_##p, y##i, w##p); \
-        n##i##_##p = vmmlaq_s32(n##i##_##p, y##i, v##p); \
+#define PANEL(p) \
+    if (p < panels) { \
+        const int8x16_t w0 = vld1q_s8(w + p * CHUNK), w1 = vld1q_s8(w + p * CHUNK + 16); \
+        MUL(0, 1, p) MUL(2, 3, p) MUL(4, 5, p) MUL(6, 7, p) MUL(8, 9, p) MUL(10, 11, p) \
     }
-#define MUL_X_PANELS(i, j) EACH_PANEL_OF_PAIR(MUL_X, i, j)
-#define MUL_Y_PANELS(i, j) EACH_PANEL_OF_PAIR(MUL_Y, i, j)
-#define PANEL_WEIGHTS(p) const int8x16_t w##p = vld1q_s8(w + (p < panels ? p : 0) * CHUNK), v##p = vld1q_s8(w + (p < panels ? p : 0) * CHUNK + 16);
-#define GROUP(MUL) \
+#define GROUP \
     { \
-        PANEL_WEIGHTS(0) PANEL_WEIGHTS(1) PANEL_WEIGHTS(2) PANEL_WEIGHTS(3) \
-        EACH_PAIR(MUL) \
+        EACH_PAIR(LOAD) \
+        PANEL(0) PANEL(1) PANEL(2) PANEL(3) \
         w += panels * CHUNK; \
     }
 #define SPLIT_PANEL(i, j, p) \
@@ -49,29 +46,20 @@ static inline int8x16_t second_half(int8x16_t a, int8x16_t b) { return vreinterp
     }
 #define SPLIT_PAIR(i, j) EACH_PANEL_OF_PAIR(SPLIT_PANEL, i, j)
 #define SUMS(mr, panels) \
-    const er_rows *r = t->rows; \
     const size_t stride = r->row_stride; \
     const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
     PANEL_BIAS(0) PANEL_BIAS(1) PANEL_BIAS(2) PANEL_BIAS(3) \
+    const int8x16_t none8 = vdupq_n_s8(0); \
     EACH_PAIR(DECLARE_PAIR) \
     for (size_t s = 0; s < r->segments; s++) { \
         const int8_t *a = (const int8_t *)rows + s * r->segment_stride; \
-        size_t left = r->groups; \
-        for (; left >= 2; left -= 2) { \
-            EACH_PAIR(LOAD_16) \
-            GROUP(MUL_X_PANELS) \
-            GROUP(MUL_Y_PANELS) \
-            a += 16; \
-        } \
-        if (left) { \
-            EACH_PAIR(LOAD_8) \
-            GROUP(MUL_X_PANELS) \
-        } \
+        EACH_PAIR(ROW_POINTER) \
+        for (size_t left = r->groups; left; left--) GROUP \
     } \
     for (size_t e = 0; e < r->extras; e++) { \
         const int8_t *a = (const int8_t *)rows + r->extra_at[e]; \
-        EACH_PAIR(LOAD_8) \
-        GROUP(MUL_X_PANELS) \
+        EACH_PAIR(ROW_POINTER) \
+        GROUP \
     } \
     EACH_PAIR(SPLIT_PAIR)
 

@@ -1,103 +1,124 @@
-// 8-bit matrix product: smull and smlal make two products of a lane, which fit int16 as no weight is -128 (er_qgemm.least), and
-// sadalp adds pairs of those to 32-bit sums. A sum of one row and channel has four lanes, which are added up at the end.
+// 8-bit matrix product: a lane of smull and smlal makes two products, which fit int16 as no weight is -128 (er_qgemm.least), and sadalp adds
+// pairs of lanes to the 32-bit sum of a channel. Lanes hold two products of each of four channels: a row's bytes are repeated by
+// pairs when they are loaded, so that nothing has to be added up across a vector at the end.
 #include <arm_neon.h>
 
 #include "kernels/neon/neon.h"
 
 #if defined(__aarch64__)
-enum { MOST_1 = 4 };
+enum { MOST_1 = 8, MOST_2 = 8, MOST_3 = 4, MOST_4 = 4 };
 #else
-enum { MOST_1 = 2 };        // of 16 registers
+enum { MOST_1 = 4, MOST_2 = 3, MOST_3 = 2, MOST_4 = 0 };    // of 16 registers
 #endif
-enum { KR = 8, BUNDLE = 2, MOST_2 = 0, MOST_3 = 0, MOST_4 = 0 };
+enum { KR = 2, BUNDLE = 2 };
 
-static inline int32x4_t dot16(int32x4_t sum, int8x16_t x, int8x16_t w)
+// A pair of bytes, repeated.
+typedef int16x8_t pairs;
+static inline int8x8_t low_of(pairs x) { return vget_low_s8(vreinterpretq_s8_s16(x)); }
+
+static inline int32x4_t dot4(int32x4_t sum, pairs x, pairs y, int8x16_t w)
 {
-    const int16x8_t p = vmull_s8(vget_low_s8(x), vget_low_s8(w));
 #if defined(__aarch64__)
-    return vpadalq_s16(sum, vmlal_high_s8(p, x, w));
+    return vpadalq_s16(sum, vmlal_high_s8(vmull_s8(low_of(x), vget_low_s8(w)), vreinterpretq_s8_s16(y), w));
 #else
-    return vpadalq_s16(sum, vmlal_s8(p, vget_high_s8(x), vget_high_s8(w)));
+    return vpadalq_s16(sum, vmlal_s8(vmull_s8(low_of(x), vget_low_s8(w)), low_of(y), vget_high_s8(w)));
 #endif
 }
 
-static inline int32x4_t dot8(int32x4_t sum, int8x8_t x, int8x8_t w) { return vpadalq_s16(sum, vmull_s8(x, w)); }
+static inline int32x4_t dot2(int32x4_t sum, pairs x, int8x8_t w) { return vpadalq_s16(sum, vmull_s8(low_of(x), w)); }
 
-// The lanes of each of four vectors, added up.
-static inline int32x4_t add_lanes(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d)
-{
+#define BIAS(i) \
+    s##i##_0 = bias0; \
+    s##i##_1 = bias1; \
+    s##i##_2 = bias2; \
+    s##i##_3 = bias3;
+#define DOT_8(i, p) if (p < panels) s##i##_##p = dot4(dot4(s##i##_##p, x.val[0], x.val[1], u##p), x.val[2], x.val[3], v##p);
+#define DOT_4(i, p) if (p < panels) s##i##_##p = dot4(s##i##_##p, x.val[0], x.val[1], u##p);
+#define DOT_2(i, p) if (p < panels) s##i##_##p = dot2(s##i##_##p, x, u##p);
+
 #if defined(__aarch64__)
-    return vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d));
+// Eight products of a row by all panels. As assembly, since all registers are in use: compilers would move sums to the stack.
+#define EIGHT "ld4r {v0.8h, v1.8h, v2.8h, v3.8h}, [%[a]], #8\n\t"
+#define FIRST(temp, x, w) "smull v" #temp ".8h, v" #x ".8b, %[" #w "].8b\n\t"
+#define SECOND(temp, x, w) "smlal2 v" #temp ".8h, v" #x ".16b, %[" #w "].16b\n\t"
+#define ADD_PAIRS(temp, s) "sadalp %[" #s "].4s, v" #temp ".8h\n\t"
+#define BY_TWO(s, t, u, v, y, z) \
+    FIRST(4, 0, u) FIRST(5, 0, y) FIRST(6, 2, v) FIRST(7, 2, z) SECOND(4, 1, u) SECOND(5, 1, y) SECOND(6, 3, v) SECOND(7, 3, z) \
+    ADD_PAIRS(4, s) ADD_PAIRS(5, t) ADD_PAIRS(6, s) ADD_PAIRS(7, t)
+#define BY_ONE(s, u, v) FIRST(4, 0, u) FIRST(6, 2, v) SECOND(4, 1, u) SECOND(6, 3, v) ADD_PAIRS(4, s) ADD_PAIRS(6, s)
+#define TEMPORARIES "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "memory"
+#define ROW_8(i) \
+    if (i < mr && panels == 4) \
+        __asm__(EIGHT BY_TWO(s0, s1, u0, v0, u1, v1) BY_TWO(s2, s3, u2, v2, u3, v3) \
+                : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1), [s2] "+w"(s##i##_2), [s3] "+w"(s##i##_3) \
+                : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1), [u2] "w"(u2), [v2] "w"(v2), [u3] "w"(u3), [v3] "w"(v3) : TEMPORARIES); \
+    if (i < mr && panels == 3) \
+        __asm__(EIGHT BY_TWO(s0, s1, u0, v0, u1, v1) BY_ONE(s2, u2, v2) \
+                : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1), [s2] "+w"(s##i##_2) \
+                : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1), [u2] "w"(u2), [v2] "w"(v2) : TEMPORARIES); \
+    if (i < mr && panels == 2) \
+        __asm__(EIGHT BY_TWO(s0, s1, u0, v0, u1, v1) : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1) \
+                : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1) : TEMPORARIES); \
+    if (i < mr && panels == 1) \
+        __asm__(EIGHT BY_ONE(s0, u0, v0) : [a] "+r"(a##i), [s0] "+w"(s##i##_0) : [u0] "w"(u0), [v0] "w"(v0) : TEMPORARIES);
 #else
-    const int32x2_t ab = vpadd_s32(vadd_s32(vget_low_s32(a), vget_high_s32(a)), vadd_s32(vget_low_s32(b), vget_high_s32(b)));
-    return vcombine_s32(ab, vpadd_s32(vadd_s32(vget_low_s32(c), vget_high_s32(c)), vadd_s32(vget_low_s32(d), vget_high_s32(d))));
+#define ROW_8(i) \
+    if (i < mr) { \
+        const int16x8x4_t x = vld4q_dup_s16((const int16_t *)(const void *)a##i); \
+        EACH_PANEL(DOT_8, i) \
+        a##i += 8; \
+    }
 #endif
-}
-
-#define PARTS(i) int32x4_t p##i##_0 = none, p##i##_1 = none, p##i##_2 = none, p##i##_3 = none;
-#define ADD_16(i, at, from) \
+#define ROW_4(i) \
     if (i < mr) { \
-        const int8x16_t x = vld1q_s8(a##i + at); \
-        p##i##_0 = dot16(p##i##_0, x, from##0); \
-        p##i##_1 = dot16(p##i##_1, x, from##1); \
-        p##i##_2 = dot16(p##i##_2, x, from##2); \
-        p##i##_3 = dot16(p##i##_3, x, from##3); \
+        const int16x8x2_t x = vld2q_dup_s16((const int16_t *)(const void *)a##i); \
+        EACH_PANEL(DOT_4, i) \
+        a##i += 4; \
     }
-#define ADD_8(i) \
+#define ROW_2(i) \
     if (i < mr) { \
-        const int8x8_t x = vld1_s8(a##i); \
-        p##i##_0 = dot8(p##i##_0, x, vget_low_s8(w0)); \
-        p##i##_1 = dot8(p##i##_1, x, vget_high_s8(w0)); \
-        p##i##_2 = dot8(p##i##_2, x, vget_low_s8(w1)); \
-        p##i##_3 = dot8(p##i##_3, x, vget_high_s8(w1)); \
+        const pairs x = vld1q_dup_s16((const int16_t *)(const void *)a##i); \
+        EACH_PANEL(DOT_2, i) \
     }
-#define ROW_POINTERS(from) \
-    const int8_t *a0 = (const int8_t *)(from), *a1 = a0 + (mr > 1 ? stride : 0), *a2 = a0 + (mr > 2 ? 2 * stride : 0), *a3 = a0 + (mr > 3 ? 3 * stride : 0);
-#define ADVANCE(bytes) \
-    a0 += bytes; \
-    a1 += bytes; \
-    a2 += bytes; \
-    a3 += bytes;
-#define WEIGHTS_16(from, at) \
-    const int8x16_t from##0 = vld1q_s8(w + at), from##1 = vld1q_s8(w + at + 16), from##2 = vld1q_s8(w + at + 32), from##3 = vld1q_s8(w + at + 48);
-#define STEP_8 \
+#define ROW_POINTER(i) const int8_t *a##i = from + (i < mr ? i : 0) * stride;
+#define WEIGHTS(name, at) \
+    const int8x16_t name##0 = vld1q_s8(w + at), name##1 = vld1q_s8(w + at + (panels > 1 ? 16 : 0)); \
+    const int8x16_t name##2 = vld1q_s8(w + at + (panels > 2 ? 32 : 0)), name##3 = vld1q_s8(w + at + (panels > 3 ? 48 : 0));
+#define STEP_2 \
     { \
-        const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + 16); \
-        ADD_8(0) ADD_8(1) ADD_8(2) ADD_8(3) \
-        w += 32; \
+        const int8x8_t u0 = vld1_s8(w), u1 = vld1_s8(w + (panels > 1 ? 8 : 0)), u2 = vld1_s8(w + (panels > 2 ? 16 : 0)), u3 = vld1_s8(w + (panels > 3 ? 24 : 0)); \
+        EACH_ROW(ROW_2) \
+        w += panels * CHUNK; \
     }
 #define SUMS(mr, panels) \
-    const er_rows *r = t->rows; \
     const size_t stride = r->row_stride; \
-    const int8_t *w = (const int8_t *)t->strip + HEADER; \
-    const int32x4_t bias = load_ints(t->strip); \
-    PARTS(0) PARTS(1) PARTS(2) PARTS(3) \
+    const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
+    const vi bias0 = load_ints(t->strip), bias1 = panels > 1 ? load_ints(t->strip + HEADER) : bias0; \
+    const vi bias2 = panels > 2 ? load_ints(t->strip + 2 * HEADER) : bias0, bias3 = panels > 3 ? load_ints(t->strip + 3 * HEADER) : bias0; \
+    EACH_ROW(BIAS) \
     for (size_t s = 0; s < r->segments; s++) { \
-        ROW_POINTERS(rows + s * r->segment_stride) \
-        size_t groups = r->groups; \
-        for (; groups >= 4; groups -= 4) { \
-            WEIGHTS_16(u, 0) \
-            WEIGHTS_16(v, 64) \
-            ADD_16(0, 0, u) ADD_16(0, 16, v) ADD_16(1, 0, u) ADD_16(1, 16, v) \
-            ADD_16(2, 0, u) ADD_16(2, 16, v) ADD_16(3, 0, u) ADD_16(3, 16, v) \
-            w += 128; \
-            ADVANCE(32) \
+        const int8_t *from = (const int8_t *)rows + s * r->segment_stride; \
+        EACH_ROW(ROW_POINTER) \
+        size_t left = r->groups; \
+        for (; left >= 4; left -= 4) { \
+            WEIGHTS(u, 0) \
+            WEIGHTS(v, panels * 2 * CHUNK) \
+            EACH_ROW(ROW_8) \
+            w += 4 * panels * CHUNK; \
         } \
-        if (groups >= 2) { \
-            WEIGHTS_16(u, 0) \
-            ADD_16(0, 0, u) ADD_16(1, 0, u) ADD_16(2, 0, u) ADD_16(3, 0, u) \
-            w += 64; \
-            ADVANCE(16) \
-            groups -= 2; \
+        if (left >= 2) { \
+            WEIGHTS(u, 0) \
+            EACH_ROW(ROW_4) \
+            w += 2 * panels * CHUNK; \
+            left -= 2; \
         } \
-        if (groups) STEP_8 \
+        if (left) STEP_2 \
     } \
     for (size_t e = 0; e < r->extras; e++) { \
-        ROW_POINTERS(rows + r->extra_at[e]) \
-        STEP_8 \
-    } \
-    ROW_SUMS(0) ROW_SUMS(1) ROW_SUMS(2) ROW_SUMS(3)
-#define ROW_SUMS(i) if (i < mr) s##i##_0 = vaddq_s32(add_lanes(p##i##_0, p##i##_1, p##i##_2, p##i##_3), bias);
+        const int8_t *from = (const int8_t *)rows + r->extra_at[e]; \
+        EACH_ROW(ROW_POINTER) \
+        STEP_2 \
+    }
 
 #include "kernels/arm/qgemm.h"
 
