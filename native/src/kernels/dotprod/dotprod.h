@@ -5,5 +5,6 @@
 #include "kernels/kernels.h"
 
 void er_dotprod_qgemm(er_kernels *k);
+void er_dotprod_qdepthwise(er_kernels *k);
 
 #endif

@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 
 void er_neon_qgemm(er_kernels *k);
+void er_neon_elementwise(er_kernels *k);
 void er_neon_qdepthwise(er_kernels *k);
 
 #endif

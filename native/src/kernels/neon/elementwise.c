@@ -1,0 +1,268 @@
+// 8-bit addition, multiplication, pooling, tables and the rest that goes element by element. All in integers, exactly.
+#include "kernels/arm/epilogue.h"
+#include "kernels/neon/neon.h"
+#include "kernels/pack.h"
+
+// Less its zero point, in 16 bits: sixteen of them.
+typedef struct { int16x8_t low, high; } sixteen;
+
+static inline sixteen widened(const uint8_t *p, bool is_signed, int16x8_t zero)
+{
+    const uint8x16_t x = vld1q_u8(p);
+    sixteen s;
+    if (is_signed) {
+        s.low = vmovl_s8(vreinterpret_s8_u8(vget_low_u8(x)));
+        s.high = vmovl_s8(vreinterpret_s8_u8(vget_high_u8(x)));
+    } else {
+        s.low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(x)));
+        s.high = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(x)));
+    }
+    s.low = vsubq_s16(s.low, zero);
+    s.high = vsubq_s16(s.high, zero);
+    return s;
+}
+
+// One term of a sum: (x - zero) << 20 times its multiplier, which is one half or has a shift to the right.
+typedef struct { int16x8_t zero; vi q, shift; bool is_signed, half; } term;
+
+static term term_of(int32_t zero, er_multiplier m, bool is_signed)
+{
+    return (term){vdupq_n_s16((int16_t)zero), vdupq_n_s32(m.q), vdupq_n_s32(m.shift), is_signed, er_is_half(m)};
+}
+
+__attribute__((always_inline)) static inline vi term_value(int16x4_t x, const term *t, const bool half)
+{
+    // 9 bits become 14, then 29.
+    if (half) return vshll_n_s16(vshl_n_s16(x, 4), 15);
+    return scaled(vshll_n_s16(vshl_n_s16(x, 5), 15), t->q, t->shift, RIGHT);
+}
+
+typedef struct { term a, b; vi q, shift; range range; bool subtract; } sum_job;
+
+__attribute__((always_inline)) static inline vi sum_of(int16x4_t a, int16x4_t b, const sum_job *s, const bool half_a, const bool half_b)
+{
+    const vi x = term_value(a, &s->a, half_a), y = term_value(b, &s->b, half_b);
+    return scaled(s->subtract ? vsubq_s32(x, y) : vaddq_s32(x, y), s->q, s->shift, RIGHT);
+}
+
+__attribute__((always_inline)) static inline void add_sixteen(const uint8_t *a, const uint8_t *b, const sum_job *s, const bool half_a, const bool half_b, uint8_t *out)
+{
+    const sixteen x = widened(a, s->a.is_signed, s->a.zero), y = widened(b, s->b.is_signed, s->b.zero);
+    const vi y0 = sum_of(vget_low_s16(x.low), vget_low_s16(y.low), s, half_a, half_b), y1 = sum_of(vget_high_s16(x.low), vget_high_s16(y.low), s, half_a, half_b);
+    const vi y2 = sum_of(vget_low_s16(x.high), vget_low_s16(y.high), s, half_a, half_b), y3 = sum_of(vget_high_s16(x.high), vget_high_s16(y.high), s, half_a, half_b);
+    vst1q_s8((int8_t *)out, packed_bytes(y0, y1, y2, y3, &s->range, RIGHT));
+}
+
+__attribute__((always_inline)) static inline void add_all(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, const bool half_a, const bool half_b, uint8_t *out)
+{
+    const sum_job copy = *s;
+    for (size_t i = 0; i + 16 <= n; i += 16) add_sixteen(a + i, b + i, &copy, half_a, half_b, out + i);
+}
+
+static void add_some(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, uint8_t *out)
+{
+    if (s->a.half && s->b.half) add_all(n, a, b, s, true, true, out);
+    else if (s->a.half) add_all(n, a, b, s, true, false, out);
+    else if (s->b.half) add_all(n, a, b, s, false, true, out);
+    else add_all(n, a, b, s, false, false, out);
+}
+
+static bool is_right_or_half(er_multiplier m) { return m.shift < 0 || er_is_half(m); }
+
+// An input of which there is only one is repeated, and the rest that does not fill a vector copied.
+static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
+{
+    enum { BLOCK = 64 };
+    if (!is_right_or_half(p->a) || !is_right_or_half(p->b) || p->out.shift >= 0) {
+        er_qadd_generic(n, a, a_step, b, b_step, p, out);
+        return;
+    }
+    const sum_job s = {term_of(p->a_zero, p->a, p->a_signed), term_of(p->b_zero, p->b, p->b_signed), vdupq_n_s32(p->out.q), vdupq_n_s32(p->out.shift),
+                       range_of(&p->o), p->subtract};
+    uint8_t repeated[2][BLOCK], rest[3][16];
+    if (!a_step) memset(repeated[0], a[0], BLOCK);
+    if (!b_step) memset(repeated[1], b[0], BLOCK);
+    size_t i = 0;
+    if (a_step && b_step) {
+        i = n / 16 * 16;
+        add_some(i, a, b, &s, out);
+    } else {
+        for (size_t some; i + 16 <= n; i += some) {
+            some = n - i < BLOCK ? (n - i) / 16 * 16 : BLOCK;
+            add_some(some, a_step ? a + i : repeated[0], b_step ? b + i : repeated[1], &s, out + i);
+        }
+    }
+    if (i == n) return;
+    memcpy(rest[0], a_step ? a + i : repeated[0], n - i);
+    memcpy(rest[1], b_step ? b + i : repeated[1], n - i);
+    add_some(16, rest[0], rest[1], &s, rest[2]);
+    memcpy(out + i, rest[2], n - i);
+}
+
+typedef struct { int16x8_t za, zb; bool a_signed, b_signed; range range; rounding how; const uint8_t *header; const er_output *o; } product_job;
+
+__attribute__((always_inline)) static inline vi product_of(int16x4_t a, int16x4_t b, const product_job *s, vi q, vi shift)
+{
+    const vi p = vmull_s16(a, b);
+    return s->how == SLOW ? scaled_slowly(p, s->header, LANES, 0, s->o) : scaled(p, q, shift, s->how);
+}
+
+static void mul_sixteen(const uint8_t *a, const uint8_t *b, const product_job *s, uint8_t *out)
+{
+    const sixteen x = widened(a, s->a_signed, s->za), y = widened(b, s->b_signed, s->zb);
+    const vi q = load_ints(s->header + 4 * LANES), shift = load_ints(s->header + 8 * LANES);
+    const vi y0 = product_of(vget_low_s16(x.low), vget_low_s16(y.low), s, q, shift), y1 = product_of(vget_high_s16(x.low), vget_high_s16(y.low), s, q, shift);
+    const vi y2 = product_of(vget_low_s16(x.high), vget_low_s16(y.high), s, q, shift), y3 = product_of(vget_high_s16(x.high), vget_high_s16(y.high), s, q, shift);
+    vst1q_s8((int8_t *)out, packed_bytes(y0, y1, y2, y3, &s->range, s->how));
+}
+
+static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qmul_params *p, uint8_t *out)
+{
+    uint8_t header[HEADER], repeated[2][16], rest[3][16];
+    for (size_t j = 0; j < LANES; j++) er_put_header(header, LANES, j, &(er_channel){0, p->m}, 0, false);
+    const product_job s = {vdupq_n_s16((int16_t)p->a_zero), vdupq_n_s16((int16_t)p->b_zero), p->a_signed, p->b_signed, range_of(&p->o),
+                           rounding_of(largest_shift(header, 1, false), &p->o, false), header, &p->o};
+    if (!a_step) memset(repeated[0], a[0], 16);
+    if (!b_step) memset(repeated[1], b[0], 16);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) mul_sixteen(a_step ? a + i : repeated[0], b_step ? b + i : repeated[1], &s, out + i);
+    if (i == n) return;
+    memcpy(rest[0], a_step ? a + i : repeated[0], n - i);
+    memcpy(rest[1], b_step ? b + i : repeated[1], n - i);
+    mul_sixteen(rest[0], rest[1], &s, rest[2]);
+    memcpy(out + i, rest[2], n - i);
+}
+
+// int8 in the order of uint8: the top bit inverted.
+static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+{
+    const uint8_t flip = is_signed ? 0x80 : 0;
+    const uint8x16_t flips = vdupq_n_u8(flip), low = vdupq_n_u8((uint8_t)(min + (is_signed ? 128 : 0))), high = vdupq_n_u8((uint8_t)(max + (is_signed ? 128 : 0)));
+    size_t c = 0;
+    for (; c + 16 <= channels; c += 16) {
+        uint8x16_t best = veorq_u8(vld1q_u8(tap[0] + c), flips);
+        for (size_t t = 1; t < taps; t++) best = vmaxq_u8(best, veorq_u8(vld1q_u8(tap[t] + c), flips));
+        vst1q_u8(out + c, veorq_u8(vmaxq_u8(vminq_u8(best, high), low), flips));
+    }
+    for (; c < channels; c++) {
+        int32_t best = 0;
+        for (size_t t = 0; t < taps; t++) best = er_max32(best, tap[t][c] ^ flip);
+        out[c] = (uint8_t)(er_clamp32(best - (is_signed ? 128 : 0), min, max));
+    }
+}
+
+#if defined(__aarch64__)
+// sum / taps, for int8 rounded half away from zero, for uint8 half up. In float32: what is divided is below 2^24 and the quotient at
+// most 256, so that it is off by less than 2^-16, and a quotient that is no integer is at least 1 / taps away from one.
+static inline vi mean_of(vi sum, int32_t taps, bool is_signed)
+{
+    vi half = vdupq_n_s32(taps / 2);
+    if (is_signed) half = vbslq_s32(vcltzq_s32(sum), vnegq_s32(half), half);
+    return vcvtq_s32_f32(vdivq_f32(vcvtq_f32_s32(vaddq_s32(sum, half)), vdupq_n_f32((float)taps)));
+}
+
+static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+{
+    enum { EXACT = 1 << 15, WITHOUT_CARRY = 256 };      // 256 bytes fit 16 bits
+    const int32_t n = (int32_t)taps;
+    size_t c = 0;
+    for (; c + 16 <= channels && taps < EXACT; c += 16) {
+        const int16x8_t zero = vdupq_n_s16(0);
+        vi sum[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+        for (size_t t = 0; t < taps;) {
+            int16x8_t low = zero, high = zero;
+            for (size_t end = t + WITHOUT_CARRY < taps ? t + WITHOUT_CARRY : taps; t < end; t++) {
+                const sixteen x = widened(tap[t] + c, is_signed, zero);
+                low = vaddq_s16(low, x.low);
+                high = vaddq_s16(high, x.high);
+            }
+            if (is_signed) {
+                sum[0] = vaddw_s16(sum[0], vget_low_s16(low));
+                sum[1] = vaddw_high_s16(sum[1], low);
+                sum[2] = vaddw_s16(sum[2], vget_low_s16(high));
+                sum[3] = vaddw_high_s16(sum[3], high);
+            } else {
+                const uint16x8_t l = vreinterpretq_u16_s16(low), h = vreinterpretq_u16_s16(high);
+                sum[0] = vreinterpretq_s32_u32(vaddw_u16(vreinterpretq_u32_s32(sum[0]), vget_low_u16(l)));
+                sum[1] = vreinterpretq_s32_u32(vaddw_high_u16(vreinterpretq_u32_s32(sum[1]), l));
+                sum[2] = vreinterpretq_s32_u32(vaddw_u16(vreinterpretq_u32_s32(sum[2]), vget_low_u16(h)));
+                sum[3] = vreinterpretq_s32_u32(vaddw_high_u16(vreinterpretq_u32_s32(sum[3]), h));
+            }
+        }
+        for (size_t v = 0; v < 4; v++) sum[v] = mean_of(sum[v], n, is_signed);
+        const int16x8_t least = vdupq_n_s16((int16_t)min), most = vdupq_n_s16((int16_t)max);
+        const int16x8_t a = vmaxq_s16(vminq_s16(narrowed16(sum[0], sum[1]), most), least), b = vmaxq_s16(vminq_s16(narrowed16(sum[2], sum[3]), most), least);
+        vst1q_u8(out + c, vuzp1q_u8(vreinterpretq_u8_s16(a), vreinterpretq_u8_s16(b)));
+    }
+    for (; c < channels; c++) {
+        int32_t sum = 0;
+        for (size_t t = 0; t < taps; t++) sum += is_signed ? (int8_t)tap[t][c] : tap[t][c];
+        const int32_t mean = sum > 0 || !is_signed ? (sum + n / 2) / n : (sum - n / 2) / n;
+        out[c] = (uint8_t)er_clamp32(mean, min, max);
+    }
+}
+
+static inline uint8x16x4_t quarter_of(const uint8_t *table) { return (uint8x16x4_t){{vld1q_u8(table), vld1q_u8(table + 16), vld1q_u8(table + 32), vld1q_u8(table + 48)}}; }
+
+// A quarter of the table at a time; what is not there stays as it is.
+static void qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y)
+{
+    size_t i = 0;
+    if (n >= 64) {
+        const uint8x16x4_t a = quarter_of(table), b = quarter_of(table + 64), c = quarter_of(table + 128), d = quarter_of(table + 192);
+        const uint8x16_t step = vdupq_n_u8(64);
+        for (; i + 16 <= n; i += 16) {
+            uint8x16_t at = vld1q_u8(x + i), out = vqtbl4q_u8(a, at);
+            at = vsubq_u8(at, step);
+            out = vqtbx4q_u8(out, b, at);
+            at = vsubq_u8(at, step);
+            out = vqtbx4q_u8(out, c, at);
+            at = vsubq_u8(at, step);
+            vst1q_u8(y + i, vqtbx4q_u8(out, d, at));
+        }
+    }
+    for (; i < n; i++) y[i] = table[x[i]];
+}
+
+// The largest byte of a row, then where it is first.
+static void qarg_max(size_t rows, size_t n, const uint8_t *v, bool is_signed, int32_t *best)
+{
+    const uint8_t flip = is_signed ? 0x80 : 0;
+    const uint8x16_t flips = vdupq_n_u8(flip);
+    for (size_t r = 0; r < rows; r++, v += n) {
+        uint8_t most = 0;
+        size_t i = 0;
+        if (n >= 16) {      // the last sixteen overlap with those before
+            uint8x16_t all = veorq_u8(vld1q_u8(v + n - 16), flips);
+            for (; i + 16 <= n; i += 16) all = vmaxq_u8(all, veorq_u8(vld1q_u8(v + i), flips));
+            most = vmaxvq_u8(all);
+            const uint8x16_t wanted = vdupq_n_u8(most ^ flip);
+            for (i = 0;; i += 16) {
+                const size_t at = i + 16 < n ? i : n - 16;
+                // Four bits of each byte: 64 in all.
+                const uint64_t found = vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(vceqq_u8(vld1q_u8(v + at), wanted)), 4)), 0);
+                if (found) {
+                    best[r] = (int32_t)at + __builtin_ctzll(found) / 4;
+                    break;
+                }
+            }
+            continue;
+        }
+        size_t at = 0;
+        for (i = 1; i < n; i++) at = (v[i] ^ flip) > (v[at] ^ flip) ? i : at;
+        best[r] = (int32_t)at;
+    }
+}
+#endif
+
+void er_neon_elementwise(er_kernels *k)
+{
+    k->qadd = qadd;
+    k->qmul = qmul;
+    k->qmax_pool = qmax_pool;
+#if defined(__aarch64__)
+    k->qaverage_pool = qaverage_pool;
+    k->qlookup = qlookup;
+    k->qarg_max = qarg_max;
+#endif
+}
