@@ -12,9 +12,9 @@ enum { LANES = 4, HEADER = ER_HEADER * LANES };     // channels of a panel, and 
 
 typedef int32x4_t vi;
 
-// How sums are requantized. PLAIN: as CLIPPED, and all bytes are outputs. CLIPPED: negative sums all become the lowest byte whatever their
-// rounding is, as after an activation, and no shift is to the left. RIGHT: all shifts are to the right. SLOW: others, er_output.real among them.
-typedef enum { PLAIN, CLIPPED, RIGHT, SLOW } rounding;
+// How sums are requantized. PLAIN: negative sums all become the lowest byte whatever their rounding is, as after an activation, all bytes
+// are outputs, and no shift is to the left. RIGHT: all shifts are to the right. SLOW: others, er_output.real among them.
+typedef enum { PLAIN, RIGHT, SLOW } rounding;
 
 // Outputs are made as int8, of which `flip` makes the output's type. `free`: all bytes are in range, and there is nothing to flip.
 typedef struct { int16x8_t zero; int8x16_t low, high, flip; bool free; } range;
@@ -37,11 +37,11 @@ static inline int32_t largest_shift(const uint8_t *headers, size_t vectors, bool
     return er_max32(vget_lane_s32(half, 0), vget_lane_s32(half, 1));
 }
 
+// `plain`: all bytes are outputs, and there are as many as a vector has.
 static inline rounding rounding_of(int32_t largest, const er_output *o, bool plain)
 {
     if (o->real || largest > 0) return SLOW;
-    if (o->zero <= o->min) return plain && o->zero == o->min ? PLAIN : CLIPPED;
-    return largest < 0 ? RIGHT : SLOW;
+    return plain && o->zero == o->min ? PLAIN : largest < 0 ? RIGHT : SLOW;
 }
 
 __attribute__((always_inline)) static inline vi scaled(vi sum, vi q, vi shift, rounding how)

@@ -110,6 +110,7 @@ __attribute__((always_inline)) static inline void dw_finish(const dw_job *t, con
         dw_finish_slowly(slow, sums, out);
         return;
     }
+    if (how != PLAIN) how = RIGHT;
     const uint8_t *q = t->block + 4 * WIDE, *shift = t->block + 8 * WIDE;
     const vi y0 = scaled(s0, load_ints(q), load_ints(shift), how), y1 = scaled(s1, load_ints(q + 16), load_ints(shift + 16), how);
     const vi y2 = scaled(s2, load_ints(q + 32), load_ints(shift + 32), how), y3 = scaled(s3, load_ints(q + 48), load_ints(shift + 48), how);

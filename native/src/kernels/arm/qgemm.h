@@ -87,7 +87,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         const size_t n = panels * LANES;
         FINISH_ALL
     } else {
-        const rounding how = t->how;
+        const rounding how = RIGHT;
         const size_t n = t->n;
         FINISH_ALL
     }

@@ -10,7 +10,11 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
     s##i##_1 = bias1; \
     s##i##_2 = bias2; \
     s##i##_3 = bias3;
-#define LOAD(i) const int8x16_t x##i = vld1q_s8(a + (i < mr ? i : 0) * stride);
+#define ROW_POINTER(i) const int8_t *a##i = from + (i < mr ? i : 0) * stride;
+// As assembly, since compilers would rather add to each pointer by an instruction of its own.
+#define LOAD(i) \
+    int8x16_t x##i = none8; \
+    if (i < mr) __asm__("ldr %q0, [%1], #16" : "=w"(x##i), "+r"(a##i) : : "memory");
 #define DOT(i, p) if (i < mr && p < panels) s##i##_##p = vdotq_laneq_s32(s##i##_##p, w##p, x##i, lane);
 #define DOT_0(i) { enum { lane = 0 }; EACH_PANEL(DOT, i) }
 #define DOT_1(i) { enum { lane = 1 }; EACH_PANEL(DOT, i) }
@@ -18,9 +22,9 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
 #define DOT_3(i) { enum { lane = 3 }; EACH_PANEL(DOT, i) }
 #define GROUP(number, DOT_ROW) \
     { \
-        const int8_t *from = w + number * panels * CHUNK; \
-        const int8x16_t w0 = vld1q_s8(from), w1 = panels > 1 ? vld1q_s8(from + CHUNK) : w0; \
-        const int8x16_t w2 = panels > 2 ? vld1q_s8(from + 2 * CHUNK) : w0, w3 = panels > 3 ? vld1q_s8(from + 3 * CHUNK) : w0; \
+        const int8_t *at = w + number * panels * CHUNK; \
+        const int8x16_t w0 = vld1q_s8(at), w1 = panels > 1 ? vld1q_s8(at + CHUNK) : w0; \
+        const int8x16_t w2 = panels > 2 ? vld1q_s8(at + 2 * CHUNK) : w0, w3 = panels > 3 ? vld1q_s8(at + 3 * CHUNK) : w0; \
         EACH_ROW(DOT_ROW) \
     }
 #define LAST_GROUPS(n) \
@@ -37,10 +41,12 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
     const int8_t *w = (const int8_t *)t->strip; \
     const vi bias0 = load_ints(t->strip), bias1 = panels > 1 ? load_ints(t->strip + HEADER) : bias0; \
     const vi bias2 = panels > 2 ? load_ints(t->strip + 2 * HEADER) : bias0, bias3 = panels > 3 ? load_ints(t->strip + 3 * HEADER) : bias0; \
+    const int8x16_t none8 = vdupq_n_s8(0); \
     EACH_ROW(BIAS) \
     w += panels * HEADER; \
     for (size_t s = 0; s < r->segments; s++) { \
-        const int8_t *a = (const int8_t *)rows + s * r->segment_stride; \
+        const int8_t *from = (const int8_t *)rows + s * r->segment_stride; \
+        EACH_ROW(ROW_POINTER) \
         size_t left = r->groups; \
         for (; left >= 4; left -= 4) { \
             EACH_ROW(LOAD) \
@@ -49,12 +55,12 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
             GROUP(2, DOT_2) \
             GROUP(3, DOT_3) \
             w += 4 * panels * CHUNK; \
-            a += 16; \
         } \
         if (left) LAST_GROUPS(left) \
     } \
     for (size_t e = 0; e < r->extras; e++) { \
-        const int8_t *a = (const int8_t *)rows + r->extra_at[e]; \
+        const int8_t *from = (const int8_t *)rows + r->extra_at[e]; \
+        EACH_ROW(ROW_POINTER) \
         LAST_GROUPS(1) \
     }
 

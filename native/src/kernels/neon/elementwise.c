@@ -53,18 +53,28 @@ __attribute__((always_inline)) static inline void add_sixteen(const uint8_t *a, 
     vst1q_s8((int8_t *)out, packed_bytes(y0, y1, y2, y3, &s->range, RIGHT));
 }
 
-__attribute__((always_inline)) static inline void add_all(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, const bool half_a, const bool half_b, uint8_t *out)
+// `usual`: an addition of two int8 tensors, as models have them; else as s says.
+__attribute__((always_inline)) static inline void add_all(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, const bool half_a, const bool half_b, const bool usual, uint8_t *out)
 {
-    const sum_job copy = *s;
+    sum_job copy = *s;
+    if (usual) {
+        copy.a.is_signed = copy.b.is_signed = true;
+        copy.subtract = false;
+    }
     for (size_t i = 0; i + 16 <= n; i += 16) add_sixteen(a + i, b + i, &copy, half_a, half_b, out + i);
 }
 
 static void add_some(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, uint8_t *out)
 {
-    if (s->a.half && s->b.half) add_all(n, a, b, s, true, true, out);
-    else if (s->a.half) add_all(n, a, b, s, true, false, out);
-    else if (s->b.half) add_all(n, a, b, s, false, true, out);
-    else add_all(n, a, b, s, false, false, out);
+    if (!s->a.is_signed || !s->b.is_signed || s->subtract) {
+        if (s->a.half && s->b.half) add_all(n, a, b, s, true, true, false, out);
+        else if (s->a.half) add_all(n, a, b, s, true, false, false, out);
+        else add_all(n, a, b, s, false, s->b.half, false, out);
+        return;
+    }
+    if (s->a.half && s->b.half) add_all(n, a, b, s, true, true, true, out);
+    else if (s->a.half) add_all(n, a, b, s, true, false, true, out);
+    else add_all(n, a, b, s, false, s->b.half, true, out);
 }
 
 static bool is_right_or_half(er_multiplier m) { return m.shift < 0 || er_is_half(m); }
