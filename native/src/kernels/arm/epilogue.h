@@ -108,6 +108,8 @@ __attribute__((always_inline)) static inline int8x16_t packed_bytes(vi y0, vi y1
         const uint16x8_t low = vqmovun_high_s32(vqmovun_s32(y0), y1), high = vqmovun_high_s32(vqmovun_s32(y2), y3);
         return vreinterpretq_s8_u8(veorq_u8(vqmovn_high_u16(vqmovn_u16(low), high), vdupq_n_u8(0x80)));
     }
+#else
+    (void)how;
 #endif
     return clamped(narrowed8(vqaddq_s16(narrowed16(y0, y1), r->zero), vqaddq_s16(narrowed16(y2, y3), r->zero)), r);
 }

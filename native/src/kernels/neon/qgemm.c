@@ -2,6 +2,7 @@
 // pairs of lanes to the 32-bit sum of a channel. Lanes hold two products of each of four channels: a row's bytes are repeated by
 // pairs when they are loaded, so that nothing has to be added up across a vector at the end.
 #include <arm_neon.h>
+#include <string.h>
 
 #include "kernels/neon/neon.h"
 
@@ -12,27 +13,54 @@ enum { MOST_1 = 4, MOST_2 = 3, MOST_3 = 2, MOST_4 = 0 };    // of 16 registers
 #endif
 enum { KR = 2, BUNDLE = 2 };
 
-// A pair of bytes, repeated.
-typedef int16x8_t pairs;
-static inline int8x8_t low_of(pairs x) { return vget_low_s8(vreinterpretq_s8_s16(x)); }
+// Pairs of bytes, each of which fills a vector; of 64 bits where registers are few. Loads of 16-bit elements must be aligned there.
+#if defined(__aarch64__)
+typedef int16x8_t pair;
+typedef int16x8x2_t two_pairs;
+static inline two_pairs load_two(const int8_t *p) { return vld2q_dup_s16((const int16_t *)(const void *)p); }
+static inline pair load_one(const int8_t *p) { return vld1q_dup_s16((const int16_t *)(const void *)p); }
+static inline int8x8_t bytes_of(pair x) { return vget_low_s8(vreinterpretq_s8_s16(x)); }
+#else
+typedef int16x4_t pair;
+typedef int16x4x4_t four_pairs;
+typedef int16x4x2_t two_pairs;
+static inline four_pairs load_four(const int8_t *p)
+{
+    const int16x4_t x = vreinterpret_s16_s8(vld1_s8(p));
+    return (four_pairs){{vdup_lane_s16(x, 0), vdup_lane_s16(x, 1), vdup_lane_s16(x, 2), vdup_lane_s16(x, 3)}};
+}
+static inline two_pairs load_two(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, 4);
+    const int16x4_t x = vreinterpret_s16_s32(vdup_n_s32(four));
+    return (two_pairs){{vdup_lane_s16(x, 0), vdup_lane_s16(x, 1)}};
+}
+static inline pair load_one(const int8_t *p)
+{
+    int16_t two;
+    memcpy(&two, p, 2);
+    return vdup_n_s16(two);
+}
+static inline int8x8_t bytes_of(pair x) { return vreinterpret_s8_s16(x); }
+#endif
 
-static inline int32x4_t dot4(int32x4_t sum, pairs x, pairs y, int8x16_t w)
+static inline int32x4_t dot4(int32x4_t sum, pair x, pair y, int8x16_t w)
 {
 #if defined(__aarch64__)
-    return vpadalq_s16(sum, vmlal_high_s8(vmull_s8(low_of(x), vget_low_s8(w)), vreinterpretq_s8_s16(y), w));
+    return vpadalq_s16(sum, vmlal_high_s8(vmull_s8(bytes_of(x), vget_low_s8(w)), vreinterpretq_s8_s16(y), w));
 #else
-    return vpadalq_s16(sum, vmlal_s8(vmull_s8(low_of(x), vget_low_s8(w)), low_of(y), vget_high_s8(w)));
+    return vpadalq_s16(sum, vmlal_s8(vmull_s8(bytes_of(x), vget_low_s8(w)), bytes_of(y), vget_high_s8(w)));
 #endif
 }
 
-static inline int32x4_t dot2(int32x4_t sum, pairs x, int8x8_t w) { return vpadalq_s16(sum, vmull_s8(low_of(x), w)); }
+static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq_s16(sum, vmull_s8(bytes_of(x), w)); }
 
 #define BIAS(i) \
     s##i##_0 = bias0; \
     s##i##_1 = bias1; \
     s##i##_2 = bias2; \
     s##i##_3 = bias3;
-#define DOT_8(i, p) if (p < panels) s##i##_##p = dot4(dot4(s##i##_##p, x.val[0], x.val[1], u##p), x.val[2], x.val[3], v##p);
 #define DOT_4(i, p) if (p < panels) s##i##_##p = dot4(s##i##_##p, x.val[0], x.val[1], u##p);
 #define DOT_2(i, p) if (p < panels) s##i##_##p = dot2(s##i##_##p, x, u##p);
 
@@ -62,22 +90,23 @@ static inline int32x4_t dot2(int32x4_t sum, pairs x, int8x8_t w) { return vpadal
     if (i < mr && panels == 1) \
         __asm__(EIGHT BY_ONE(s0, u0, v0) : [a] "+r"(a##i), [s0] "+w"(s##i##_0) : [u0] "w"(u0), [v0] "w"(v0) : TEMPORARIES);
 #else
+#define DOT_8(i, p) if (p < panels) s##i##_##p = dot4(dot4(s##i##_##p, x.val[0], x.val[1], u##p), x.val[2], x.val[3], v##p);
 #define ROW_8(i) \
     if (i < mr) { \
-        const int16x8x4_t x = vld4q_dup_s16((const int16_t *)(const void *)a##i); \
+        const four_pairs x = load_four(a##i); \
         EACH_PANEL(DOT_8, i) \
         a##i += 8; \
     }
 #endif
 #define ROW_4(i) \
     if (i < mr) { \
-        const int16x8x2_t x = vld2q_dup_s16((const int16_t *)(const void *)a##i); \
+        const two_pairs x = load_two(a##i); \
         EACH_PANEL(DOT_4, i) \
         a##i += 4; \
     }
 #define ROW_2(i) \
     if (i < mr) { \
-        const pairs x = vld1q_dup_s16((const int16_t *)(const void *)a##i); \
+        const pair x = load_one(a##i); \
         EACH_PANEL(DOT_2, i) \
     }
 #define ROW_POINTER(i) const int8_t *a##i = from + (i < mr ? i : 0) * stride;
