@@ -14,6 +14,7 @@ from .bench import bench
 from .convert import convert
 from .demo import demo
 from .doctor import doctor
+from .golden import golden
 from .inspect import inspect
 from .run import run
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (convert, inspect, run, bench, demo, doctor):
+for command in (convert, inspect, run, bench, golden, demo, doctor):
     app.command()(command)
 
 

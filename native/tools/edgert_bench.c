@@ -1,10 +1,11 @@
-// Latency of a model, for boards without Python.   usage: edgert-bench MODEL.tflite [--runs N] [--threads N] [--profile]
+// Checks and measures a model, for boards without Python.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "edgert.h"
+#include "golden.h"
 
 static double now_ms(void)
 {
@@ -21,7 +22,8 @@ static int ascending(const void *a, const void *b)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: edgert-bench MODEL.tflite [--runs N] [--threads N] [--profile]\n");
+    fprintf(stderr, "usage: edgert-bench MODEL.tflite [--golden FILE] [--runs N] [--threads N] [--profile]\n"
+                    "--golden: compares with the answers in a file that 'edgert golden' wrote; --runs 0: does not measure\n");
     return 2;
 }
 
@@ -50,28 +52,34 @@ static void print_profile(const edgert_interpreter *it, int runs)
 
 int main(int argc, char **argv)
 {
-    const char *path = NULL;
+    const char *path = NULL, *golden = NULL;
     int runs = 100, threads = 1, profile = 0;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--runs") && i + 1 < argc) runs = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--threads") && i + 1 < argc) threads = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--golden") && i + 1 < argc) golden = argv[++i];
         else if (!strcmp(argv[i], "--profile")) profile = 1;
         else if (argv[i][0] == '-' || path) return usage();
         else path = argv[i];
     }
-    if (!path || runs < 1) return usage();
+    if (!path || runs < 0 || (runs == 0 && !golden)) return usage();
 
     edgert_error error;
     int status = 1;
     double begin = now_ms();
     edgert_model *model = edgert_model_open(path, &error);
     edgert_interpreter *it = model ? edgert_interpreter_new(model, &(edgert_options){threads, 0}, &error) : NULL;
-    double *times = malloc((size_t)runs * sizeof *times);
+    double *times = malloc((size_t)runs * sizeof *times + 1);
     if (!it || !times || edgert_allocate(it, &error) != EDGERT_OK) {
         fprintf(stderr, "edgert-bench: %s\n", times ? error.message : "out of memory");
         goto done;
     }
     double planned = now_ms();
+    if (golden && !check_golden(it, path, golden)) goto done;
+    if (runs == 0) {
+        status = 0;
+        goto done;
+    }
     fill_inputs(it);
     for (int i = 0; i < 10; i++) edgert_invoke(it, NULL);
     for (int i = 0; i < runs; i++) {
