@@ -118,6 +118,15 @@ class Builder:
         found = [build / "edgert-bench", *([build / "tests" / "check_kernels"] if tests else [])]
         return [Path(copy2(f, self.out / f"{f.name}-{name}")) for f in found]
 
+    def shared_program(self, p: Platform, wheel: Path) -> Path:
+        """edgert-bench that takes its library from the wheel: shows that this loads where there is no Python to."""
+        folder = self.work / f"shared-{p.tag}"
+        self.run([self.python, "-m", "zipfile", "-e", wheel, folder])
+        made = self.out / f"edgert-bench-shared-linux-musl-{p.processor}"
+        sources = [ROOT / "native/tools" / f for f in ("edgert_bench.c", "golden.c")]
+        self.run([self.work / f"cc-{p.tag}", "-O2", "-s", "-D_POSIX_C_SOURCE=200809L", "-I", ROOT / "native/include", *sources, folder / "edgert/binding/libedgert.so", "-lm", "-o", made])
+        return made
+
     def audit(self, wheel: Path, p: Platform) -> str:
         """What auditwheel says about a Linux wheel."""
         nothing = self.work / "nothing"     # not this machine's libraries
@@ -151,6 +160,8 @@ def main() -> None:
             if p.system == "Linux":
                 builder.audit(wheel, p)
             made = [wheel, *(builder.programs(p) if p.static else [])]
+            if p.tag.startswith("musllinux"):
+                made.append(builder.shared_program(p, wheel))
             print("\n".join(f"{f.stat().st_size:9} {f.name}" for f in made), flush=True)
 
 

@@ -73,7 +73,7 @@ for path in sys.argv[1:]:
     assert len(lines) == len(paths) and sum(line.startswith("ran") for line in lines) >= len(MUST_PASS)
 
 
-@pytest.mark.parametrize("isa", ["generic", "avx2", "avxvnni", "avx512vnni"])
+@pytest.mark.parametrize("isa", ["generic", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"])
 def test_same_bytes_however_planned(shared: Path, isa: str) -> None:
     """Whole models on each instruction set that this machine has, with 1 to 4 threads, with all, some and no rewrites of the plan."""
     code = f"""

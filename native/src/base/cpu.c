@@ -1,3 +1,6 @@
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE     // sysctlbyname
+#endif
 #include "base/cpu.h"
 
 #if defined(__x86_64__) || defined(__i386__)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #if defined(_WIN32)
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 

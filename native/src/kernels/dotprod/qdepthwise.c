@@ -3,95 +3,106 @@
 #include "kernels/arm/qdepthwise.h"
 #include "kernels/dotprod/dotprod.h"
 
-// Goes along the line column by column. Each is made once: tbl takes a channel's bytes of three rows, and 0 where there is no fourth.
-#define DOT_LOAD(name) \
-    { \
-        name.val[0] = load_bytes(r0); \
-        name.val[1] = load_bytes(r1); \
-        name.val[2] = load_bytes(r2); \
-        r0 += step; \
-        r1 += step; \
-        r2 += step; \
-    }
-#define DOT_WEIGHT(kx, v) const int8x16_t w##kx##v = load_bytes(block + WIDE_HEADER + (kx * 4 + v) * 16);
-#define DOT_WEIGHTS(kx) DOT_WEIGHT(kx, 0) DOT_WEIGHT(kx, 1) DOT_WEIGHT(kx, 2) DOT_WEIGHT(kx, 3)
-#define COLUMN(v) const int8x16_t c##v = vqtbl3q_s8(column, at##v);
-#define COLUMNS COLUMN(0) COLUMN(1) COLUMN(2) COLUMN(3)
+// Goes along the line column by column, with half of a block's channels at a time: all that they need is in registers then. tbl takes a
+// channel's bytes of three rows, and 0 where there is no fourth.
+// As assembly: compilers make nine pointers of the three, each with an addition of its own.
+#define LOAD(number) __asm__("ld1 {%0.8b}, [%1], %2" : "=w"(column.val[number]), "+r"(r##number) : "r"(step) : "memory");
+#define COLUMN \
+    LOAD(0) LOAD(1) LOAD(2) \
+    const int8x16_t c0 = vqtbl3q_s8(column, at0), c1 = vqtbl3q_s8(column, at1);
 #define TAP(p, kx) \
     p##0 = vdotq_s32(p##0, c0, w##kx##0); \
-    p##1 = vdotq_s32(p##1, c1, w##kx##1); \
-    p##2 = vdotq_s32(p##2, c2, w##kx##2); \
-    p##3 = vdotq_s32(p##3, c3, w##kx##3);
+    p##1 = vdotq_s32(p##1, c1, w##kx##1);
 #define BEGIN(p) \
-    p##0 = load_ints(block); \
-    p##1 = load_ints(block + 16); \
-    p##2 = load_ints(block + 32); \
-    p##3 = load_ints(block + 48); \
-    TAP(p, 0)
+    p##0 = vdotq_s32(bias0, c0, w00); \
+    p##1 = vdotq_s32(bias1, c1, w01);
 #define OUTPUT(p) \
-    dw_finish(&t, job, how, p##0, p##1, p##2, p##3, out); \
+    finish_half(&t, job, how, half, p##0, p##1, q0, q1, shift0, shift1, out); \
     out += t.out_stride; \
     if (--n == 0) break;
-// The column at hand is the last of output p, and begins or goes on with those after it.
-#define ONE(p, q, r) { DOT_LOAD(column) COLUMNS TAP(p, 2) TAP(q, 1) BEGIN(r) OUTPUT(p) }
-#define TWO(p, q) \
-    { \
-        DOT_LOAD(column) \
-        { COLUMNS TAP(p, 1) } \
-        DOT_LOAD(column) \
-        { COLUMNS TAP(p, 2) BEGIN(q) } \
-        OUTPUT(p) \
-    }
 
-__attribute__((always_inline)) static inline void by_column(const dw_job *job, const size_t share, const rounding how, size_t n)
+static __attribute__((noinline, cold)) void finish_half_slowly(const dw_job *t, size_t half, vi s0, vi s1, uint8_t *out)
 {
-    static const uint8_t places[64] = {
-        0, 16, 32, 255, 1, 17, 33, 255, 2,  18, 34, 255, 3,  19, 35, 255, 4,  20, 36, 255, 5,  21, 37, 255, 6,  22, 38, 255, 7,  23, 39, 255,
-        8, 24, 40, 255, 9, 25, 41, 255, 10, 26, 42, 255, 11, 27, 43, 255, 12, 28, 44, 255, 13, 29, 45, 255, 14, 30, 46, 255, 15, 31, 47, 255};
+    const vi y0 = scaled_slowly(s0, t->block, WIDE, 8 * half, t->o), y1 = scaled_slowly(s1, t->block, WIDE, 8 * half + 4, t->o);
+    store_bytes(out, packed_bytes(y0, y1, y0, y1, &t->range, SLOW), t->n - 8 * half < 8 ? t->n - 8 * half : 8);
+}
+
+__attribute__((always_inline)) static inline void finish_half(const dw_job *t, const dw_job *slow, rounding how, size_t half, vi s0, vi s1, vi q0, vi q1,
+                                                              vi shift0, vi shift1, uint8_t *out)
+{
+    if (how == PLAIN) {
+        const uint16x8_t y = vqmovun_high_s32(vqmovun_s32(scaled(s0, q0, shift0, PLAIN)), scaled(s1, q1, shift1, PLAIN));
+        vst1_u8(out, veor_u8(vqmovn_u16(y), vdup_n_u8(0x80)));
+    } else if (how == RIGHT) {
+        const vi y0 = scaled(s0, q0, shift0, RIGHT), y1 = scaled(s1, q1, shift1, RIGHT);
+        store_bytes(out, packed_bytes(y0, y1, y0, y1, &t->range, RIGHT), t->n - 8 * half < 8 ? t->n - 8 * half : 8);
+    } else {
+        finish_half_slowly(slow, half, s0, s1, out);
+    }
+}
+
+__attribute__((always_inline)) static inline void half_by_column(const dw_job *job, const size_t half, const size_t share, const rounding how, size_t n)
+{
+    static const uint8_t places[32] = {0, 16, 32, 255, 1, 17, 33, 255, 2, 18, 34, 255, 3, 19, 35, 255, 4, 20, 36, 255, 5, 21, 37, 255, 6, 22, 38, 255, 7, 23, 39, 255};
     const dw_job t = *job;
-    const uint8_t *block = t.block, *r0 = t.row[0] + t.c, *r1 = t.row[1] + t.c, *r2 = t.row[2] + t.c;
-    const size_t step = t.taps->tap_step;
-    uint8_t *out = t.out;
-    const uint8x16_t at0 = vld1q_u8(places), at1 = vld1q_u8(places + 16), at2 = vld1q_u8(places + 32), at3 = vld1q_u8(places + 48);
-    DOT_WEIGHTS(0) DOT_WEIGHTS(1) DOT_WEIGHTS(2)
+    const uint8_t *header = t.block + 32 * half, *weights = t.block + WIDE_HEADER + 32 * half;
+    const uint8_t *r0 = t.row[0] + t.c + 8 * half, *r1 = t.row[1] + t.c + 8 * half, *r2 = t.row[2] + t.c + 8 * half;
+    const size_t step = t.taps->tap_step, away = t.taps->x_step - 3 * step;
+    uint8_t *out = t.out + 8 * half;
+    const uint8x16_t at0 = vld1q_u8(places), at1 = vld1q_u8(places + 16);
+    const int8x16_t w00 = load_bytes(weights), w01 = load_bytes(weights + 16), w10 = load_bytes(weights + 64), w11 = load_bytes(weights + 80);
+    const int8x16_t w20 = load_bytes(weights + 128), w21 = load_bytes(weights + 144);
+    const vi bias0 = load_ints(header), bias1 = load_ints(header + 16), q0 = load_ints(header + 64), q1 = load_ints(header + 80);
+    const vi shift0 = load_ints(header + 128), shift1 = load_ints(header + 144);
     int8x16x3_t column;
-    vi p0, p1, p2, p3, q0, q1, q2, q3, r_0, r_1, r_2, r_3;
+    vi x0, x1, y0, y1, z0, z1;
     if (share == 0) {       // columns that no other output sees
-        for (size_t x = 0;; x++) {
-            r0 = t.row[0] + t.c + x * t.taps->x_step;
-            r1 = t.row[1] + t.c + x * t.taps->x_step;
-            r2 = t.row[2] + t.c + x * t.taps->x_step;
-            DOT_LOAD(column)
-            { COLUMNS BEGIN(p) }
-            DOT_LOAD(column)
-            { COLUMNS TAP(p, 1) }
-            DOT_LOAD(column)
-            { COLUMNS TAP(p, 2) }
-            OUTPUT(p)
+        for (;;) {
+            { COLUMN BEGIN(x) }
+            { COLUMN TAP(x, 1) }
+            { COLUMN TAP(x, 2) }
+            r0 += away;
+            r1 += away;
+            r2 += away;
+            OUTPUT(x)
         }
         return;
     }
-    DOT_LOAD(column)
-    { COLUMNS BEGIN(p) }
-    if (share == 1) {
-        DOT_LOAD(column)
-        { COLUMNS TAP(p, 1) BEGIN(q) }
+    { COLUMN BEGIN(x) }
+    if (share == 1) {       // a column is the last of one output, the middle of the next, and begins the one after that
+        { COLUMN TAP(x, 1) BEGIN(y) }
         for (;;) {
-            ONE(p, q, r_)
-            ONE(q, r_, p)
-            ONE(r_, p, q)
+            { COLUMN TAP(x, 2) TAP(y, 1) BEGIN(z) }
+            OUTPUT(x)
+            { COLUMN TAP(y, 2) TAP(z, 1) BEGIN(x) }
+            OUTPUT(y)
+            { COLUMN TAP(z, 2) TAP(x, 1) BEGIN(y) }
+            OUTPUT(z)
         }
     } else {
         for (;;) {
-            TWO(p, q)
-            TWO(q, p)
+            { COLUMN TAP(x, 1) }
+            { COLUMN TAP(x, 2) BEGIN(y) }
+            OUTPUT(x)
+            { COLUMN TAP(y, 1) }
+            { COLUMN TAP(y, 2) BEGIN(x) }
+            OUTPUT(y)
         }
     }
 }
 
+__attribute__((always_inline)) static inline void by_column(const dw_job *job, const size_t share, const rounding how, size_t n)
+{
+    for (size_t half = 0; half < 2 && 8 * half < job->n; half++) half_by_column(job, half, share, how, n);
+}
+
 #define BY_COLUMN(share) \
     static void by_column_##share##_plain(const dw_job *t, size_t n) { by_column(t, share, PLAIN, n); } \
-    static void by_column_##share(const dw_job *t, size_t n) { by_column(t, share, t->how, n); }
+    static void by_column_##share(const dw_job *t, size_t n) \
+    { \
+        if (t->how == SLOW) by_column(t, share, SLOW, n); \
+        else by_column(t, share, RIGHT, n); \
+    }
 BY_COLUMN(0)
 BY_COLUMN(1)
 BY_COLUMN(2)
