@@ -81,6 +81,11 @@ typedef struct er_qgemm {
     // How many panels make the next strip, where `left` are left.
     size_t (*strip)(size_t left);
 
+    // What the kernel wants to know of a strip's weights, in the last bytes of its memory, one for every whole `notes_of` groups of
+    // a run; NULL: nothing.
+    void (*take_notes)(void *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups);
+    size_t notes_of;
+
     // n channels from the first of `panels` on, behind which there are `behind` more; both begin with strips. Rows of out are
     // out_stride bytes apart.
     void (*run)(const er_rows *rows, size_t n, size_t behind, const void *panels, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride);
@@ -91,6 +96,9 @@ typedef struct er_qgemm {
                     const er_output *o, uint8_t *out);
     void (*scales)(size_t n, const void *panels, size_t panel_bytes, const er_output *o, float *scale);
 } er_qgemm;
+
+// Bytes of notes in a panel: one for each whole step of notes_of groups.
+static inline size_t er_qgemm_notes(const er_qgemm *g, size_t segments, size_t groups) { return g->take_notes ? segments * (groups / g->notes_of) : 0; }
 
 // What pack_a adds.
 static inline int32_t er_qgemm_offset(const er_qgemm *g, bool is_signed)

@@ -81,7 +81,7 @@ void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channe
 size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, size_t extras)
 {
     size_t nr = (size_t)g->nr, kr = (size_t)g->kr;
-    return er_round_up(ER_HEADER * nr + (segments * er_round_up(length, kr) + extras * kr) * nr, 64);
+    return er_round_up(ER_HEADER * nr + (segments * er_round_up(length, kr) + extras * kr) * nr + er_qgemm_notes(g, segments, er_round_up(length, kr) / kr), 64);
 }
 
 static int32_t clamp_weight(int32_t v, int32_t least) { return v < least ? least : v > 127 ? 127 : v; }
@@ -206,6 +206,7 @@ void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, c
             uint32_t sum = put_channel(g, w, n0 + i, panels, p, j, extras, list, (int8_t *)base + panels * ER_HEADER * nr);
             er_put_header(base + p * ER_HEADER * nr, nr, j, &channels[n0 + i], (int32_t)(sum * (uint32_t)a_zero), real);
         }
+        if (g->take_notes) g->take_notes(base, panels, panel_bytes, w->segments, (w->length + (size_t)g->kr - 1) / (size_t)g->kr);
     }
 }
 

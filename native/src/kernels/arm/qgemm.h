@@ -9,13 +9,14 @@
 
 #include "kernels/arm/epilogue.h"
 
-enum { MAX_PANELS = 4, CHUNK = LANES * KR };        // bytes of a panel's group
+enum { MAX_PANELS = 4, MOST_ROWS = 12, CHUNK = LANES * KR };        // bytes of a panel's group
 
 typedef struct {
     const er_rows *rows;
     const er_output *o;
     const uint8_t *strip;       // headers and weights of the tile's panels
     size_t n;                   // channels from there on
+    size_t panel_bytes;
     range range;
     rounding how;
     size_t out_stride;
@@ -74,7 +75,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     EACH_ROW(DECLARE)
     SUMS(mr, panels)
     if (__builtin_expect(t->how == SLOW, 0)) {
-        int32_t sums[mr * panels * LANES];
+        int32_t sums[MOST_ROWS * MAX_PANELS * LANES];
         EACH_ROW(SAVE_ROW)
         finish_slowly(slow, sums, mr, panels, out);
         return;
@@ -147,7 +148,7 @@ static void run_line(size_t panels, const job *t, const uint8_t *rows, uint8_t *
 static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
 {
     if (!r->m) return;
-    job t = {r, o, packed, n, range_of(o), SLOW, out_stride};
+    job t = {r, o, packed, n, panel_bytes, range_of(o), SLOW, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.how = rounding_of(largest_shift(t.strip, panels, false), o, t.range.free && t.n >= panels * LANES);

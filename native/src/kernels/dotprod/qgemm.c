@@ -47,8 +47,8 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
     for (size_t s = 0; s < r->segments; s++) { \
         const int8_t *from = (const int8_t *)rows + s * r->segment_stride; \
         EACH_ROW(ROW_POINTER) \
-        size_t left = r->groups; \
-        for (; left >= 4; left -= 4) { \
+        const size_t left = r->groups % 4; \
+        for (size_t steps = r->groups / 4; steps; steps--) { \
             EACH_ROW(LOAD) \
             GROUP(0, DOT_0) \
             GROUP(1, DOT_1) \
@@ -66,4 +66,4 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
 
 #include "kernels/arm/qgemm.h"
 
-void er_dotprod_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, pack_a, next_panels, qgemm, NULL, NULL}; }
+void er_dotprod_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }

@@ -65,4 +65,4 @@ static inline int8x16_t second_half(int8x16_t a, int8x16_t b) { return vreinterp
 
 #include "kernels/arm/qgemm.h"
 
-void er_i8mm_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, pack_a, next_panels, qgemm, NULL, NULL}; }
+void er_i8mm_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }

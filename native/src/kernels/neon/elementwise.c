@@ -6,51 +6,61 @@
 // Less its zero point, in 16 bits: sixteen of them.
 typedef struct { int16x8_t low, high; } sixteen;
 
-static inline sixteen widened(const uint8_t *p, bool is_signed, int16x8_t zero)
+#if defined(__aarch64__)
+static inline sixteen less_signed(int8x16_t x, int8x16_t zero) { return (sixteen){vsubl_s8(vget_low_s8(x), vget_low_s8(zero)), vsubl_high_s8(x, zero)}; }
+static inline sixteen less_unsigned(uint8x16_t x, uint8x16_t zero)
+{
+    return (sixteen){vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(x), vget_low_u8(zero))), vreinterpretq_s16_u16(vsubl_high_u8(x, zero))};
+}
+#else
+static inline sixteen less_signed(int8x16_t x, int8x16_t zero)
+{
+    return (sixteen){vsubl_s8(vget_low_s8(x), vget_low_s8(zero)), vsubl_s8(vget_high_s8(x), vget_high_s8(zero))};
+}
+static inline sixteen less_unsigned(uint8x16_t x, uint8x16_t zero)
+{
+    return (sixteen){vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(x), vget_low_u8(zero))), vreinterpretq_s16_u16(vsubl_u8(vget_high_u8(x), vget_high_u8(zero)))};
+}
+#endif
+
+// `zero` is in the range of the type.
+__attribute__((always_inline)) static inline sixteen widened(const uint8_t *p, bool is_signed, uint8x16_t zero)
 {
     const uint8x16_t x = vld1q_u8(p);
-    sixteen s;
-    if (is_signed) {
-        s.low = vmovl_s8(vreinterpret_s8_u8(vget_low_u8(x)));
-        s.high = vmovl_s8(vreinterpret_s8_u8(vget_high_u8(x)));
-    } else {
-        s.low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(x)));
-        s.high = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(x)));
-    }
-    s.low = vsubq_s16(s.low, zero);
-    s.high = vsubq_s16(s.high, zero);
-    return s;
+    return is_signed ? less_signed(vreinterpretq_s8_u8(x), vreinterpretq_s8_u8(zero)) : less_unsigned(x, zero);
 }
 
 // One term of a sum: (x - zero) << 20 times its multiplier, which is one half or has a shift to the right.
-typedef struct { int16x8_t zero; vi q, shift; bool is_signed, half; } term;
+typedef struct { uint8x16_t zero; vi q, shift; bool is_signed, half; } term;
 
 static term term_of(int32_t zero, er_multiplier m, bool is_signed)
 {
-    return (term){vdupq_n_s16((int16_t)zero), vdupq_n_s32(m.q), vdupq_n_s32(m.shift), is_signed, er_is_half(m)};
+    return (term){vdupq_n_u8((uint8_t)zero), vdupq_n_s32(m.q), vdupq_n_s32(m.shift), is_signed, er_is_half(m)};
 }
 
-__attribute__((always_inline)) static inline vi term_value(int16x4_t x, const term *t, const bool half)
+typedef struct { vi v[4]; } four;
+
+__attribute__((always_inline)) static inline four term_values(sixteen x, const term *t, const bool half)
 {
     // 9 bits become 14, then 29.
-    if (half) return vshll_n_s16(vshl_n_s16(x, 4), 15);
-    return scaled(vshll_n_s16(vshl_n_s16(x, 5), 15), t->q, t->shift, RIGHT);
+    const int16x8_t low = half ? vshlq_n_s16(x.low, 4) : vshlq_n_s16(x.low, 5), high = half ? vshlq_n_s16(x.high, 4) : vshlq_n_s16(x.high, 5);
+#if defined(__aarch64__)
+    four f = {{vshll_n_s16(vget_low_s16(low), 15), vshll_high_n_s16(low, 15), vshll_n_s16(vget_low_s16(high), 15), vshll_high_n_s16(high, 15)}};
+#else
+    four f = {{vshll_n_s16(vget_low_s16(low), 15), vshll_n_s16(vget_high_s16(low), 15), vshll_n_s16(vget_low_s16(high), 15), vshll_n_s16(vget_high_s16(high), 15)}};
+#endif
+    for (size_t i = 0; i < 4 && !half; i++) f.v[i] = scaled(f.v[i], t->q, t->shift, RIGHT);
+    return f;
 }
 
 typedef struct { term a, b; vi q, shift; range range; bool subtract; } sum_job;
 
-__attribute__((always_inline)) static inline vi sum_of(int16x4_t a, int16x4_t b, const sum_job *s, const bool half_a, const bool half_b)
-{
-    const vi x = term_value(a, &s->a, half_a), y = term_value(b, &s->b, half_b);
-    return scaled(s->subtract ? vsubq_s32(x, y) : vaddq_s32(x, y), s->q, s->shift, RIGHT);
-}
+__attribute__((always_inline)) static inline vi sum_of(vi x, vi y, const sum_job *s) { return scaled(s->subtract ? vsubq_s32(x, y) : vaddq_s32(x, y), s->q, s->shift, RIGHT); }
 
 __attribute__((always_inline)) static inline void add_sixteen(const uint8_t *a, const uint8_t *b, const sum_job *s, const bool half_a, const bool half_b, uint8_t *out)
 {
-    const sixteen x = widened(a, s->a.is_signed, s->a.zero), y = widened(b, s->b.is_signed, s->b.zero);
-    const vi y0 = sum_of(vget_low_s16(x.low), vget_low_s16(y.low), s, half_a, half_b), y1 = sum_of(vget_high_s16(x.low), vget_high_s16(y.low), s, half_a, half_b);
-    const vi y2 = sum_of(vget_low_s16(x.high), vget_low_s16(y.high), s, half_a, half_b), y3 = sum_of(vget_high_s16(x.high), vget_high_s16(y.high), s, half_a, half_b);
-    vst1q_s8((int8_t *)out, packed_bytes(y0, y1, y2, y3, &s->range, RIGHT));
+    const four x = term_values(widened(a, s->a.is_signed, s->a.zero), &s->a, half_a), y = term_values(widened(b, s->b.is_signed, s->b.zero), &s->b, half_b);
+    vst1q_s8((int8_t *)out, packed_bytes(sum_of(x.v[0], y.v[0], s), sum_of(x.v[1], y.v[1], s), sum_of(x.v[2], y.v[2], s), sum_of(x.v[3], y.v[3], s), &s->range, RIGHT));
 }
 
 // `usual`: an addition of two int8 tensors, as models have them; else as s says.
@@ -77,13 +87,14 @@ static void add_some(size_t n, const uint8_t *a, const uint8_t *b, const sum_job
     else add_all(n, a, b, s, false, s->b.half, true, out);
 }
 
+static bool in_range(int32_t zero, bool is_signed) { return zero >= (is_signed ? -128 : 0) && zero <= (is_signed ? 127 : 255); }
 static bool is_right_or_half(er_multiplier m) { return m.shift < 0 || er_is_half(m); }
 
 // An input of which there is only one is repeated, and the rest that does not fill a vector copied.
 static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
 {
     enum { BLOCK = 64 };
-    if (!is_right_or_half(p->a) || !is_right_or_half(p->b) || p->out.shift >= 0) {
+    if (!is_right_or_half(p->a) || !is_right_or_half(p->b) || p->out.shift >= 0 || !in_range(p->a_zero, p->a_signed) || !in_range(p->b_zero, p->b_signed)) {
         er_qadd_generic(n, a, a_step, b, b_step, p, out);
         return;
     }
@@ -119,7 +130,9 @@ __attribute__((always_inline)) static inline vi product_of(int16x4_t a, int16x4_
 
 static void mul_sixteen(const uint8_t *a, const uint8_t *b, const product_job *s, uint8_t *out)
 {
-    const sixteen x = widened(a, s->a_signed, s->za), y = widened(b, s->b_signed, s->zb);
+    const uint8x16_t none = vdupq_n_u8(0);
+    const sixteen u = widened(a, s->a_signed, none), v = widened(b, s->b_signed, none);
+    const sixteen x = {vsubq_s16(u.low, s->za), vsubq_s16(u.high, s->za)}, y = {vsubq_s16(v.low, s->zb), vsubq_s16(v.high, s->zb)};
     const vi q = load_ints(s->header + 4 * LANES), shift = load_ints(s->header + 8 * LANES);
     const vi y0 = product_of(vget_low_s16(x.low), vget_low_s16(y.low), s, q, shift), y1 = product_of(vget_high_s16(x.low), vget_high_s16(y.low), s, q, shift);
     const vi y2 = product_of(vget_low_s16(x.high), vget_low_s16(y.high), s, q, shift), y3 = product_of(vget_high_s16(x.high), vget_high_s16(y.high), s, q, shift);
@@ -182,7 +195,7 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
         for (size_t t = 0; t < taps;) {
             int16x8_t low = zero, high = zero;
             for (size_t end = t + WITHOUT_CARRY < taps ? t + WITHOUT_CARRY : taps; t < end; t++) {
-                const sixteen x = widened(tap[t] + c, is_signed, zero);
+                const sixteen x = widened(tap[t] + c, is_signed, vdupq_n_u8(0));
                 low = vaddq_s16(low, x.low);
                 high = vaddq_s16(high, x.high);
             }

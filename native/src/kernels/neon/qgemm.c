@@ -2,6 +2,7 @@
 // pairs of lanes to the 32-bit sum of a channel. Lanes hold two products of each of four channels: a row's bytes are repeated by
 // pairs when they are loaded, so that nothing has to be added up across a vector at the end.
 #include <arm_neon.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/neon/neon.h"
@@ -69,26 +70,40 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
 #define EIGHT "ld4r {v0.8h, v1.8h, v2.8h, v3.8h}, [%[a]], #8\n\t"
 #define FIRST(temp, x, w) "smull v" #temp ".8h, v" #x ".8b, %[" #w "].8b\n\t"
 #define SECOND(temp, x, w) "smlal2 v" #temp ".8h, v" #x ".16b, %[" #w "].16b\n\t"
+#define THIRD(temp, x, w) "smlal v" #temp ".8h, v" #x ".8b, %[" #w "].8b\n\t"
 #define ADD_PAIRS(temp, s) "sadalp %[" #s "].4s, v" #temp ".8h\n\t"
+// Two products in a lane of int16, or four.
 #define BY_TWO(s, t, u, v, y, z) \
     FIRST(4, 0, u) FIRST(5, 0, y) FIRST(6, 2, v) FIRST(7, 2, z) SECOND(4, 1, u) SECOND(5, 1, y) SECOND(6, 3, v) SECOND(7, 3, z) \
     ADD_PAIRS(4, s) ADD_PAIRS(5, t) ADD_PAIRS(6, s) ADD_PAIRS(7, t)
 #define BY_ONE(s, u, v) FIRST(4, 0, u) FIRST(6, 2, v) SECOND(4, 1, u) SECOND(6, 3, v) ADD_PAIRS(4, s) ADD_PAIRS(6, s)
+#define FOURS_BY_TWO(s, t, u, v, y, z) \
+    FIRST(4, 0, u) FIRST(5, 0, y) SECOND(4, 1, u) SECOND(5, 1, y) THIRD(4, 2, v) THIRD(5, 2, z) SECOND(4, 3, v) SECOND(5, 3, z) ADD_PAIRS(4, s) ADD_PAIRS(5, t)
+#define FOURS_BY_ONE(s, u, v) FIRST(6, 0, u) SECOND(6, 1, u) THIRD(6, 2, v) SECOND(6, 3, v) ADD_PAIRS(6, s)
 #define TEMPORARIES "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "memory"
-#define ROW_8(i) \
+#define ROW(i, TWO, ONE) \
     if (i < mr && panels == 4) \
-        __asm__(EIGHT BY_TWO(s0, s1, u0, v0, u1, v1) BY_TWO(s2, s3, u2, v2, u3, v3) \
+        __asm__(EIGHT TWO(s0, s1, u0, v0, u1, v1) TWO(s2, s3, u2, v2, u3, v3) \
                 : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1), [s2] "+w"(s##i##_2), [s3] "+w"(s##i##_3) \
                 : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1), [u2] "w"(u2), [v2] "w"(v2), [u3] "w"(u3), [v3] "w"(v3) : TEMPORARIES); \
     if (i < mr && panels == 3) \
-        __asm__(EIGHT BY_TWO(s0, s1, u0, v0, u1, v1) BY_ONE(s2, u2, v2) \
+        __asm__(EIGHT TWO(s0, s1, u0, v0, u1, v1) ONE(s2, u2, v2) \
                 : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1), [s2] "+w"(s##i##_2) \
                 : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1), [u2] "w"(u2), [v2] "w"(v2) : TEMPORARIES); \
     if (i < mr && panels == 2) \
-        __asm__(EIGHT BY_TWO(s0, s1, u0, v0, u1, v1) : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1) \
+        __asm__(EIGHT TWO(s0, s1, u0, v0, u1, v1) : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1) \
                 : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1) : TEMPORARIES); \
     if (i < mr && panels == 1) \
-        __asm__(EIGHT BY_ONE(s0, u0, v0) : [a] "+r"(a##i), [s0] "+w"(s##i##_0) : [u0] "w"(u0), [v0] "w"(v0) : TEMPORARIES);
+        __asm__(EIGHT ONE(s0, u0, v0) : [a] "+r"(a##i), [s0] "+w"(s##i##_0) : [u0] "w"(u0), [v0] "w"(v0) : TEMPORARIES);
+#define ROW_8(i) ROW(i, BY_TWO, BY_ONE)
+#define ROW_8_FOURS(i) ROW(i, FOURS_BY_TWO, FOURS_BY_ONE)
+#define NOTES const uint8_t *note = t->strip + panels * t->panel_bytes - r->segments * (r->groups / 4);
+#define STEP_8 \
+    if (*note++) { \
+        EACH_ROW(ROW_8_FOURS) \
+    } else { \
+        EACH_ROW(ROW_8) \
+    }
 #else
 #define DOT_8(i, p) if (p < panels) s##i##_##p = dot4(dot4(s##i##_##p, x.val[0], x.val[1], u##p), x.val[2], x.val[3], v##p);
 #define ROW_8(i) \
@@ -97,6 +112,8 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
         EACH_PANEL(DOT_8, i) \
         a##i += 8; \
     }
+#define NOTES
+#define STEP_8 EACH_ROW(ROW_8)
 #endif
 #define ROW_4(i) \
     if (i < mr) { \
@@ -122,26 +139,26 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
 #define SUMS(mr, panels) \
     const size_t stride = r->row_stride; \
     const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
+    NOTES \
     const vi bias0 = load_ints(t->strip), bias1 = panels > 1 ? load_ints(t->strip + HEADER) : bias0; \
     const vi bias2 = panels > 2 ? load_ints(t->strip + 2 * HEADER) : bias0, bias3 = panels > 3 ? load_ints(t->strip + 3 * HEADER) : bias0; \
     EACH_ROW(BIAS) \
     for (size_t s = 0; s < r->segments; s++) { \
         const int8_t *from = (const int8_t *)rows + s * r->segment_stride; \
         EACH_ROW(ROW_POINTER) \
-        size_t left = r->groups; \
-        for (; left >= 4; left -= 4) { \
+        const size_t left = r->groups % 4; \
+        for (size_t steps = r->groups / 4; steps; steps--) { \
             WEIGHTS(u, 0) \
             WEIGHTS(v, panels * 2 * CHUNK) \
-            EACH_ROW(ROW_8) \
+            STEP_8 \
             w += 4 * panels * CHUNK; \
         } \
         if (left >= 2) { \
             WEIGHTS(u, 0) \
             EACH_ROW(ROW_4) \
             w += 2 * panels * CHUNK; \
-            left -= 2; \
         } \
-        if (left) STEP_2 \
+        if (left % 2) STEP_2 \
     } \
     for (size_t e = 0; e < r->extras; e++) { \
         const int8_t *from = (const int8_t *)rows + r->extra_at[e]; \
@@ -151,4 +168,29 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
 
 #include "kernels/arm/qgemm.h"
 
-void er_neon_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -127, pack_a, next_panels, qgemm, NULL, NULL}; }
+#if defined(__aarch64__)
+// For every step of eight products: whether four of a channel's, each second one of them, fit int16 together (255 * 128 < 2^15).
+static void take_notes(void *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups)
+{
+    const size_t steps = groups / 4;
+    const int8_t *w = (const int8_t *)strip + panels * HEADER;
+    uint8_t *note = (uint8_t *)strip + panels * panel_bytes - segments * steps;
+    for (size_t s = 0; s < segments; s++, w += (groups - 4 * steps) * panels * CHUNK) {
+        for (size_t i = 0; i < steps; i++, w += 4 * panels * CHUNK) {
+            bool small = true;
+            for (size_t p = 0; p < panels; p++) {
+                // Two groups of a panel lie together, and the two others behind those of all panels.
+                for (size_t lane = 0; lane < CHUNK; lane++) {
+                    const int8_t *u = w + p * 2 * CHUNK + lane, *v = u + panels * 2 * CHUNK;
+                    small = small && abs(u[0]) + abs(u[CHUNK]) + abs(v[0]) + abs(v[CHUNK]) <= 255;
+                }
+            }
+            *note++ = small;
+        }
+    }
+}
+#else
+#define take_notes NULL
+#endif
+
+void er_neon_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -127, pack_a, next_panels, take_notes, 4, qgemm, NULL, NULL}; }
