@@ -58,10 +58,11 @@ def steps_of(path: Path, inputs: int, outputs: int) -> list[tuple[list[Array], l
     except (OSError, ValueError, EOFError) as e:
         raise DataError(f"{path}: not a .npz file, or a damaged one ({e})") from None
     count = 0
-    while f"in0_{count}" in data:
+    first = "in0" if inputs else "out0"
+    while f"{first}_{count}" in data:
         count += 1
     if not count:
-        raise DataError(f"{path}: has no array in0_0 (input 0 of step 0)")
+        raise DataError(f"{path}: has no array {first}_0")
     with_answers = any(name.startswith("out") for name in data)
     wanted = [f"in{j}_{s}" for s in range(count) for j in range(inputs)]
     wanted += [f"out{j}_{s}" for s in range(count) for j in range(outputs if with_answers else 0)]

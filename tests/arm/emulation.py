@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +56,7 @@ def built(name: str) -> Path:
 def run(command: list[str | Path], timeout: int = 600, **environment: str) -> str:
     program = str(command[0])
     if shutil.which(program) is None:
-        unavailable(f"{program} is not installed (Debian: apt-get install qemu-user)")
+        unavailable(f"{program} is not installed (Debian: apt-get install qemu-user binutils)")
     done = subprocess.run(
         [str(c) for c in command], capture_output=True, text=True, timeout=timeout, env={**os.environ, **environment}
     )
@@ -71,12 +73,17 @@ def user_space(folder: Path, architecture: str, packages: list[str]) -> Path:
     """Unpacks Debian's packages of a foreign architecture, which apt is told about."""
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         unavailable("apt-get and dpkg are not there to fetch a user space with")
-    known = subprocess.run(["dpkg", "--print-foreign-architectures"], capture_output=True, text=True).stdout.split()
-    if architecture not in known:
-        if os.geteuid() != 0:
-            unavailable(f"apt does not know {architecture} (as root: dpkg --add-architecture {architecture} && apt-get update)")
-        subprocess.run(["dpkg", "--add-architecture", architecture], check=True)
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
+    with (Path(tempfile.gettempdir()) / "edgert-apt.lock").open("w") as lock:  # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = subprocess.run(["dpkg", "--print-foreign-architectures"], capture_output=True, text=True).stdout.split()
+        if architecture not in known:
+            if os.geteuid() != 0:
+                unavailable(
+                    f"apt does not know {architecture} (as root: dpkg --add-architecture {architecture} && apt-get update)"
+                )
+            subprocess.run(["dpkg", "--add-architecture", architecture], check=True)
+            # One of several indices may be out of reach: what is downloaded below decides.
+            subprocess.run(["apt-get", "update", "-qq"], check=False)
     debs = folder / "packages"
     debs.mkdir(parents=True)
     fetched = subprocess.run(
@@ -106,9 +113,7 @@ class Python:
             **environment,
         }
         options = [word for key, value in guest.items() for word in ("-E", f"{key}={value}")]
-        return run(
-            [*self.level.qemu, *options, self.root / "usr/bin/python3.11", "-c", code], QEMU_LD_PREFIX=str(self.root)
-        )
+        return run([*self.level.qemu, *options, self.root / "usr/bin/python3.11", "-c", code], QEMU_LD_PREFIX=str(self.root))
 
 
 def foreign_python(folder: Path, wheel: Path, level: Level) -> Python:
