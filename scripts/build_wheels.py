@@ -15,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 import venv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy2
 
 ROOT = Path(__file__).resolve().parent.parent
+LIBRARY_LIMIT = 600_000
 TOOLS = [
     "ziglang==0.17.1",
     "cmake>=3.21",
@@ -188,13 +190,20 @@ class Builder:
         return made
 
     def audit(self, wheel: Path, p: Platform) -> str:
-        """What auditwheel says about a Linux wheel."""
-        nothing = self.work / "nothing"  # not this machine's libraries
-        nothing.mkdir(exist_ok=True)
-        said = self.run([self.python, "-m", "auditwheel", "show", "--ldpaths", nothing, wheel])
-        if p.tag.startswith(("manylinux", "musllinux")) and p.tag.replace("2014", "_2_17") not in said.replace("2014", "_2_17"):
-            sys.exit(f"build_wheels.py: {wheel.name}: auditwheel disagrees with its tag:\n{said}")
-        return " ".join(said.split())
+        """Checks the tag, by auditwheel where that knows the platform, and the library's size. Returns what is to be said."""
+        if not wheel.name.endswith(f"-py3-none-{p.tag}.whl"):
+            sys.exit(f"build_wheels.py: {wheel.name}: expected the tag py3-none-{p.tag}")
+        with zipfile.ZipFile(wheel) as z:
+            size = max(i.file_size for i in z.infolist() if i.filename.endswith((".so", ".dylib", ".dll")))
+        if size > LIBRARY_LIMIT:
+            sys.exit(f"build_wheels.py: {wheel.name}: its library has {size} bytes, expected less than {LIBRARY_LIMIT}")
+        if p.tag.startswith(("manylinux", "musllinux")):
+            nothing = self.work / "nothing"  # not this machine's libraries
+            nothing.mkdir(exist_ok=True)
+            said = self.run([self.python, "-m", "auditwheel", "show", "--ldpaths", nothing, wheel])
+            if f'"{p.tag.replace("manylinux2014", "manylinux_2_17")}"' not in said.replace("manylinux2014", "manylinux_2_17"):
+                sys.exit(f"build_wheels.py: {wheel.name}: auditwheel disagrees with its tag:\n{said}")
+        return f"library {size} bytes"
 
 
 def main() -> None:
@@ -217,12 +226,11 @@ def main() -> None:
             if a.platforms and p.tag not in a.platforms:
                 continue
             wheel = builder.wheel(p)
-            if p.system == "Linux":
-                builder.audit(wheel, p)
+            said = {wheel: builder.audit(wheel, p)}
             made = [wheel, *(builder.programs(p) if p.static else [])]
             if p.tag.startswith("musllinux"):
                 made.append(builder.shared_program(p, wheel))
-            print("\n".join(f"{f.stat().st_size:9} {f.name}" for f in made), flush=True)
+            print("\n".join(f"{f.stat().st_size:9} {f.name}  {said.get(f, '')}".rstrip() for f in made), flush=True)
 
 
 if __name__ == "__main__":

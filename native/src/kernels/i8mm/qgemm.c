@@ -3,6 +3,8 @@
 
 #include "kernels/i8mm/i8mm.h"
 
+typedef int32x4_t vi;
+
 enum { KR = 8, BUNDLE = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 
 // Sums of rows i and i + 1: m<i>_<p> of a panel's first two channels, n<i>_<p> of the others.
@@ -14,8 +16,19 @@ enum { KR = 8, BUNDLE = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
     const int64x2_t both##p = vreinterpretq_s64_s32(load_ints(t->strip + (p < panels ? p : 0) * HEADER)); \
     const vi low##p = vreinterpretq_s32_s64(vdupq_laneq_s64(both##p, 0)), high##p = vreinterpretq_s32_s64(vdupq_laneq_s64(both##p, 1));
 
-static inline int8x16_t first_half(int8x16_t a, int8x16_t b) { return vreinterpretq_s8_s64(vtrn1q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b))); }
-static inline int8x16_t second_half(int8x16_t a, int8x16_t b) { return vreinterpretq_s8_s64(vtrn2q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b))); }
+// The first halves of two vectors, and the second ones. As assembly: clang would make a copy and an insertion of either.
+static inline vi first_halves(vi a, vi b)
+{
+    vi x;
+    __asm__("zip1 %0.2d, %1.2d, %2.2d" : "=w"(x) : "w"(a), "w"(b));
+    return x;
+}
+static inline vi second_halves(vi a, vi b)
+{
+    vi x;
+    __asm__("zip2 %0.2d, %1.2d, %2.2d" : "=w"(x) : "w"(a), "w"(b));
+    return x;
+}
 
 // Two rows' eight bytes. The last of an odd number of rows makes a pair with itself.
 #define OTHER(i, j) (j < mr ? j : i < mr ? i : 0)
@@ -41,8 +54,8 @@ static inline int8x16_t second_half(int8x16_t a, int8x16_t b) { return vreinterp
     }
 #define SPLIT_PANEL(i, j, p) \
     if (i < mr && p < panels) { \
-        s##i##_##p = vreinterpretq_s32_s8(first_half(vreinterpretq_s8_s32(m##i##_##p), vreinterpretq_s8_s32(n##i##_##p))); \
-        if (j < mr) s##j##_##p = vreinterpretq_s32_s8(second_half(vreinterpretq_s8_s32(m##i##_##p), vreinterpretq_s8_s32(n##i##_##p))); \
+        s##i##_##p = first_halves(m##i##_##p, n##i##_##p); \
+        if (j < mr) s##j##_##p = second_halves(m##i##_##p, n##i##_##p); \
     }
 #define SPLIT_PAIR(i, j) EACH_PANEL_OF_PAIR(SPLIT_PANEL, i, j)
 #define SUMS(mr, panels) \

@@ -74,13 +74,13 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
 #define ADD_PAIRS(temp, s) "sadalp %[" #s "].4s, v" #temp ".8h\n\t"
 // Two products in a lane of int16, or four.
 #define BY_TWO(s, t, u, v, y, z) \
-    FIRST(4, 0, u) FIRST(5, 0, y) FIRST(6, 2, v) FIRST(7, 2, z) SECOND(4, 1, u) SECOND(5, 1, y) SECOND(6, 3, v) SECOND(7, 3, z) \
-    ADD_PAIRS(4, s) ADD_PAIRS(5, t) ADD_PAIRS(6, s) ADD_PAIRS(7, t)
+    FIRST(4, 0, u) FIRST(5, 0, y) FIRST(6, 2, v) SECOND(4, 1, u) SECOND(5, 1, y) SECOND(6, 3, v) ADD_PAIRS(4, s) FIRST(4, 2, z) \
+    ADD_PAIRS(5, t) ADD_PAIRS(6, s) SECOND(4, 3, z) ADD_PAIRS(4, t)
 #define BY_ONE(s, u, v) FIRST(4, 0, u) FIRST(6, 2, v) SECOND(4, 1, u) SECOND(6, 3, v) ADD_PAIRS(4, s) ADD_PAIRS(6, s)
 #define FOURS_BY_TWO(s, t, u, v, y, z) \
     FIRST(4, 0, u) FIRST(5, 0, y) SECOND(4, 1, u) SECOND(5, 1, y) THIRD(4, 2, v) THIRD(5, 2, z) SECOND(4, 3, v) SECOND(5, 3, z) ADD_PAIRS(4, s) ADD_PAIRS(5, t)
 #define FOURS_BY_ONE(s, u, v) FIRST(6, 0, u) SECOND(6, 1, u) THIRD(6, 2, v) SECOND(6, 3, v) ADD_PAIRS(6, s)
-#define TEMPORARIES "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "memory"
+#define TEMPORARIES "v0", "v1", "v2", "v3", "v4", "v5", "v6", "memory"
 #define ROW(i, TWO, ONE) \
     if (i < mr && panels == 4) \
         __asm__(EIGHT TWO(s0, s1, u0, v0, u1, v1) TWO(s2, s3, u2, v2, u3, v3) \
