@@ -204,7 +204,9 @@ void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, c
         for (size_t i = 0; i < panels * nr && n0 + i < w->n; i++) {
             size_t p = i / nr, j = i % nr;
             uint32_t sum = put_channel(g, w, n0 + i, panels, p, j, extras, list, (int8_t *)base + panels * ER_HEADER * nr);
-            er_put_header(base + p * ER_HEADER * nr, nr, j, &channels[n0 + i], (int32_t)(sum * (uint32_t)a_zero), real);
+            const int32_t fold = (int32_t)(sum * (uint32_t)a_zero);
+            if (g->one_header) er_put_header(base, panels * nr, i, &channels[n0 + i], fold, real);
+            else er_put_header(base + p * ER_HEADER * nr, nr, j, &channels[n0 + i], fold, real);
         }
         if (g->take_notes) g->take_notes(base, panels, panel_bytes, w->segments, (w->length + (size_t)g->kr - 1) / (size_t)g->kr);
     }

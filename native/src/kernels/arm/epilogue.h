@@ -8,7 +8,7 @@
 
 #include "kernels/finish.h"
 
-enum { LANES = 4, HEADER = ER_HEADER * LANES };     // channels of a panel, and bytes of its header
+enum { LANES = 4, HEADER = ER_HEADER * LANES };     // channels of a vector, and bytes that they have in a header
 
 typedef int32x4_t vi;
 
@@ -28,11 +28,12 @@ static inline range range_of(const er_output *o)
 
 static inline vi load_ints(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
 
-// The largest shift of `vectors` headers of LANES channels each, or of one of so many times the channels.
-static inline int32_t largest_shift(const uint8_t *headers, size_t vectors, bool is_one)
+// The largest shift in a header of so many vectors of channels.
+static inline int32_t largest_shift(const uint8_t *header, size_t vectors)
 {
-    vi most = load_ints(headers + 8 * LANES * (is_one ? vectors : 1));
-    for (size_t v = 1; v < vectors; v++) most = vmaxq_s32(most, load_ints(headers + (is_one ? 8 * LANES * vectors + 4 * LANES * v : v * HEADER + 8 * LANES)));
+    const uint8_t *shift = header + 8 * LANES * vectors;
+    vi most = load_ints(shift);
+    for (size_t v = 1; v < vectors; v++) most = vmaxq_s32(most, load_ints(shift + 4 * LANES * v));
     const int32x2_t half = vmax_s32(vget_low_s32(most), vget_high_s32(most));
     return er_max32(vget_lane_s32(half, 0), vget_lane_s32(half, 1));
 }

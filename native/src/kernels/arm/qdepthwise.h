@@ -261,7 +261,7 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const voi
     const range r = range_of(o);
     for (size_t c = 0; n && c < channels; c += WIDE, info++) {
         const uint8_t *block = (const uint8_t *)packed + info->at;
-        const rounding how = rounding_of(largest_shift(block, WIDE / LANES, true), o, r.free && channels - c >= WIDE);
+        const rounding how = rounding_of(largest_shift(block, WIDE / LANES), o, r.free && channels - c >= WIDE);
         dw_run *run = choose(taps, info, how == PLAIN);
         dw_job t = {taps, taps->row, c, block, info->planes, channels - c, o, r, how, out + c, out_stride};
         for (size_t line = 0; line < taps->lines; line++, t.row += taps->kh, t.out += taps->out_line) run(&t, n);

@@ -25,6 +25,24 @@ typedef struct {
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 #define EACH_PANEL(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3)
 
+// Biases, multipliers or shifts of panel p of a strip.
+static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, size_t p) { return load_ints(strip + 16 * (which * panels + (p < panels ? p : 0))); }
+
+// A row's sums begin with the biases. Compilers would load them once and copy them for each row: an instruction for each vector, where
+// two are loaded by one.
+#if defined(__aarch64__)
+#define LOAD_TWO(x, y, from) __asm__ volatile("ldp %q0, %q1, [%2]" : "=w"(x), "=w"(y) : "r"(from) : "memory");
+#else
+#define LOAD_TWO(x, y, from) \
+    x = load_ints(from); \
+    y = load_ints(from + 16);
+#endif
+#define BEGIN_ROW(i) \
+    if (i < mr && panels == 1) s##i##_0 = load_ints(t->strip); \
+    if (i < mr && panels > 1) LOAD_TWO(s##i##_0, s##i##_1, t->strip) \
+    if (i < mr && panels == 3) s##i##_2 = load_ints(t->strip + 32); \
+    if (i < mr && panels > 3) LOAD_TWO(s##i##_2, s##i##_3, third)
+
 // Sums are variables, as on x86.
 #define DECLARE(i) vi s##i##_0 = none, s##i##_1 = none, s##i##_2 = none, s##i##_3 = none;
 
@@ -55,14 +73,13 @@ typedef struct {
 #define FINISH_ALL FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11)
 #define SAVE(i, p) if (i < mr && p < panels) vst1q_s32(sums + (i * panels + p) * LANES, s##i##_##p);
 #define SAVE_ROW(i) EACH_PANEL(SAVE, i)
-#define PANEL_SCALES(p) \
-    const vi q##p = load_ints(t->strip + (p < panels ? p : 0) * HEADER + 4 * LANES), shift##p = load_ints(t->strip + (p < panels ? p : 0) * HEADER + 8 * LANES);
+#define PANEL_SCALES(p) const vi q##p = header_ints(t->strip, panels, 1, p), shift##p = header_ints(t->strip, panels, 2, p);
 
 static __attribute__((noinline, cold)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
 {
     for (size_t i = 0; i < mr; i++, out += t->out_stride) {
         for (size_t p = 0; p < panels && p * LANES < t->n; p++, sums += LANES) {
-            const vi y = scaled_slowly(vld1q_s32(sums), t->strip + p * HEADER, LANES, 0, t->o);
+            const vi y = scaled_slowly(vld1q_s32(sums), t->strip, panels * LANES, p * LANES, t->o);
             store_rows(out + p * LANES, 0, packed_bytes(y, y, y, y, &t->range, SLOW), 4, 1, t->n - p * LANES);
         }
     }
@@ -72,6 +89,8 @@ static __attribute__((noinline, cold)) void finish_slowly(const job *t, const in
 __attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const er_rows *r, const job *slow, const uint8_t *rows, uint8_t *out)
 {
     const vi none = vdupq_n_s32(0);
+    const uint8_t *third = t->strip + 32;
+    (void)third;
     EACH_ROW(DECLARE)
     SUMS(mr, panels)
     if (__builtin_expect(t->how == SLOW, 0)) {
@@ -151,7 +170,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
     job t = {r, o, packed, n, panel_bytes, range_of(o), SLOW, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
-        t.how = rounding_of(largest_shift(t.strip, panels, false), o, t.range.free && t.n >= panels * LANES);
+        t.how = rounding_of(largest_shift(t.strip, panels), o, t.range.free && t.n >= panels * LANES);
         for (size_t line = 0; line < r->lines; line++)
             run_line(panels, &t, (const uint8_t *)r->a + line * r->line_stride, out + line * r->m * out_stride);
         t.strip += panels * panel_bytes;

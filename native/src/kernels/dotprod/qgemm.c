@@ -5,11 +5,6 @@
 
 enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
 
-#define BIAS(i) \
-    s##i##_0 = bias0; \
-    s##i##_1 = bias1; \
-    s##i##_2 = bias2; \
-    s##i##_3 = bias3;
 #define ROW_POINTER(i) const int8_t *a##i = from + (i < mr ? i : 0) * stride;
 // As assembly, since compilers would rather add to each pointer by an instruction of its own.
 #define LOAD(i) \
@@ -39,10 +34,8 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
 #define SUMS(mr, panels) \
     const size_t stride = r->row_stride; \
     const int8_t *w = (const int8_t *)t->strip; \
-    const vi bias0 = load_ints(t->strip), bias1 = panels > 1 ? load_ints(t->strip + HEADER) : bias0; \
-    const vi bias2 = panels > 2 ? load_ints(t->strip + 2 * HEADER) : bias0, bias3 = panels > 3 ? load_ints(t->strip + 3 * HEADER) : bias0; \
     const int8x16_t none8 = vdupq_n_s8(0); \
-    EACH_ROW(BIAS) \
+    EACH_ROW(BEGIN_ROW) \
     w += panels * HEADER; \
     for (size_t s = 0; s < r->segments; s++) { \
         const int8_t *from = (const int8_t *)rows + s * r->segment_stride; \
@@ -66,4 +59,4 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
 
 #include "kernels/arm/qgemm.h"
 
-void er_dotprod_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }
+void er_dotprod_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, true, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }

@@ -13,7 +13,7 @@ enum { KR = 8, BUNDLE = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 #define PAIR_SUMS(i, j, p) vi m##i##_##p = low##p, n##i##_##p = high##p;
 #define DECLARE_PAIR(i, j) EACH_PANEL_OF_PAIR(PAIR_SUMS, i, j)
 #define PANEL_BIAS(p) \
-    const int64x2_t both##p = vreinterpretq_s64_s32(load_ints(t->strip + (p < panels ? p : 0) * HEADER)); \
+    const int64x2_t both##p = vreinterpretq_s64_s32(header_ints(t->strip, panels, 0, p)); \
     const vi low##p = vreinterpretq_s32_s64(vdupq_laneq_s64(both##p, 0)), high##p = vreinterpretq_s32_s64(vdupq_laneq_s64(both##p, 1));
 
 // The first halves of two vectors, and the second ones. As assembly: clang would make a copy and an insertion of either.
@@ -78,4 +78,4 @@ static inline vi second_halves(vi a, vi b)
 
 #include "kernels/arm/qgemm.h"
 
-void er_i8mm_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }
+void er_i8mm_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, true, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }

@@ -144,7 +144,7 @@ static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
     uint8_t header[HEADER], repeated[2][16], rest[3][16];
     for (size_t j = 0; j < LANES; j++) er_put_header(header, LANES, j, &(er_channel){0, p->m}, 0, false);
     const product_job s = {vdupq_n_s16((int16_t)p->a_zero), vdupq_n_s16((int16_t)p->b_zero), p->a_signed, p->b_signed, range_of(&p->o),
-                           rounding_of(largest_shift(header, 1, false), &p->o, false), header, &p->o};
+                           rounding_of(largest_shift(header, 1), &p->o, false), header, &p->o};
     if (!a_step) memset(repeated[0], a[0], 16);
     if (!b_step) memset(repeated[1], b[0], 16);
     size_t i = 0;

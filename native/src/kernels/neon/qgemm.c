@@ -57,11 +57,6 @@ static inline int32x4_t dot4(int32x4_t sum, pair x, pair y, int8x16_t w)
 
 static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq_s16(sum, vmull_s8(bytes_of(x), w)); }
 
-#define BIAS(i) \
-    s##i##_0 = bias0; \
-    s##i##_1 = bias1; \
-    s##i##_2 = bias2; \
-    s##i##_3 = bias3;
 #define DOT_4(i, p) if (p < panels) s##i##_##p = dot4(s##i##_##p, x.val[0], x.val[1], u##p);
 #define DOT_2(i, p) if (p < panels) s##i##_##p = dot2(s##i##_##p, x, u##p);
 
@@ -72,34 +67,45 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
 #define SECOND(temp, x, w) "smlal2 v" #temp ".8h, v" #x ".16b, %[" #w "].16b\n\t"
 #define THIRD(temp, x, w) "smlal v" #temp ".8h, v" #x ".8b, %[" #w "].8b\n\t"
 #define ADD_PAIRS(temp, s) "sadalp %[" #s "].4s, v" #temp ".8h\n\t"
-// Two products in a lane of int16, or four.
-#define BY_TWO(s, t, u, v, y, z) \
-    FIRST(4, 0, u) FIRST(5, 0, y) FIRST(6, 2, v) SECOND(4, 1, u) SECOND(5, 1, y) SECOND(6, 3, v) ADD_PAIRS(4, s) FIRST(4, 2, z) \
-    ADD_PAIRS(5, t) ADD_PAIRS(6, s) SECOND(4, 3, z) ADD_PAIRS(4, t)
-#define BY_ONE(s, u, v) FIRST(4, 0, u) FIRST(6, 2, v) SECOND(4, 1, u) SECOND(6, 3, v) ADD_PAIRS(4, s) ADD_PAIRS(6, s)
-#define FOURS_BY_TWO(s, t, u, v, y, z) \
-    FIRST(4, 0, u) FIRST(5, 0, y) SECOND(4, 1, u) SECOND(5, 1, y) THIRD(4, 2, v) THIRD(5, 2, z) SECOND(4, 3, v) SECOND(5, 3, z) ADD_PAIRS(4, s) ADD_PAIRS(5, t)
-#define FOURS_BY_ONE(s, u, v) FIRST(6, 0, u) SECOND(6, 1, u) THIRD(6, 2, v) SECOND(6, 3, v) ADD_PAIRS(6, s)
-#define TEMPORARIES "v0", "v1", "v2", "v3", "v4", "v5", "v6", "memory"
-#define ROW(i, TWO, ONE) \
+// Two products in a lane of int16, or four. In-order cores wait six cycles for each: panels take turns.
+#define OF_4(X, x, w) X(4, x, w##0) X(5, x, w##1) X(6, x, w##2) X(7, x, w##3)
+#define OF_3(X, x, w) X(4, x, w##0) X(5, x, w##1) X(6, x, w##2)
+#define ADD_4 ADD_PAIRS(4, s0) ADD_PAIRS(5, s1) ADD_PAIRS(6, s2) ADD_PAIRS(7, s3)
+#define ADD_3 ADD_PAIRS(4, s0) ADD_PAIRS(5, s1) ADD_PAIRS(6, s2)
+#define TWOS_4 OF_4(FIRST, 0, u) OF_4(SECOND, 1, u) ADD_4 OF_4(FIRST, 2, v) OF_4(SECOND, 3, v) ADD_4
+#define TWOS_3 OF_3(FIRST, 0, u) OF_3(SECOND, 1, u) ADD_3 OF_3(FIRST, 2, v) OF_3(SECOND, 3, v) ADD_3
+#define TWOS_2 \
+    FIRST(4, 0, u0) FIRST(5, 0, u1) FIRST(6, 2, v0) FIRST(7, 2, v1) SECOND(4, 1, u0) SECOND(5, 1, u1) SECOND(6, 3, v0) SECOND(7, 3, v1) \
+    ADD_PAIRS(4, s0) ADD_PAIRS(5, s1) ADD_PAIRS(6, s0) ADD_PAIRS(7, s1)
+#define TWOS_1 FIRST(4, 0, u0) FIRST(5, 2, v0) SECOND(4, 1, u0) SECOND(5, 3, v0) ADD_PAIRS(4, s0) ADD_PAIRS(5, s0)
+#define FOURS_4 OF_4(FIRST, 0, u) OF_4(SECOND, 1, u) OF_4(THIRD, 2, v) OF_4(SECOND, 3, v) ADD_4
+#define FOURS_3 OF_3(FIRST, 0, u) OF_3(SECOND, 1, u) OF_3(THIRD, 2, v) OF_3(SECOND, 3, v) ADD_3
+#define FOURS_2 \
+    FIRST(4, 0, u0) FIRST(5, 0, u1) SECOND(4, 1, u0) SECOND(5, 1, u1) THIRD(4, 2, v0) THIRD(5, 2, v1) SECOND(4, 3, v0) SECOND(5, 3, v1) \
+    ADD_PAIRS(4, s0) ADD_PAIRS(5, s1)
+#define FOURS_1 FIRST(4, 0, u0) SECOND(4, 1, u0) THIRD(4, 2, v0) SECOND(4, 3, v0) ADD_PAIRS(4, s0)
+#define TEMPORARIES "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "memory"
+#define ROW(i, PRODUCTS) \
     if (i < mr && panels == 4) \
-        __asm__(EIGHT TWO(s0, s1, u0, v0, u1, v1) TWO(s2, s3, u2, v2, u3, v3) \
+        __asm__(EIGHT PRODUCTS##_4 \
                 : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1), [s2] "+w"(s##i##_2), [s3] "+w"(s##i##_3) \
                 : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1), [u2] "w"(u2), [v2] "w"(v2), [u3] "w"(u3), [v3] "w"(v3) : TEMPORARIES); \
     if (i < mr && panels == 3) \
-        __asm__(EIGHT TWO(s0, s1, u0, v0, u1, v1) ONE(s2, u2, v2) \
+        __asm__(EIGHT PRODUCTS##_3 \
                 : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1), [s2] "+w"(s##i##_2) \
                 : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1), [u2] "w"(u2), [v2] "w"(v2) : TEMPORARIES); \
     if (i < mr && panels == 2) \
-        __asm__(EIGHT TWO(s0, s1, u0, v0, u1, v1) : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1) \
+        __asm__(EIGHT PRODUCTS##_2 : [a] "+r"(a##i), [s0] "+w"(s##i##_0), [s1] "+w"(s##i##_1) \
                 : [u0] "w"(u0), [v0] "w"(v0), [u1] "w"(u1), [v1] "w"(v1) : TEMPORARIES); \
     if (i < mr && panels == 1) \
-        __asm__(EIGHT ONE(s0, u0, v0) : [a] "+r"(a##i), [s0] "+w"(s##i##_0) : [u0] "w"(u0), [v0] "w"(v0) : TEMPORARIES);
-#define ROW_8(i) ROW(i, BY_TWO, BY_ONE)
-#define ROW_8_FOURS(i) ROW(i, FOURS_BY_TWO, FOURS_BY_ONE)
+        __asm__(EIGHT PRODUCTS##_1 : [a] "+r"(a##i), [s0] "+w"(s##i##_0) : [u0] "w"(u0), [v0] "w"(v0) : TEMPORARIES);
+#define ROW_8(i) ROW(i, TWOS)
+#define ROW_8_FOURS(i) ROW(i, FOURS)
 #define NOTES const uint8_t *note = t->strip + panels * t->panel_bytes - r->segments * (r->groups / 4);
 #define STEP_8 \
-    if (*note++) { \
+    const bool small = *note++; \
+    __asm__("" : "+r"(note)); /* else compilers count steps by it, with one instruction more */ \
+    if (small) { \
         EACH_ROW(ROW_8_FOURS) \
     } else { \
         EACH_ROW(ROW_8) \
@@ -140,9 +146,7 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
     const size_t stride = r->row_stride; \
     const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
     NOTES \
-    const vi bias0 = load_ints(t->strip), bias1 = panels > 1 ? load_ints(t->strip + HEADER) : bias0; \
-    const vi bias2 = panels > 2 ? load_ints(t->strip + 2 * HEADER) : bias0, bias3 = panels > 3 ? load_ints(t->strip + 3 * HEADER) : bias0; \
-    EACH_ROW(BIAS) \
+    EACH_ROW(BEGIN_ROW) \
     for (size_t s = 0; s < r->segments; s++) { \
         const int8_t *from = (const int8_t *)rows + s * r->segment_stride; \
         EACH_ROW(ROW_POINTER) \
@@ -193,4 +197,4 @@ static void take_notes(void *strip, size_t panels, size_t panel_bytes, size_t se
 #define take_notes NULL
 #endif
 
-void er_neon_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -127, pack_a, next_panels, take_notes, 4, qgemm, NULL, NULL}; }
+void er_neon_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -127, true, pack_a, next_panels, take_notes, 4, qgemm, NULL, NULL}; }
