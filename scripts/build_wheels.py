@@ -21,7 +21,6 @@ from pathlib import Path
 from shutil import copy2
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARY_LIMIT = 600_000
 TOOLS = [
     "ziglang==0.17.1",
     "cmake>=3.21",
@@ -39,7 +38,7 @@ class Platform:
     """How a platform is called, by whom.
 
     tag: of the wheel; zig: its target; cpu: what the library may use without asking; system and processor: CMake's names; python: Python's
-    (`sysconfig.get_platform()`); static: zig's target for edgert-bench.
+    (`sysconfig.get_platform()`); static: zig's target for edgert-bench; limit: bytes of the library.
     """
 
     tag: str
@@ -49,6 +48,7 @@ class Platform:
     processor: str
     python: str
     static: str = ""
+    limit: int = 600_000
 
 
 _V7 = "generic+v7a+vfp3d16-neon-d32"
@@ -64,7 +64,8 @@ PLATFORMS = [
     Platform("musllinux_1_2_aarch64", "aarch64-linux-musl", "generic", "Linux", "aarch64", "linux-aarch64"),
     Platform("macosx_11_0_arm64", "aarch64-macos.11.0", "apple_m1", "Darwin", "arm64", "macosx-11.0-arm64"),
     Platform("macosx_11_0_x86_64", "x86_64-macos.11.0", "x86_64", "Darwin", "x86_64", "macosx-11.0-x86_64"),
-    Platform("win_amd64", "x86_64-windows-gnu", "x86_64", "Windows", "AMD64", "win-amd64"),
+    # Functions save ten vector registers for their callers there: code is a sixth larger than elsewhere.
+    Platform("win_amd64", "x86_64-windows-gnu", "x86_64", "Windows", "AMD64", "win-amd64", limit=660_000),
 ]
 
 
@@ -195,8 +196,8 @@ class Builder:
             sys.exit(f"build_wheels.py: {wheel.name}: expected the tag py3-none-{p.tag}")
         with zipfile.ZipFile(wheel) as z:
             size = max(i.file_size for i in z.infolist() if i.filename.endswith((".so", ".dylib", ".dll")))
-        if size > LIBRARY_LIMIT:
-            sys.exit(f"build_wheels.py: {wheel.name}: its library has {size} bytes, expected less than {LIBRARY_LIMIT}")
+        if size > p.limit:
+            sys.exit(f"build_wheels.py: {wheel.name}: its library has {size} bytes, expected less than {p.limit}")
         if p.tag.startswith(("manylinux", "musllinux")):
             nothing = self.work / "nothing"  # not this machine's libraries
             nothing.mkdir(exist_ok=True)
