@@ -32,6 +32,8 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
 // two are loaded by one.
 #if defined(__aarch64__)
 #define LOAD_TWO(x, y, from) __asm__ volatile("ldp %q0, %q1, [%2]" : "=w"(x), "=w"(y) : "r"(from) : "memory");
+// Two vectors of weights, and the pointer behind them.
+#define NEXT_TWO(x, y, from) __asm__("ldp %q0, %q1, [%2], #32" : "=w"(x), "=w"(y), "+r"(from) : : "memory");
 #else
 #define LOAD_TWO(x, y, from) \
     x = load_ints(from); \

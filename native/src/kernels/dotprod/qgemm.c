@@ -15,21 +15,23 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
 #define DOT_1(i) { enum { lane = 1 }; EACH_PANEL(DOT, i) }
 #define DOT_2(i) { enum { lane = 2 }; EACH_PANEL(DOT, i) }
 #define DOT_3(i) { enum { lane = 3 }; EACH_PANEL(DOT, i) }
-#define GROUP(number, DOT_ROW) \
+#define NEXT_ONE(x, from) __asm__("ldr %q0, [%1], #16" : "=w"(x), "+r"(from) : : "memory");
+#define GROUP(DOT_ROW) \
     { \
-        const int8_t *at = w + number * panels * CHUNK; \
-        const int8x16_t w0 = vld1q_s8(at), w1 = panels > 1 ? vld1q_s8(at + CHUNK) : w0; \
-        const int8x16_t w2 = panels > 2 ? vld1q_s8(at + 2 * CHUNK) : w0, w3 = panels > 3 ? vld1q_s8(at + 3 * CHUNK) : w0; \
+        int8x16_t w0, w1 = none8, w2 = none8, w3 = none8; \
+        if (panels == 1) NEXT_ONE(w0, w) \
+        if (panels > 1) NEXT_TWO(w0, w1, w) \
+        if (panels == 3) NEXT_ONE(w2, w) \
+        if (panels == 4) NEXT_TWO(w2, w3, w) \
         EACH_ROW(DOT_ROW) \
     }
 #define LAST_GROUPS(n) \
     { \
         const size_t groups = n; \
         EACH_ROW(LOAD) /* some bytes behind the run */ \
-        GROUP(0, DOT_0) \
-        if (groups > 1) GROUP(1, DOT_1) \
-        if (groups > 2) GROUP(2, DOT_2) \
-        w += groups * panels * CHUNK; \
+        GROUP(DOT_0) \
+        if (groups > 1) GROUP(DOT_1) \
+        if (groups > 2) GROUP(DOT_2) \
     }
 #define SUMS(mr, panels) \
     const size_t stride = r->row_stride; \
@@ -43,11 +45,10 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
         const size_t left = r->groups % 4; \
         for (size_t steps = r->groups / 4; steps; steps--) { \
             EACH_ROW(LOAD) \
-            GROUP(0, DOT_0) \
-            GROUP(1, DOT_1) \
-            GROUP(2, DOT_2) \
-            GROUP(3, DOT_3) \
-            w += 4 * panels * CHUNK; \
+            GROUP(DOT_0) \
+            GROUP(DOT_1) \
+            GROUP(DOT_2) \
+            GROUP(DOT_3) \
         } \
         if (left) LAST_GROUPS(left) \
     } \

@@ -43,14 +43,14 @@ static inline vi second_halves(vi a, vi b)
     }
 #define PANEL(p) \
     if (p < panels) { \
-        const int8x16_t w0 = vld1q_s8(w + p * CHUNK), w1 = vld1q_s8(w + p * CHUNK + 16); \
+        int8x16_t w0, w1; \
+        NEXT_TWO(w0, w1, w) \
         MUL(0, 1, p) MUL(2, 3, p) MUL(4, 5, p) MUL(6, 7, p) MUL(8, 9, p) MUL(10, 11, p) \
     }
 #define GROUP \
     { \
         EACH_PAIR(LOAD) \
         PANEL(0) PANEL(1) PANEL(2) PANEL(3) \
-        w += panels * CHUNK; \
     }
 #define SPLIT_PANEL(i, j, p) \
     if (i < mr && p < panels) { \

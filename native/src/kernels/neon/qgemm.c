@@ -136,6 +136,20 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
 #define WEIGHTS(name, at) \
     const int8x16_t name##0 = vld1q_s8(w + at), name##1 = vld1q_s8(w + at + (panels > 1 ? 16 : 0)); \
     const int8x16_t name##2 = vld1q_s8(w + at + (panels > 2 ? 32 : 0)), name##3 = vld1q_s8(w + at + (panels > 3 ? 48 : 0));
+// Of eight products: u<panel> and v<panel>, which follow each other.
+#if defined(__aarch64__)
+#define WEIGHTS_8 \
+    int8x16_t u0, u1 = none8, u2 = none8, u3 = none8, v0, v1 = none8, v2 = none8, v3 = none8; \
+    if (panels == 1) NEXT_TWO(u0, v0, w) \
+    if (panels == 2) { NEXT_TWO(u0, u1, w) NEXT_TWO(v0, v1, w) } \
+    if (panels == 3) { NEXT_TWO(u0, u1, w) NEXT_TWO(u2, v0, w) NEXT_TWO(v1, v2, w) } \
+    if (panels == 4) { NEXT_TWO(u0, u1, w) NEXT_TWO(u2, u3, w) NEXT_TWO(v0, v1, w) NEXT_TWO(v2, v3, w) }
+#else
+#define WEIGHTS_8 \
+    WEIGHTS(u, 0) \
+    WEIGHTS(v, panels * 2 * CHUNK) \
+    w += 4 * panels * CHUNK;
+#endif
 #define STEP_2 \
     { \
         const int8x8_t u0 = vld1_s8(w), u1 = vld1_s8(w + (panels > 1 ? 8 : 0)), u2 = vld1_s8(w + (panels > 2 ? 16 : 0)), u3 = vld1_s8(w + (panels > 3 ? 24 : 0)); \
@@ -145,6 +159,8 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
 #define SUMS(mr, panels) \
     const size_t stride = r->row_stride; \
     const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
+    const int8x16_t none8 = vdupq_n_s8(0); \
+    (void)none8; \
     NOTES \
     EACH_ROW(BEGIN_ROW) \
     for (size_t s = 0; s < r->segments; s++) { \
@@ -152,10 +168,8 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
         EACH_ROW(ROW_POINTER) \
         const size_t left = r->groups % 4; \
         for (size_t steps = r->groups / 4; steps; steps--) { \
-            WEIGHTS(u, 0) \
-            WEIGHTS(v, panels * 2 * CHUNK) \
+            WEIGHTS_8 \
             STEP_8 \
-            w += 4 * panels * CHUNK; \
         } \
         if (left >= 2) { \
             WEIGHTS(u, 0) \
