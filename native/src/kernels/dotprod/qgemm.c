@@ -39,8 +39,9 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
     const int8x16_t none8 = vdupq_n_s8(0); \
     EACH_ROW(BEGIN_ROW) \
     w += panels * HEADER; \
-    for (size_t s = 0; s < r->segments; s++) { \
-        const int8_t *from = (const int8_t *)rows + s * r->segment_stride; \
+    const int8_t *from = (const int8_t *)rows; \
+    size_t segments = r->segments; \
+    do { \
         EACH_ROW(ROW_POINTER) \
         const size_t left = r->groups % 4; \
         for (size_t steps = r->groups / 4; steps; steps--) { \
@@ -51,7 +52,8 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
             GROUP(DOT_3) \
         } \
         if (left) LAST_GROUPS(left) \
-    } \
+        from += r->segment_stride; \
+    } while (--segments); \
     for (size_t e = 0; e < r->extras; e++) { \
         const int8_t *from = (const int8_t *)rows + r->extra_at[e]; \
         EACH_ROW(ROW_POINTER) \

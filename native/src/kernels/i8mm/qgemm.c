@@ -64,11 +64,13 @@ static inline vi second_halves(vi a, vi b)
     PANEL_BIAS(0) PANEL_BIAS(1) PANEL_BIAS(2) PANEL_BIAS(3) \
     const int8x16_t none8 = vdupq_n_s8(0); \
     EACH_PAIR(DECLARE_PAIR) \
-    for (size_t s = 0; s < r->segments; s++) { \
-        const int8_t *a = (const int8_t *)rows + s * r->segment_stride; \
+    const int8_t *a = (const int8_t *)rows; \
+    size_t segments = r->segments; \
+    do { \
         EACH_PAIR(ROW_POINTER) \
         for (size_t left = r->groups; left; left--) GROUP \
-    } \
+        a += r->segment_stride; \
+    } while (--segments); \
     for (size_t e = 0; e < r->extras; e++) { \
         const int8_t *a = (const int8_t *)rows + r->extra_at[e]; \
         EACH_PAIR(ROW_POINTER) \

@@ -163,8 +163,9 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
     (void)none8; \
     NOTES \
     EACH_ROW(BEGIN_ROW) \
-    for (size_t s = 0; s < r->segments; s++) { \
-        const int8_t *from = (const int8_t *)rows + s * r->segment_stride; \
+    const int8_t *from = (const int8_t *)rows; \
+    size_t segments = r->segments; \
+    do { \
         EACH_ROW(ROW_POINTER) \
         const size_t left = r->groups % 4; \
         for (size_t steps = r->groups / 4; steps; steps--) { \
@@ -177,7 +178,8 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
             w += 2 * panels * CHUNK; \
         } \
         if (left % 2) STEP_2 \
-    } \
+        from += r->segment_stride; \
+    } while (--segments); \
     for (size_t e = 0; e < r->extras; e++) { \
         const int8_t *from = (const int8_t *)rows + r->extra_at[e]; \
         EACH_ROW(ROW_POINTER) \
