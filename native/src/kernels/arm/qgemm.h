@@ -49,7 +49,14 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
 #define DECLARE(i) vi s##i##_0 = none, s##i##_1 = none, s##i##_2 = none, s##i##_3 = none;
 
 // Rows are finished together as far as their bytes fill a vector: one of four panels, two of two, four of one.
-#define FIX(i, p, y) if (i < mr && p < panels) y = scaled(s##i##_##p, q##p, shift##p, how);
+// Before that all sums are scaled, panel by panel, so that no more registers are in use than a tile's sums and one panel's multipliers.
+#define SCALE(i, p) if (i < mr) s##i##_##p = scaled(s##i##_##p, q, shift, how);
+#define SCALE_PANEL(p) \
+    if (p < panels) { \
+        const vi q = header_ints(t->strip, panels, 1, p), shift = header_ints(t->strip, panels, 2, p); \
+        SCALE(0, p) SCALE(1, p) SCALE(2, p) SCALE(3, p) SCALE(4, p) SCALE(5, p) SCALE(6, p) SCALE(7, p) SCALE(8, p) SCALE(9, p) SCALE(10, p) SCALE(11, p) \
+    }
+#define FIX(i, p, y) if (i < mr && p < panels) y = s##i##_##p;
 #define FOUR_VECTORS vi y0 = none, y1 = y0, y2 = y0, y3 = y0;
 #define PACKED packed_bytes(y0, y1, y2, y3, &bytes, how)
 #define FINISH_FOUR(i, j, k, l) \
@@ -72,10 +79,9 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
         FIX(i, 0, y0) FIX(i, 1, y1) FIX(i, 2, y2) FIX(i, 3, y3) \
         store_rows(out + i * out_stride, out_stride, PACKED, 1, 1, n < panels * LANES ? n : panels * LANES); \
     }
-#define FINISH_ALL FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11)
+#define FINISH_ALL SCALE_PANEL(0) SCALE_PANEL(1) SCALE_PANEL(2) SCALE_PANEL(3) FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11)
 #define SAVE(i, p) if (i < mr && p < panels) vst1q_s32(sums + (i * panels + p) * LANES, s##i##_##p);
 #define SAVE_ROW(i) EACH_PANEL(SAVE, i)
-#define PANEL_SCALES(p) const vi q##p = header_ints(t->strip, panels, 1, p), shift##p = header_ints(t->strip, panels, 2, p);
 
 static __attribute__((noinline, cold)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
 {
@@ -101,7 +107,6 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         finish_slowly(slow, sums, mr, panels, out);
         return;
     }
-    PANEL_SCALES(0) PANEL_SCALES(1) PANEL_SCALES(2) PANEL_SCALES(3)
     const range bytes = t->range;
     const size_t out_stride = t->out_stride;
     if (t->how == PLAIN) {
