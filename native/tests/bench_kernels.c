@@ -159,7 +159,7 @@ static void bench_depthwise(const er_kernels *k, const depthwise *d, double peak
 
 int main(int argc, char **argv)
 {
-    static const char *const isas[] = {"generic", "avx2", "avxvnni", "avx512vnni"};
+    static const char *const isas[] = {"generic", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"};
     for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
         const er_kernels *k = er_kernels_of(isas[i]);
         if (!k || (argc > 1 ? strcmp(argv[1], isas[i]) != 0 : i == 0)) continue;

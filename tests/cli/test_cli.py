@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def error(*args: object, cwd: Path | None = None, env: dict[str, str] | None = N
 
 def test_help_and_usage() -> None:
     r = edgert("--help")
-    for command in ("convert", "inspect", "run", "bench", "demo", "doctor"):
+    for command in ("convert", "inspect", "run", "bench", "golden", "demo", "doctor"):
         assert command in r.stdout
     edgert("bench", code=2)
     edgert("nonsense", code=2)
@@ -53,7 +54,7 @@ def test_options_work_on_python_3_9() -> None:
     """There typer does not evaluate postponed annotations, and short options would be lost."""
     from edgert import cli
 
-    for name in ("convert", "inspect", "run", "bench", "demo", "doctor"):
+    for name in ("convert", "inspect", "run", "bench", "golden", "demo", "doctor"):
         source = (Path(cli.__file__).parent / f"{name}.py").read_text()
         assert "from __future__ import annotations" not in source and "| None" not in source
 
@@ -110,6 +111,58 @@ def test_bench() -> None:
         and data["arena"] > 0
         and len(data["operators"]) > 20
     )
+
+
+def test_golden(tmp_path: Path) -> None:
+    """The file has the layout that edgert-bench reads, and says what the model answers; the same each time."""
+    from edgert import Interpreter
+
+    answers = tmp_path / "answers"
+    assert "3 steps" in edgert("golden", INT8, "-o", answers, "--steps", "3", "--seed", "7").stdout
+    content = answers.read_bytes()
+    it = Interpreter(model_path=INT8)
+    it.allocate_tensors()
+    ins, outs = it.get_input_details(), it.get_output_details()
+    assert content[:8] == b"edgertG1" and struct.unpack_from("<III", content, 8) == (3, len(ins), len(outs))
+    at = 20
+    for _ in range(3):
+        for d in ins:
+            (n,) = struct.unpack_from("<Q", content, at)
+            it.set_tensor(d["index"], np.frombuffer(content, d["dtype"], offset=at + 8, count=n).reshape(d["shape"]))
+            at += 8 + n
+        it.invoke()
+        for d in outs:
+            is_float, n = struct.unpack_from("<IQ", content, at)
+            assert (
+                is_float == (d["dtype"] == np.float32) and content[at + 12 : at + 12 + n] == it.get_tensor(d["index"]).tobytes()
+            )
+            at += 12 + n
+    assert at == len(content)
+    edgert("golden", INT8, "-o", tmp_path / "again", "--steps", "3", "--seed", "7")
+    assert (tmp_path / "again").read_bytes() == content
+
+
+def test_golden_from_arrays(tmp_path: Path) -> None:
+    """Answers from elsewhere go into the file as they are; without them the model's own."""
+    from edgert import Interpreter
+
+    it = Interpreter(model_path=INT8)
+    it.allocate_tensors()
+    (d,), outs = it.get_input_details(), it.get_output_details()
+    x = np.ones(d["shape"], d["dtype"])
+    y = {f"out{j}_0": np.full(o["shape"], 99, o["dtype"]) for j, o in enumerate(outs)}
+    np.savez(tmp_path / "with.npz", in0_0=x, **y)
+    np.savez(tmp_path / "without.npz", in0_0=x, in0_1=x)
+    edgert("golden", INT8, "-o", tmp_path / "with", "--arrays", tmp_path / "with.npz")
+    assert (tmp_path / "with").read_bytes().endswith(list(y.values())[-1].tobytes())
+    assert "2 steps" in edgert("golden", INT8, "-o", tmp_path / "without", "--arrays", tmp_path / "without.npz").stdout
+    np.savez(tmp_path / "other.npz", x=x)
+    assert "in0_0" in error("golden", INT8, "-o", tmp_path / "out", "--arrays", tmp_path / "other.npz")
+    np.savez(tmp_path / "some.npz", in0_0=x, in0_1=x, **y)
+    assert "out0_1" in error("golden", INT8, "-o", tmp_path / "out", "--arrays", tmp_path / "some.npz")
+    (tmp_path / "text.npz").write_text("no arrays")
+    assert "text.npz" in error("golden", INT8, "-o", tmp_path / "out", "--arrays", tmp_path / "text.npz")
+    assert not (tmp_path / "out").exists()
 
 
 def test_doctor() -> None:

@@ -73,7 +73,7 @@ typedef struct er_qgemm {
     bool a_signed;
     int bundle;                 // so many groups of a panel lie together
     int least;                  // weights from here to 127 are exact: -128, or -127
-    bool one_header;            // the panels of a strip have one header together, of all their channels
+    bool one_header;            // in the place of its panels' headers a strip has one of all their channels
 
     // Converts n activations (int8 where is_signed, else uint8). With a_size 1, int8 becomes uint8 by adding 128, or uint8 int8 by
     // taking it off. Writes exactly n elements.
