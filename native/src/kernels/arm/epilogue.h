@@ -28,6 +28,18 @@ static inline range range_of(const er_output *o)
 
 static inline vi load_ints(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
 
+// Sums begin with biases. Compilers would load them once and copy them for each row: an instruction for each vector, where two are
+// loaded by one.
+#if defined(__aarch64__)
+#define LOAD_TWO(x, y, from) __asm__ volatile("ldp %q0, %q1, [%2]" : "=w"(x), "=w"(y) : "r"(from) : "memory");
+// Two vectors of weights, and the pointer behind them.
+#define NEXT_TWO(x, y, from) __asm__("ldp %q0, %q1, [%2], #32" : "=w"(x), "=w"(y), "+r"(from) : : "memory");
+#else
+#define LOAD_TWO(x, y, from) \
+    x = load_ints(from); \
+    y = load_ints(from + 16);
+#endif
+
 // The largest shift in a header of so many vectors of channels.
 static inline int32_t largest_shift(const uint8_t *header, size_t vectors)
 {

@@ -28,17 +28,7 @@ typedef struct {
 // Biases, multipliers or shifts of panel p of a strip.
 static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, size_t p) { return load_ints(strip + 16 * (which * panels + (p < panels ? p : 0))); }
 
-// A row's sums begin with the biases. Compilers would load them once and copy them for each row: an instruction for each vector, where
-// two are loaded by one.
-#if defined(__aarch64__)
-#define LOAD_TWO(x, y, from) __asm__ volatile("ldp %q0, %q1, [%2]" : "=w"(x), "=w"(y) : "r"(from) : "memory");
-// Two vectors of weights, and the pointer behind them.
-#define NEXT_TWO(x, y, from) __asm__("ldp %q0, %q1, [%2], #32" : "=w"(x), "=w"(y), "+r"(from) : : "memory");
-#else
-#define LOAD_TWO(x, y, from) \
-    x = load_ints(from); \
-    y = load_ints(from + 16);
-#endif
+// A row's sums begin with the biases.
 #define BEGIN_ROW(i) \
     if (i < mr && panels == 1) s##i##_0 = load_ints(t->strip); \
     if (i < mr && panels > 1) LOAD_TWO(s##i##_0, s##i##_1, t->strip) \

@@ -14,11 +14,11 @@
     p##0 = vdotq_s32(p##0, c0, w##kx##0); \
     p##1 = vdotq_s32(p##1, c1, w##kx##1);
 #define BEGIN(p) \
-    p##0 = vdotq_s32(bias0, c0, w00); \
-    p##1 = vdotq_s32(bias1, c1, w01);
+    LOAD_TWO(p##0, p##1, header) \
+    p##0 = vdotq_s32(p##0, c0, w00); \
+    p##1 = vdotq_s32(p##1, c1, w01);
 #define OUTPUT(p) \
-    finish_half(&t, job, how, half, p##0, p##1, q0, q1, shift0, shift1, out); \
-    out += t.out_stride; \
+    out = finish_half(&t, job, how, half, p##0, p##1, q0, q1, shift0, shift1, out); \
     if (--n == 0) break;
 
 static __attribute__((noinline, cold)) void finish_half_slowly(const dw_job *t, size_t half, vi s0, vi s1, uint8_t *out)
@@ -27,18 +27,22 @@ static __attribute__((noinline, cold)) void finish_half_slowly(const dw_job *t, 
     store_bytes(out, packed_bytes(y0, y1, y0, y1, &t->range, SLOW), t->n - 8 * half < 8 ? t->n - 8 * half : 8);
 }
 
-__attribute__((always_inline)) static inline void finish_half(const dw_job *t, const dw_job *slow, rounding how, size_t half, vi s0, vi s1, vi q0, vi q1,
+// Returns where the next output goes.
+__attribute__((always_inline)) static inline uint8_t *finish_half(const dw_job *t, const dw_job *slow, rounding how, size_t half, vi s0, vi s1, vi q0, vi q1,
                                                               vi shift0, vi shift1, uint8_t *out)
 {
     if (how == PLAIN) {
         const uint16x8_t y = vqmovun_high_s32(vqmovun_s32(scaled(s0, q0, shift0, PLAIN)), scaled(s1, q1, shift1, PLAIN));
-        vst1_u8(out, veor_u8(vqmovn_u16(y), vdup_n_u8(0x80)));
-    } else if (how == RIGHT) {
+        __asm__ volatile("st1 {%1.8b}, [%0], %2" : "+r"(out) : "w"(veor_u8(vqmovn_u16(y), vdup_n_u8(0x80))), "r"(t->out_stride) : "memory");
+        return out;
+    }
+    if (how == RIGHT) {
         const vi y0 = scaled(s0, q0, shift0, RIGHT), y1 = scaled(s1, q1, shift1, RIGHT);
         store_bytes(out, packed_bytes(y0, y1, y0, y1, &t->range, RIGHT), t->n - 8 * half < 8 ? t->n - 8 * half : 8);
     } else {
         finish_half_slowly(slow, half, s0, s1, out);
     }
+    return out + t->out_stride;
 }
 
 __attribute__((always_inline)) static inline void half_by_column(const dw_job *job, const size_t half, const size_t share, const rounding how, size_t n)
@@ -52,7 +56,7 @@ __attribute__((always_inline)) static inline void half_by_column(const dw_job *j
     const uint8x16_t at0 = vld1q_u8(places), at1 = vld1q_u8(places + 16);
     const int8x16_t w00 = load_bytes(weights), w01 = load_bytes(weights + 16), w10 = load_bytes(weights + 64), w11 = load_bytes(weights + 80);
     const int8x16_t w20 = load_bytes(weights + 128), w21 = load_bytes(weights + 144);
-    const vi bias0 = load_ints(header), bias1 = load_ints(header + 16), q0 = load_ints(header + 64), q1 = load_ints(header + 80);
+    const vi q0 = load_ints(header + 64), q1 = load_ints(header + 80);
     const vi shift0 = load_ints(header + 128), shift1 = load_ints(header + 144);
     int8x16x3_t column;
     vi x0, x1, y0, y1, z0, z1;
