@@ -3,11 +3,16 @@
 //     MOST_1 ... MOST_4                   rows of a tile of so many panels: all sums are in registers (0: no such tile)
 //     SUMS(mr, panels)                    code that sets s<row>_<panel>, vectors of the sums of LANES channels, for mr rows from
 //                                         `rows` on, of the er_rows r: bias and all products. `none` is 0.
+//     BEGINNING(strip, panels, to)        what sums begin with, made in 32 bytes of each panel (not needed where it is the biases)
 // A is int8. Panels have LANES channels.
 #ifndef ER_ARM_QGEMM_H
 #define ER_ARM_QGEMM_H
 
 #include "kernels/arm/epilogue.h"
+
+#ifndef BEGINNING
+#define BEGINNING(strip, panels, to) ((void)(to), (strip))
+#endif
 
 enum { MAX_PANELS = 4, MOST_ROWS = 12, CHUNK = LANES * KR };        // bytes of a panel's group
 
@@ -15,6 +20,7 @@ typedef struct {
     const er_rows *rows;
     const er_output *o;
     const uint8_t *strip;       // headers and weights of the tile's panels
+    const uint8_t *begin;       // what sums begin with
     size_t n;                   // channels from there on
     size_t panel_bytes;
     range range;
@@ -30,9 +36,9 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
 
 // A row's sums begin with the biases.
 #define BEGIN_ROW(i) \
-    if (i < mr && panels == 1) s##i##_0 = load_ints(t->strip); \
-    if (i < mr && panels > 1) LOAD_TWO(s##i##_0, s##i##_1, t->strip) \
-    if (i < mr && panels == 3) s##i##_2 = load_ints(t->strip + 32); \
+    if (i < mr && panels == 1) s##i##_0 = load_ints(t->begin); \
+    if (i < mr && panels > 1) LOAD_TWO(s##i##_0, s##i##_1, t->begin) \
+    if (i < mr && panels == 3) s##i##_2 = load_ints(t->begin + 32); \
     if (i < mr && panels > 3) LOAD_TWO(s##i##_2, s##i##_3, third)
 
 // Sums are variables, as on x86.
@@ -87,7 +93,7 @@ static __attribute__((noinline, cold)) void finish_slowly(const job *t, const in
 __attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const er_rows *r, const job *slow, const uint8_t *rows, uint8_t *out)
 {
     const vi none = vdupq_n_s32(0);
-    const uint8_t *third = t->strip + 32;
+    const uint8_t *third = t->begin + 32;
     (void)third;
     EACH_ROW(DECLARE)
     SUMS(mr, panels)
@@ -164,9 +170,11 @@ static void run_line(size_t panels, const job *t, const uint8_t *rows, uint8_t *
 static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
 {
     if (!r->m) return;
-    job t = {r, o, packed, n, panel_bytes, range_of(o), SLOW, out_stride};
+    uint8_t begin[MAX_PANELS * 32];
+    job t = {r, o, packed, begin, n, panel_bytes, range_of(o), SLOW, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
+        t.begin = BEGINNING(t.strip, panels, begin);
         t.how = rounding_of(largest_shift(t.strip, panels), o, t.range.free && t.n >= panels * LANES);
         for (size_t line = 0; line < r->lines; line++)
             run_line(panels, &t, (const uint8_t *)r->a + line * r->line_stride, out + line * r->m * out_stride);

@@ -1,5 +1,6 @@
 // 8-bit matrix product: smmla multiplies eight bytes of two rows by eight of two channels, which makes four sums.
 #include <arm_neon.h>
+#include <string.h>
 
 #include "kernels/i8mm/i8mm.h"
 
@@ -10,11 +11,18 @@ enum { KR = 8, BUNDLE = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 // Sums of rows i and i + 1: m<i>_<p> of a panel's first two channels, n<i>_<p> of the others.
 #define EACH_PAIR(X) X(0, 1) X(2, 3) X(4, 5) X(6, 7) X(8, 9) X(10, 11)
 #define EACH_PANEL_OF_PAIR(X, i, j) X(i, j, 0) X(i, j, 1) X(i, j, 2) X(i, j, 3)
-#define PAIR_SUMS(i, j, p) vi m##i##_##p = low##p, n##i##_##p = high##p;
+#define PAIR_SUMS(i, j, p) vi m##i##_##p = none, n##i##_##p = none;
 #define DECLARE_PAIR(i, j) EACH_PANEL_OF_PAIR(PAIR_SUMS, i, j)
-#define PANEL_BIAS(p) \
-    const int64x2_t both##p = vreinterpretq_s64_s32(header_ints(t->strip, panels, 0, p)); \
-    const vi low##p = vreinterpretq_s32_s64(vdupq_laneq_s64(both##p, 0)), high##p = vreinterpretq_s32_s64(vdupq_laneq_s64(both##p, 1));
+#define BEGIN_PANEL(i, j, p) if (i < mr && p < panels) LOAD_TWO(m##i##_##p, n##i##_##p, t->begin + 32 * p)
+#define BEGIN_PAIR(i, j) EACH_PANEL_OF_PAIR(BEGIN_PANEL, i, j)
+#define BEGINNING repeat_biases
+
+// Biases of two channels, twice.
+static const uint8_t *repeat_biases(const uint8_t *strip, size_t panels, uint8_t *to)
+{
+    for (size_t i = 0; i < 4 * panels; i++) memcpy(to + 8 * i, strip + i / 2 * 8, 8);
+    return to;
+}
 
 // The first halves of two vectors, and the second ones. As assembly: clang would make a copy and an insertion of either.
 static inline vi first_halves(vi a, vi b)
@@ -61,9 +69,9 @@ static inline vi second_halves(vi a, vi b)
 #define SUMS(mr, panels) \
     const size_t stride = r->row_stride; \
     const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
-    PANEL_BIAS(0) PANEL_BIAS(1) PANEL_BIAS(2) PANEL_BIAS(3) \
     const int8x16_t none8 = vdupq_n_s8(0); \
     EACH_PAIR(DECLARE_PAIR) \
+    EACH_PAIR(BEGIN_PAIR) \
     const int8_t *a = (const int8_t *)rows; \
     size_t segments = r->segments; \
     do { \
