@@ -13,8 +13,9 @@ enum { LANES = 4, HEADER = ER_HEADER * LANES };     // channels of a vector, and
 typedef int32x4_t vi;
 
 // How sums are requantized. PLAIN: negative sums all become the lowest byte whatever their rounding is, as after an activation, all bytes
-// are outputs, and no shift is to the left. RIGHT: all shifts are to the right. SLOW: others, er_output.real among them.
-typedef enum { PLAIN, RIGHT, SLOW } rounding;
+// are outputs, and no shift is to the left. FULL: all shifts are to the right, and all bytes are outputs. RIGHT: all shifts are to the right. SLOW:
+// others, er_output.real among them. The first two have no remainder of channels.
+typedef enum { PLAIN, FULL, RIGHT, SLOW } rounding;
 
 // Outputs are made as int8, of which `flip` makes the output's type. `free`: all bytes are in range, and there is nothing to flip.
 typedef struct { int16x8_t zero; int8x16_t low, high, flip; bool free; } range;
@@ -40,6 +41,12 @@ static inline vi load_ints(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q
     y = load_ints(from + 16);
 #endif
 
+#if defined(__aarch64__)
+// A row's sixteen bytes, and the pointer at the next row; and sixteen outputs likewise.
+#define NEXT_ROW(x, from, stride) __asm__("ld1 {%0.16b}, [%1], %2" : "=w"(x), "+r"(from) : "r"(stride) : "memory");
+#define STORE_ROW(x, to, stride) __asm__ volatile("st1 {%1.16b}, [%0], %2" : "+r"(to) : "w"(x), "r"(stride) : "memory");
+#endif
+
 // The largest shift in a header of so many vectors of channels.
 static inline int32_t largest_shift(const uint8_t *header, size_t vectors)
 {
@@ -50,17 +57,18 @@ static inline int32_t largest_shift(const uint8_t *header, size_t vectors)
     return er_max32(vget_lane_s32(half, 0), vget_lane_s32(half, 1));
 }
 
-// `plain`: all bytes are outputs, and there are as many as a vector has.
-static inline rounding rounding_of(int32_t largest, const er_output *o, bool plain)
+// `full`: all bytes are outputs, and there is no remainder of channels.
+static inline rounding rounding_of(int32_t largest, const er_output *o, bool full)
 {
     if (o->real || largest > 0) return SLOW;
-    return plain && o->zero == o->min ? PLAIN : largest < 0 ? RIGHT : SLOW;
+    if (full && o->zero == o->min) return PLAIN;
+    return largest >= 0 ? SLOW : full ? FULL : RIGHT;
 }
 
 __attribute__((always_inline)) static inline vi scaled(vi sum, vi q, vi shift, rounding how)
 {
     const vi h = vqrdmulhq_s32(sum, q);
-    return vrshlq_s32(how != RIGHT ? h : vsraq_n_s32(h, h, 31), shift);
+    return vrshlq_s32(how == PLAIN ? h : vsraq_n_s32(h, h, 31), shift);
 }
 
 // Any multiplier: lanes with a shift to the left round once. The lanes' channels are those from `at` on, of a header of `width`.
@@ -121,10 +129,9 @@ __attribute__((always_inline)) static inline int8x16_t packed_bytes(vi y0, vi y1
         const uint16x8_t low = vqmovun_high_s32(vqmovun_s32(y0), y1), high = vqmovun_high_s32(vqmovun_s32(y2), y3);
         return vreinterpretq_s8_u8(veorq_u8(vqmovn_high_u16(vqmovn_u16(low), high), vdupq_n_u8(0x80)));
     }
-#else
-    (void)how;
 #endif
-    return clamped(narrowed8(vqaddq_s16(narrowed16(y0, y1), r->zero), vqaddq_s16(narrowed16(y2, y3), r->zero)), r);
+    const int8x16_t bytes = narrowed8(vqaddq_s16(narrowed16(y0, y1), r->zero), vqaddq_s16(narrowed16(y2, y3), r->zero));
+    return how == FULL ? bytes : clamped(bytes, r);
 }
 
 // The first n bytes of x, at most all.

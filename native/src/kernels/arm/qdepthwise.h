@@ -80,7 +80,7 @@ static size_t depthwise_pack(const er_depthwise_weights *w, void *packed)
 
 typedef struct {
     const er_taps *taps;
-    const uint8_t *const *row;  // of the line at hand
+    const uint8_t *const *row;  // of all lines
     size_t c;                   // the block's first channel
     const uint8_t *block;
     size_t planes, n;           // n: channels that exist from c on
@@ -150,13 +150,14 @@ static void dw_any(const dw_job *job, size_t n)
 {
     const dw_job t = *job;
     const size_t kh = t.taps->kh, kw = t.taps->kw, step = t.taps->tap_step;
-    for (size_t x = 0; x < n; x++) {
+    for (size_t i = 0; i < t.taps->lines * n; i++) {
+        const size_t line = i / n, x = i % n;
         const uint8_t *block = t.block;
         const int8_t *w = (const int8_t *)block + WIDE_HEADER;
         DW_BIAS
         for (size_t plane = 0; plane < t.planes; plane++) {
             for (size_t ky = 0; ky < kh; ky++) {
-                const uint8_t *from = t.row[ky] + t.c + x * t.taps->x_step;
+                const uint8_t *from = t.row[line * kh + ky] + t.c + x * t.taps->x_step;
                 size_t kx = 0;
                 for (; kx + 2 <= kw; kx += 2, w += 2 * WIDE, from += 2 * step) DW_TWO(load_bytes(from), load_bytes(w), load_bytes(from + step), load_bytes(w + WIDE))
                 if (kx == kw) continue;
@@ -164,7 +165,7 @@ static void dw_any(const dw_job *job, size_t n)
                 w += WIDE;
             }
         }
-        dw_finish(&t, job, t.how, s0, s1, s2, s3, t.out + x * t.out_stride);
+        dw_finish(&t, job, t.how, s0, s1, s2, s3, t.out + line * t.taps->out_line + x * t.out_stride);
     }
 }
 
@@ -199,33 +200,37 @@ static void dw_any(const dw_job *job, size_t n)
     }
 #define DW_WEIGHT(ky, kx) const int8x16_t w##ky##kx = load_bytes(block + WIDE_HEADER + (ky * 3 + kx) * WIDE);
 
-__attribute__((always_inline)) static inline void dw_3x3(const dw_job *job, const size_t share, const bool triples, const rounding how, size_t n)
+__attribute__((always_inline)) static inline void dw_3x3(const dw_job *job, const size_t share, const bool triples, const rounding how, const size_t outputs)
 {
     const dw_job t = *job;
-    const uint8_t *block = t.block, *r0 = t.row[0] + t.c, *r1 = t.row[1] + t.c, *r2 = t.row[2] + t.c;
+    const uint8_t *block = t.block;
     const size_t step = t.taps->tap_step;
-    uint8_t *out = t.out;
     DW_WEIGHT(0, 0) DW_WEIGHT(0, 1) DW_WEIGHT(0, 2) DW_WEIGHT(1, 0) DW_WEIGHT(1, 1) DW_WEIGHT(1, 2) DW_WEIGHT(2, 0) DW_WEIGHT(2, 1) DW_WEIGHT(2, 2)
-    int8x16_t x0, x1, x2, y0, y1, y2, z0, z1, z2;
-    DW_COLUMN(x)
-    if (share == 1) {
-        DW_COLUMN(y)
-        for (;;) {
-            DW_COLUMN(z)
-            DW_OUTPUT(x, y, z)
-            DW_COLUMN(x)
-            DW_OUTPUT(y, z, x)
+    for (size_t line = 0; line < t.taps->lines; line++) {
+        const uint8_t *r0 = t.row[3 * line] + t.c, *r1 = t.row[3 * line + 1] + t.c, *r2 = t.row[3 * line + 2] + t.c;
+        uint8_t *out = t.out + line * t.taps->out_line;
+        size_t n = outputs;
+        int8x16_t x0, x1, x2, y0, y1, y2, z0, z1, z2;
+        DW_COLUMN(x)
+        if (share == 1) {
             DW_COLUMN(y)
-            DW_OUTPUT(z, x, y)
-        }
-    } else {
-        for (;;) {
-            DW_COLUMN(y)
-            DW_COLUMN(z)
-            DW_OUTPUT(x, y, z)
-            DW_COLUMN(y)
-            DW_COLUMN(x)
-            DW_OUTPUT(z, y, x)
+            for (;;) {
+                DW_COLUMN(z)
+                DW_OUTPUT(x, y, z)
+                DW_COLUMN(x)
+                DW_OUTPUT(y, z, x)
+                DW_COLUMN(y)
+                DW_OUTPUT(z, x, y)
+            }
+        } else {
+            for (;;) {
+                DW_COLUMN(y)
+                DW_COLUMN(z)
+                DW_OUTPUT(x, y, z)
+                DW_COLUMN(y)
+                DW_COLUMN(x)
+                DW_OUTPUT(z, y, x)
+            }
         }
     }
 }
@@ -238,7 +243,8 @@ DW_3X3(dw_3x3_2, 2, false)
 DW_3X3(dw_3x3_1_triples, 1, true)
 DW_3X3(dw_3x3_2_triples, 2, true)
 
-typedef void dw_run(const dw_job *, size_t);
+// n outputs of each line.
+typedef void dw_run(const dw_job *, size_t n);
 
 #ifdef DOT_COLUMNS
 static dw_run *run_by_column(size_t share, bool plain);
@@ -263,8 +269,8 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const voi
         const uint8_t *block = (const uint8_t *)packed + info->at;
         const rounding how = rounding_of(largest_shift(block, WIDE / LANES), o, r.free && channels - c >= WIDE);
         dw_run *run = choose(taps, info, how == PLAIN);
-        dw_job t = {taps, taps->row, c, block, info->planes, channels - c, o, r, how, out + c, out_stride};
-        for (size_t line = 0; line < taps->lines; line++, t.row += taps->kh, t.out += taps->out_line) run(&t, n);
+        const dw_job t = {taps, taps->row, c, block, info->planes, channels - c, o, r, how, out + c, out_stride};
+        run(&t, n);
     }
 }
 

@@ -3,6 +3,8 @@
 //     MOST_1 ... MOST_4                   rows of a tile of so many panels: all sums are in registers (0: no such tile)
 //     SUMS(mr, panels)                    code that sets s<row>_<panel>, vectors of the sums of LANES channels, for mr rows from
 //                                         `rows` on, of the er_rows r: bias and all products. `none` is 0.
+//     FULL_TILES                          whether FULL is worth code of its own (1) or goes as RIGHT (0)
+//     SIXTEEN(t, out)                     (a macro, where there is one) lines of plain rows of one segment with 16 products by four panels
 //     BEGINNING(strip, panels, to)        what sums begin with, made in 32 bytes of each panel (not needed where it is the biases)
 // A is int8. Panels have LANES channels.
 #ifndef ER_ARM_QGEMM_H
@@ -16,7 +18,7 @@
 
 enum { MAX_PANELS = 4, MOST_ROWS = 12, CHUNK = LANES * KR };        // bytes of a panel's group
 
-typedef struct {
+typedef struct job {
     const er_rows *rows;
     const er_output *o;
     const uint8_t *strip;       // headers and weights of the tile's panels
@@ -109,6 +111,10 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         const rounding how = PLAIN;
         const size_t n = panels * LANES;
         FINISH_ALL
+    } else if (FULL_TILES && t->how == FULL) {
+        const rounding how = FULL;
+        const size_t n = panels * LANES;
+        FINISH_ALL
     } else {
         const rounding how = RIGHT;
         const size_t n = t->n;
@@ -176,6 +182,10 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.begin = BEGINNING(t.strip, panels, begin);
         t.how = rounding_of(largest_shift(t.strip, panels), o, t.range.free && t.n >= panels * LANES);
+#ifdef SIXTEEN
+        if (panels == 4 && t.how == PLAIN && r->segments == 1 && !r->extras && r->groups * KR == 16 && r->m > 1) SIXTEEN(&t, out);
+        else
+#endif
         for (size_t line = 0; line < r->lines; line++)
             run_line(panels, &t, (const uint8_t *)r->a + line * r->line_stride, out + line * r->m * out_stride);
         t.strip += panels * panel_bytes;

@@ -45,52 +45,53 @@ __attribute__((always_inline)) static inline uint8_t *finish_half(const dw_job *
     return out + t->out_stride;
 }
 
-__attribute__((always_inline)) static inline void half_by_column(const dw_job *job, const size_t half, const size_t share, const rounding how, size_t n)
+__attribute__((always_inline)) static inline void half_by_column(const dw_job *job, const size_t half, const size_t share, const rounding how, const size_t outputs)
 {
     static const uint8_t places[32] = {0, 16, 32, 255, 1, 17, 33, 255, 2, 18, 34, 255, 3, 19, 35, 255, 4, 20, 36, 255, 5, 21, 37, 255, 6, 22, 38, 255, 7, 23, 39, 255};
     const dw_job t = *job;
     const uint8_t *header = t.block + 32 * half, *weights = t.block + WIDE_HEADER + 32 * half;
-    const uint8_t *r0 = t.row[0] + t.c + 8 * half, *r1 = t.row[1] + t.c + 8 * half, *r2 = t.row[2] + t.c + 8 * half;
-    const size_t step = t.taps->tap_step, away = t.taps->x_step - 3 * step;
-    uint8_t *out = t.out + 8 * half;
+    const size_t step = t.taps->tap_step, away = t.taps->x_step - 3 * step, first = t.c + 8 * half;
     const uint8x16_t at0 = vld1q_u8(places), at1 = vld1q_u8(places + 16);
     const int8x16_t w00 = load_bytes(weights), w01 = load_bytes(weights + 16), w10 = load_bytes(weights + 64), w11 = load_bytes(weights + 80);
     const int8x16_t w20 = load_bytes(weights + 128), w21 = load_bytes(weights + 144);
     const vi q0 = load_ints(header + 64), q1 = load_ints(header + 80);
     const vi shift0 = load_ints(header + 128), shift1 = load_ints(header + 144);
-    int8x16x3_t column;
-    vi x0, x1, y0, y1, z0, z1;
-    if (share == 0) {       // columns that no other output sees
-        for (;;) {
-            { COLUMN BEGIN(x) }
-            { COLUMN TAP(x, 1) }
-            { COLUMN TAP(x, 2) }
-            r0 += away;
-            r1 += away;
-            r2 += away;
-            OUTPUT(x)
-        }
-        return;
-    }
-    { COLUMN BEGIN(x) }
-    if (share == 1) {       // a column is the last of one output, the middle of the next, and begins the one after that
-        { COLUMN TAP(x, 1) BEGIN(y) }
-        for (;;) {
-            { COLUMN TAP(x, 2) TAP(y, 1) BEGIN(z) }
-            OUTPUT(x)
-            { COLUMN TAP(y, 2) TAP(z, 1) BEGIN(x) }
-            OUTPUT(y)
-            { COLUMN TAP(z, 2) TAP(x, 1) BEGIN(y) }
-            OUTPUT(z)
-        }
-    } else {
-        for (;;) {
-            { COLUMN TAP(x, 1) }
-            { COLUMN TAP(x, 2) BEGIN(y) }
-            OUTPUT(x)
-            { COLUMN TAP(y, 1) }
-            { COLUMN TAP(y, 2) BEGIN(x) }
-            OUTPUT(y)
+    for (size_t line = 0; line < t.taps->lines; line++) {
+        const uint8_t *r0 = t.row[3 * line] + first, *r1 = t.row[3 * line + 1] + first, *r2 = t.row[3 * line + 2] + first;
+        uint8_t *out = t.out + line * t.taps->out_line + 8 * half;
+        size_t n = outputs;
+        int8x16x3_t column;
+        vi x0, x1, y0, y1, z0, z1;
+        { COLUMN BEGIN(x) }
+        if (share == 1) {       // a column is the last of one output, the middle of the next, and begins the one after that
+            { COLUMN TAP(x, 1) BEGIN(y) }
+            for (;;) {
+                { COLUMN TAP(x, 2) TAP(y, 1) BEGIN(z) }
+                OUTPUT(x)
+                { COLUMN TAP(y, 2) TAP(z, 1) BEGIN(x) }
+                OUTPUT(y)
+                { COLUMN TAP(z, 2) TAP(x, 1) BEGIN(y) }
+                OUTPUT(z)
+            }
+        } else if (share == 2) {
+            for (;;) {
+                { COLUMN TAP(x, 1) }
+                { COLUMN TAP(x, 2) BEGIN(y) }
+                OUTPUT(x)
+                { COLUMN TAP(y, 1) }
+                { COLUMN TAP(y, 2) BEGIN(x) }
+                OUTPUT(y)
+            }
+        } else {                // columns that no other output sees
+            for (;;) {
+                { COLUMN TAP(x, 1) }
+                { COLUMN TAP(x, 2) }
+                OUTPUT(x)
+                r0 += away;
+                r1 += away;
+                r2 += away;
+                { COLUMN BEGIN(x) }
+            }
         }
     }
 }

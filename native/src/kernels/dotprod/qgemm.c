@@ -3,7 +3,7 @@
 
 #include "kernels/dotprod/dotprod.h"
 
-enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
+enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
 
 #define ROW_POINTER(i) const int8_t *a##i = from + (i < mr ? i : 0) * stride;
 // As assembly, since compilers would rather add to each pointer by an instruction of its own.
@@ -60,6 +60,40 @@ enum { KR = 4, BUNDLE = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, MOST_4 = 5 };
         LAST_GROUPS(1) \
     }
 
+#define SIXTEEN rows_of_sixteen
+typedef struct job job;
+static void rows_of_sixteen(const job *t, uint8_t *out);
+
 #include "kernels/arm/qgemm.h"
+
+// Row by row, with all weights in registers: the many pixels of a network's first layers.
+static void rows_of_sixteen(const job *t, uint8_t *out)
+{
+    const er_rows r = *t->rows;
+    const size_t out_stride = t->out_stride;
+    const uint8_t *begin = t->begin;
+    const int8_t *w = (const int8_t *)t->strip + 4 * HEADER;
+    const range bytes = t->range;
+#define WEIGHT(g, p) const int8x16_t w##g##p = vld1q_s8(w + (g * 4 + p) * CHUNK);
+#define SCALES(p) const vi q##p = header_ints(t->strip, 4, 1, p), shift##p = header_ints(t->strip, 4, 2, p);
+    WEIGHT(0, 0) WEIGHT(0, 1) WEIGHT(0, 2) WEIGHT(0, 3) WEIGHT(1, 0) WEIGHT(1, 1) WEIGHT(1, 2) WEIGHT(1, 3)
+    WEIGHT(2, 0) WEIGHT(2, 1) WEIGHT(2, 2) WEIGHT(2, 3) WEIGHT(3, 0) WEIGHT(3, 1) WEIGHT(3, 2) WEIGHT(3, 3)
+    SCALES(0) SCALES(1) SCALES(2) SCALES(3)
+    for (size_t line = 0; line < r.lines; line++) {
+        const int8_t *a = (const int8_t *)r.a + line * r.line_stride;
+        for (size_t i = r.m; i; i--) {
+            int8x16_t x;
+            vi s0, s1, s2, s3;
+            NEXT_ROW(x, a, r.row_stride)
+            LOAD_TWO(s0, s1, begin)
+            LOAD_TWO(s2, s3, begin + 32)
+#define ALL_LANES(p) \
+    s##p = vdotq_laneq_s32(vdotq_laneq_s32(vdotq_laneq_s32(vdotq_laneq_s32(s##p, w0##p, x, 0), w1##p, x, 1), w2##p, x, 2), w3##p, x, 3); \
+    s##p = scaled(s##p, q##p, shift##p, PLAIN);
+            ALL_LANES(0) ALL_LANES(1) ALL_LANES(2) ALL_LANES(3)
+            STORE_ROW(packed_bytes(s0, s1, s2, s3, &bytes, PLAIN), out, out_stride)
+        }
+    }
+}
 
 void er_dotprod_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, true, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }

@@ -6,7 +6,7 @@
 
 typedef int32x4_t vi;
 
-enum { KR = 8, BUNDLE = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
+enum { KR = 8, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8, MOST_4 = 6 };
 
 // Sums of rows i and i + 1: m<i>_<p> of a panel's first two channels, n<i>_<p> of the others.
 #define EACH_PAIR(X) X(0, 1) X(2, 3) X(4, 5) X(6, 7) X(8, 9) X(10, 11)
@@ -86,6 +86,52 @@ static inline vi second_halves(vi a, vi b)
     } \
     EACH_PAIR(SPLIT_PAIR)
 
+#define SIXTEEN rows_of_sixteen
+typedef struct job job;
+static void rows_of_sixteen(const job *t, uint8_t *out);
+
 #include "kernels/arm/qgemm.h"
+
+// Two rows at a time, with all weights in registers: the many pixels of a network's first layers.
+static void rows_of_sixteen(const job *t, uint8_t *out)
+{
+    const er_rows r = *t->rows;
+    const size_t out_stride = t->out_stride, stride = r.row_stride;
+    const uint8_t *begin = t->begin, *strip = t->strip;
+    const int8_t *w = (const int8_t *)strip + 4 * HEADER;
+    const range bytes = t->range;
+#define WEIGHT(g, p) const int8x16_t w##g##p = vld1q_s8(w + (g * 4 + p) * CHUNK), v##g##p = vld1q_s8(w + (g * 4 + p) * CHUNK + 16);
+    WEIGHT(0, 0) WEIGHT(0, 1) WEIGHT(0, 2) WEIGHT(0, 3) WEIGHT(1, 0) WEIGHT(1, 1) WEIGHT(1, 2) WEIGHT(1, 3)
+    for (size_t line = 0; line < r.lines; line++) {
+        const int8_t *a = (const int8_t *)r.a + line * r.line_stride;
+        for (size_t left = r.m; left;) {
+            if (left == 1) {        // the last of an odd number, with the one before it once more
+                a -= stride;
+                out -= out_stride;
+                left = 2;
+            }
+            left -= 2;
+            int8x16_t x, y;
+            NEXT_ROW(x, a, stride)
+            NEXT_ROW(y, a, stride)
+            const vi first = first_halves(vreinterpretq_s32_s8(x), vreinterpretq_s32_s8(y)), second = second_halves(vreinterpretq_s32_s8(x), vreinterpretq_s32_s8(y));
+            const int8x16_t low = vreinterpretq_s8_s32(first), high = vreinterpretq_s8_s32(second);
+#define BOTH_ROWS(p) \
+    vi m##p, n##p; \
+    LOAD_TWO(m##p, n##p, begin + 32 * p) \
+    m##p = vmmlaq_s32(vmmlaq_s32(m##p, low, w0##p), high, w1##p); \
+    n##p = vmmlaq_s32(vmmlaq_s32(n##p, low, v0##p), high, v1##p);
+            BOTH_ROWS(0) BOTH_ROWS(1) BOTH_ROWS(2) BOTH_ROWS(3)
+#define SCALED(half, p) scaled(half##_halves(m##p, n##p), q##p, shift##p, PLAIN)
+            vi q0, q1, q2, q3, shift0, shift1, shift2, shift3;
+            LOAD_TWO(q0, q1, strip + 64)
+            LOAD_TWO(q2, q3, strip + 96)
+            LOAD_TWO(shift0, shift1, strip + 128)
+            LOAD_TWO(shift2, shift3, strip + 160)
+            STORE_ROW(packed_bytes(SCALED(first, 0), SCALED(first, 1), SCALED(first, 2), SCALED(first, 3), &bytes, PLAIN), out, out_stride)
+            STORE_ROW(packed_bytes(SCALED(second, 0), SCALED(second, 1), SCALED(second, 2), SCALED(second, 3), &bytes, PLAIN), out, out_stride)
+        }
+    }
+}
 
 void er_i8mm_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, true, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }

@@ -12,7 +12,7 @@ enum { MOST_1 = 8, MOST_2 = 8, MOST_3 = 4, MOST_4 = 4 };
 #else
 enum { MOST_1 = 4, MOST_2 = 3, MOST_3 = 2, MOST_4 = 0 };    // of 16 registers
 #endif
-enum { KR = 2, BUNDLE = 2 };
+enum { KR = 2, BUNDLE = 2, FULL_TILES = 0 };
 
 // Pairs of bytes, each of which fills a vector; of 64 bits where registers are few. Loads of 16-bit elements must be aligned there.
 #if defined(__aarch64__)
