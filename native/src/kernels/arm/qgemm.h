@@ -1,5 +1,5 @@
 // The 8-bit matrix product, for every Arm instruction set: compiled once for each, after
-//     KR, BUNDLE                          products of a group, and groups of a channel that lie together
+//     KR, BUNDLE                          products of a group, and groups of a panel that lie together
 //     MOST_1 ... MOST_4                   rows of a tile of so many panels: all sums are in registers (0: no such tile)
 //     SUMS(mr, panels)                    code that sets s<row>_<panel>, vectors of the sums of LANES channels, for mr rows from
 //                                         `rows` on, of the er_rows r: bias and all products. `none` is 0.

@@ -1,6 +1,8 @@
 // 8-bit matrix product: a lane of smull and smlal makes two products, which fit int16 as no weight is -128 (er_qgemm.least), and sadalp adds
 // pairs of lanes to the 32-bit sum of a channel. Lanes hold two products of each of four channels: a row's bytes are repeated by
 // pairs when they are loaded, so that nothing has to be added up across a vector at the end.
+//
+// Multiply-adds a cycle by llvm-mca (benchmarks/arm), of the 8 that the multiplier makes: Cortex-A72 and A76 8.0, A55 4.6, A53 3.4.
 #include <arm_neon.h>
 #include <stdlib.h>
 #include <string.h>
