@@ -148,7 +148,17 @@ static inline void store_bytes(uint8_t *out, int8x16_t x, size_t n)
         out += 8;
     }
     uint64_t last = vget_lane_u64(vreinterpret_u64_s8(rest), 0);
-    for (n &= 7; n; n--, last >>= 8) *out++ = (uint8_t)last;
+    if (n & 4) {
+        memcpy(out, &last, 4);
+        last >>= 32;
+        out += 4;
+    }
+    if (n & 2) {
+        memcpy(out, &last, 2);
+        last >>= 16;
+        out += 2;
+    }
+    if (n & 1) *out = (uint8_t)last;
 }
 
 // `rows` rows of 16 / parts bytes each, of which n are to be stored.

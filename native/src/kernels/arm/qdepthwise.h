@@ -169,7 +169,7 @@ static void dw_any(const dw_job *job, size_t n)
     }
 }
 
-// ---- 3x3: columns stay in registers while they are part of an output. Those are `share` columns apart.
+// ---- 3x3: columns stay in registers while they are part of an output. Those are `share` columns apart, or 0.
 
 #if defined(__aarch64__)
 // As assembly: compilers make nine pointers of the three, each with an addition of its own.
@@ -204,7 +204,7 @@ __attribute__((always_inline)) static inline void dw_3x3(const dw_job *job, cons
 {
     const dw_job t = *job;
     const uint8_t *block = t.block;
-    const size_t step = t.taps->tap_step;
+    const size_t step = t.taps->tap_step, away = t.taps->x_step - 3 * step;
     DW_WEIGHT(0, 0) DW_WEIGHT(0, 1) DW_WEIGHT(0, 2) DW_WEIGHT(1, 0) DW_WEIGHT(1, 1) DW_WEIGHT(1, 2) DW_WEIGHT(2, 0) DW_WEIGHT(2, 1) DW_WEIGHT(2, 2)
     for (size_t line = 0; line < t.taps->lines; line++) {
         const uint8_t *r0 = t.row[3 * line] + t.c, *r1 = t.row[3 * line + 1] + t.c, *r2 = t.row[3 * line + 2] + t.c;
@@ -222,7 +222,7 @@ __attribute__((always_inline)) static inline void dw_3x3(const dw_job *job, cons
                 DW_COLUMN(y)
                 DW_OUTPUT(z, x, y)
             }
-        } else {
+        } else if (share == 2) {
             for (;;) {
                 DW_COLUMN(y)
                 DW_COLUMN(z)
@@ -231,6 +231,16 @@ __attribute__((always_inline)) static inline void dw_3x3(const dw_job *job, cons
                 DW_COLUMN(x)
                 DW_OUTPUT(z, y, x)
             }
+        } else {        // columns that no other output sees
+            for (;;) {
+                DW_COLUMN(y)
+                DW_COLUMN(z)
+                DW_OUTPUT(x, y, z)
+                r0 += away;
+                r1 += away;
+                r2 += away;
+                DW_COLUMN(x)
+            }
         }
     }
 }
@@ -238,6 +248,7 @@ __attribute__((always_inline)) static inline void dw_3x3(const dw_job *job, cons
 #define DW_3X3(name, share, triples) \
     static void name##_plain(const dw_job *t, size_t n) { dw_3x3(t, share, triples, PLAIN, n); } \
     static void name(const dw_job *t, size_t n) { dw_3x3(t, share, triples, t->how, n); }
+DW_3X3(dw_3x3_0, 0, false)
 DW_3X3(dw_3x3_1, 1, false)
 DW_3X3(dw_3x3_2, 2, false)
 DW_3X3(dw_3x3_1_triples, 1, true)
@@ -256,7 +267,8 @@ static dw_run *choose(const er_taps *t, const block_info *b, bool plain)
 #ifdef DOT_COLUMNS
     if (b->by_column) return run_by_column(share, plain);
 #endif
-    if (t->kh != 3 || t->kw != 3 || b->planes > 1 || !share) return dw_any;
+    if (t->kh != 3 || t->kw != 3 || b->planes > 1) return dw_any;
+    if (!share) return plain ? dw_3x3_0_plain : dw_3x3_0;
     if (b->triples) return share == 1 ? plain ? dw_3x3_1_triples_plain : dw_3x3_1_triples : plain ? dw_3x3_2_triples_plain : dw_3x3_2_triples;
     return share == 1 ? plain ? dw_3x3_1_plain : dw_3x3_1 : plain ? dw_3x3_2_plain : dw_3x3_2;
 }
