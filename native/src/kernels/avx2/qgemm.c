@@ -25,4 +25,7 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
     for (; i < n; i++) d[i] = is_signed ? (int8_t)s[i] : s[i];
 }
 
-void er_avx2_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 2, false, 1, -128, false, pack_a, next_panels, NULL, 0, qgemm, qgemv, row_scales}; }
+void er_avx2_qgemm(er_kernels *k)
+{
+    k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 2, .bundle = 1, .least = -128, .pack_a = pack_a, .strip = next_panels, .run = qgemm, .run_row = qgemv, .scales = row_scales};
+}

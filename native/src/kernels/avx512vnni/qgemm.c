@@ -23,4 +23,7 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
     if (rest) _mm512_mask_storeu_epi8(d + i, rest, _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, s + i), flip));
 }
 
-void er_avx512vnni_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, false, 1, -128, false, pack_a, next_panels, NULL, 0, qgemm, qgemv, row_scales}; }
+void er_avx512vnni_qgemm(er_kernels *k)
+{
+    k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .bundle = 1, .least = -128, .pack_a = pack_a, .strip = next_panels, .run = qgemm, .run_row = qgemv, .scales = row_scales};
+}

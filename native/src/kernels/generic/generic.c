@@ -186,7 +186,7 @@ static void qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y
 void er_kernels_generic(er_kernels *k)
 {
     k->speed = 1;
-    k->qgemm = (er_qgemm){NR, 1, 2, false, 1, -128, false, pack_a, one_panel, NULL, 0, qgemm, NULL, NULL};
+    k->qgemm = (er_qgemm){.nr = NR, .kr = 1, .a_size = 2, .bundle = 1, .least = -128, .pack_a = pack_a, .strip = one_panel, .run = qgemm};
     k->sgemm = (er_sgemm){NR, sgemm};
     k->qdepthwise = (er_qdepthwise){ER_BYTES_ANY, 1, depthwise_pack, qdepthwise};
     k->sdepthwise = sdepthwise;

@@ -136,4 +136,8 @@ static void rows_of_sixteen(const job *t, uint8_t *out)
     }
 }
 
-void er_i8mm_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -128, true, pack_a, next_panels, NULL, 0, qgemm, NULL, NULL}; }
+void er_i8mm_qgemm(er_kernels *k)
+{
+    k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .a_signed = true, .bundle = BUNDLE, .least = -128, .one_header = true, .pack_a = pack_a, .strip = next_panels,
+                            .run = qgemm};
+}

@@ -215,4 +215,8 @@ static void take_notes(void *strip, size_t panels, size_t panel_bytes, size_t se
 #define take_notes NULL
 #endif
 
-void er_neon_qgemm(er_kernels *k) { k->qgemm = (er_qgemm){LANES, KR, 1, true, BUNDLE, -127, true, pack_a, next_panels, take_notes, 4, qgemm, NULL, NULL}; }
+void er_neon_qgemm(er_kernels *k)
+{
+    k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .a_signed = true, .bundle = BUNDLE, .least = -127, .one_header = true, .pack_a = pack_a, .strip = next_panels,
+                            .take_notes = take_notes, .notes_of = 4, .run = qgemm};
+}
