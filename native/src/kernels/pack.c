@@ -125,19 +125,21 @@ size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint32_t *li
 typedef struct { int8_t *to; size_t kr, step; } places;
 
 // A run of weights; the bytes behind the last are zero already. Returns their sum.
-static inline int32_t put_run(places p, const int8_t *w, size_t length)
+__attribute__((always_inline)) static inline int32_t put_run(const places at, const size_t kr, const int8_t *w, size_t length)
 {
+    const size_t step = at.step;
+    int8_t *to = at.to;
     int32_t sum = 0;
     size_t i = 0;
-    for (; i + p.kr <= length; i += p.kr, p.to += p.step) {
-        for (size_t j = 0; j < p.kr; j++) {
-            p.to[j] = w[i + j];
-            sum += p.to[j];
+    for (; i + kr <= length; i += kr, to += step) {
+        for (size_t j = 0; j < kr; j++) {
+            to[j] = w[i + j];
+            sum += to[j];
         }
     }
     for (size_t j = 0; i + j < length; j++) {
-        p.to[j] = w[i + j];
-        sum += p.to[j];
+        to[j] = w[i + j];
+        sum += to[j];
     }
     return sum;
 }
@@ -184,9 +186,9 @@ static uint32_t put_channel(const er_qgemm *g, const er_gemm_weights *w, size_t 
             const places at = bundle == 1 ? (places){to + p * chunk + j * kr, kr, panels * chunk} : (places){to + g0 * panels * chunk + p * together * chunk + j * kr, kr, chunk};
             // With the group's size known the compiler makes one move of it.
             if (clamped) sum += (uint32_t)put_clamped_run(at, from + k0, w->is_unsigned, w->zero, g->least, n);
-            else if (kr == 4) sum += (uint32_t)put_run((places){at.to, 4, at.step}, from + k0, n);
-            else if (kr == 2) sum += (uint32_t)put_run((places){at.to, 2, at.step}, from + k0, n);
-            else sum += (uint32_t)put_run(at, from + k0, n);
+            else if (kr == 4) sum += (uint32_t)put_run(at, 4, from + k0, n);
+            else if (kr == 2) sum += (uint32_t)put_run(at, 2, from + k0, n);
+            else sum += (uint32_t)put_run(at, kr, from + k0, n);
         }
     }
     put_extras(g, to + p * chunk + j * kr, panels * chunk, w, channel, extras, list);
