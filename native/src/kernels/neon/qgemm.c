@@ -211,12 +211,14 @@ static void take_notes(void *strip, size_t panels, size_t panel_bytes, size_t se
         }
     }
 }
-#else
-#define take_notes NULL
 #endif
 
 void er_neon_qgemm(er_kernels *k)
 {
     k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .a_signed = true, .bundle = BUNDLE, .least = -127, .one_header = true, .pack_a = pack_a, .strip = next_panels,
-                            .take_notes = take_notes, .notes_of = 4, .run = qgemm};
+                            .run = qgemm};
+#if defined(__aarch64__)
+    k->qgemm.take_notes = take_notes;
+    k->qgemm.notes_of = 4;
+#endif
 }
