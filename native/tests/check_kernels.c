@@ -297,8 +297,10 @@ static er_qadd_params draw_sum(double a, double b, double y)
     const bool is_signed = below(&rng, 2);
     const int32_t low = is_signed ? -128 : 0;
     const double twice = 2 * fmax(a, b);
-    return (er_qadd_params){low + (int32_t)below(&rng, 256), low + (int32_t)below(&rng, 256), er_make_multiplier(a / twice), er_make_multiplier(b / twice),
-                            er_make_multiplier(twice / ((1 << 20) * y)), draw_output(is_signed, false), is_signed, below(&rng, 4) ? is_signed : !is_signed, below(&rng, 2)};
+    er_qadd_params p = {low + (int32_t)below(&rng, 256), low + (int32_t)below(&rng, 256), er_make_multiplier(a / twice), er_make_multiplier(b / twice),
+                            er_make_multiplier(twice / ((1 << 20) * y)), draw_output(is_signed, false), is_signed, below(&rng, 4) ? is_signed : !is_signed, below(&rng, 2), {0}};
+    er_qadd_prepare(&p);
+    return p;
 }
 
 // All pairs of bytes, with scales as models have them.

@@ -13,4 +13,9 @@ uint64_t er_nanoseconds(void);          // of a monotonic clock
 void *er_zeroed_alloc(size_t bytes);
 void er_zeroed_free(void *p);
 
+// Addresses for `bytes`, zeroed, aligned to large pages. They take memory where they are touched: by large pages as far as they are full of
+// them, as a fault for each small one takes longer than what is done with it. NULL where the system has no such thing.
+void *er_region_reserve(size_t bytes);
+void er_region_free(void *region, size_t bytes);
+
 #endif

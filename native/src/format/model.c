@@ -294,7 +294,7 @@ static er_status read_model(edgert_model *m, edgert_error *error)
 static edgert_model *open_model(const void *data, size_t size, void *mapped, edgert_error *error)
 {
     edgert_model *m = calloc(1, sizeof *m);
-    er_store *packed = er_store_new();
+    er_store *packed = er_store_new(size + size / 8);     // what is packed is about what is in the file
     if (!m || !packed) {
         free(m);
         er_store_free(packed);

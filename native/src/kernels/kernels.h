@@ -23,6 +23,9 @@ typedef struct er_channel { int32_t bias; double m; } er_channel;
 // stay below 2^15 - 512. `wide`: some sum of 2^24 and more may make an output in range. All by er_set_reach.
 typedef struct er_output { int32_t zero, min, max; bool real, slow, large, wide; } er_output;
 
+// By how much the type's lowest value lies below 0.
+static inline int32_t er_output_base(const er_output *o) { return o->min < 0 || o->zero < 0 ? 128 : 0; }
+
 // What the epilogue needs of `w` output channels, before their weights in a panel or block (ER_HEADER * w bytes):
 //     int32 bias[w], q[w], shift[w]   of er_multiplier; with `real`, double m[w] in the place of q and shift
 // Vectors need not compute with q: finish.h of an instruction set says how it gets the same bytes.
@@ -156,12 +159,18 @@ typedef void er_sdepthwise(size_t n, size_t channels, size_t taps, const float *
 //
 // out[i] = clamp(zero + requantize(requantize((a[i*a_step] - a.zero) << 20, a.m) + requantize((b[i*b_step] - b.zero) << 20, b.m), m))
 // with the second term subtracted where `subtract`. Steps are 0 or 1.
+//
+// With floats: (a*floats.a + b*floats.b) * m + c is an output times 2^16, all counted from the types' lowest values, c has `margin`
+// and one half in it, and where an output has less than 2 * margin + 1 behind its point, it may be wrong. margin 0: it would not do.
+typedef struct er_qadd_floats { int16_t a, b; float m, c; int32_t margin; } er_qadd_floats;
 typedef struct er_qadd_params {
     int32_t a_zero, b_zero;
     er_multiplier a, b, out;
     er_output o;
     bool a_signed, b_signed, subtract;  // int8 or uint8, each input
+    er_qadd_floats floats;              // by er_qadd_prepare, once all else is set
 } er_qadd_params;
+void er_qadd_prepare(er_qadd_params *p);
 typedef void er_qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out);
 
 // For every multiplier; the vector kernels leave shifts to the left to it.

@@ -79,6 +79,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
     s->q.a = er_make_multiplier(sa / twice);
     s->q.b = er_make_multiplier(sb / twice);
     s->q.out = er_make_multiplier(twice / ((1 << 20) * (double)er_scale(y)));
+    er_qadd_prepare(&s->q);
     return ER_OK;
 }
 

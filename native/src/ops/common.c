@@ -30,7 +30,7 @@ void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bia
     bool own = weights->def->data == weights->data && (!bias || bias->def->data == bias->data);
     void *packed = own ? er_store_find(p->packed, key, key_bytes) : NULL;
     if (packed) return packed;
-    packed = own ? er_aligned_alloc(bytes) : er_heap_alloc_raw(p->heap, bytes);
+    packed = own ? er_store_alloc(p->packed, bytes) : er_heap_alloc_raw(p->heap, bytes);
     if (packed) {
         pack(arg, packed);
         if (own) packed = er_store_add(p->packed, key, key_bytes, packed, bytes);

@@ -8,12 +8,9 @@
 // in range, and there is nothing to flip.
 typedef struct { vi low, high, flip; bool free; } range;
 
-// The type's lowest value is this much below 0.
-static inline int32_t range_base(const er_output *o) { return o->min < 0 || o->zero < 0 ? 128 : 0; }
-
 static inline range range_of(const er_output *o)
 {
-    int32_t base = range_base(o);
+    int32_t base = er_output_base(o);
     return (range){v_set8((uint8_t)(o->min + base)), v_set8((uint8_t)(o->max + base)), v_set8((uint8_t)base),
                    base == 0 && o->min == 0 && o->max == 255};
 }

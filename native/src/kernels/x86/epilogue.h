@@ -30,7 +30,7 @@ static inline int32_t near_limit(const er_output *o, bool plain) { return 2 * ne
 
 // What is added to an output: its zero point, counted from the type's lowest value, one half to round, and nearness(), so that what
 // is near to a tie is not below 0 behind the point.
-static inline int32_t offset_of(const er_output *o, bool plain) { return (o->zero + range_base(o)) * ONE + ONE / 2 + nearness(o, plain); }
+static inline int32_t offset_of(const er_output *o, bool plain) { return (o->zero + er_output_base(o)) * ONE + ONE / 2 + nearness(o, plain); }
 
 // Of LANES channels: what a sum is multiplied with, and what is added: the offset and all, where outputs are plain, else
 // the second term with the sum's sign.

@@ -34,10 +34,21 @@ enum { HEADER = ER_HEADER * LANES, CHUNK = LANES * KR };     // bytes of a panel
 static vi sums_of(const er_rows *r, const uint8_t *row, const uint8_t *strip, size_t panels, size_t p)
 {
     const uint8_t *w = strip + panels * HEADER + p * CHUNK;
-    vi sum = v_load(strip + p * HEADER);
-    for (size_t s = 0; s < r->segments; s++)
-        for (size_t g = 0; g < r->groups; g++, w += panels * CHUNK) sum = v_dot(sum, v_spread(row + s * r->segment_stride + g * A_BYTES), v_weights(w));
-    for (size_t e = 0; e < r->extras; e++, w += panels * CHUNK) sum = v_dot(sum, v_spread(row + r->extra_at[e]), v_weights(w));
+    const size_t step = panels * CHUNK;
+    vi sum = v_load(strip + p * HEADER), sum1 = v_zero(), sum2 = sum1, sum3 = sum1;     // no product waits for the last
+    for (size_t s = 0; s < r->segments; s++) {
+        const uint8_t *a = row + s * r->segment_stride;
+        size_t g = r->groups;
+        for (; g >= 4; g -= 4, a += 4 * A_BYTES, w += 4 * step) {
+            sum = v_dot(sum, v_spread(a), v_weights(w));
+            sum1 = v_dot(sum1, v_spread(a + A_BYTES), v_weights(w + step));
+            sum2 = v_dot(sum2, v_spread(a + 2 * A_BYTES), v_weights(w + 2 * step));
+            sum3 = v_dot(sum3, v_spread(a + 3 * A_BYTES), v_weights(w + 3 * step));
+        }
+        for (; g; g--, a += A_BYTES, w += step) sum = v_dot(sum, v_spread(a), v_weights(w));
+    }
+    sum = v_add32(v_add32(sum, sum1), v_add32(sum2, sum3));
+    for (size_t e = 0; e < r->extras; e++, w += step) sum = v_dot(sum, v_spread(row + r->extra_at[e]), v_weights(w));
     return sum;
 }
 

@@ -30,6 +30,8 @@ static inline vi v_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vf v_addf(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vi v_cut(vf x) { return _mm256_cvttps_epi32(x); }
 static inline vi v_sub32(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+// Products of neighbouring 16-bit elements, added.
+static inline vi v_dot16(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 static inline vi v_mul32(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
 #define v_shift_right(x, n) _mm256_srai_epi32(x, n)
 static inline vi v_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }

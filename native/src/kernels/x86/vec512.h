@@ -30,6 +30,8 @@ static inline vi v_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
 static inline vf v_addf(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vi v_cut(vf x) { return _mm512_cvttps_epi32(x); }
 static inline vi v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+// Products of neighbouring 16-bit elements, added.
+static inline vi v_dot16(vi a, vi b) { return _mm512_madd_epi16(a, b); }
 static inline vi v_mul32(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
 #define v_shift_right(x, n) _mm512_srai_epi32(x, n)
 static inline vi v_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
