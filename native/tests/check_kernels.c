@@ -335,6 +335,12 @@ static void check_qadd(const er_kernels *generic, const er_kernels *k)
         generic->qadd(n, xa, sa, xb, sb, &p, want + CANARY);
         k->qadd(n, xa, sa, xb, sb, &p, got + CANARY);
         CHECK(!memcmp(want, got, n + 2 * CANARY), "qadd of %s: case %d differs", k->isa, round);
+        const bool first = below(&rng, 2);      // in place
+        if (first ? sa : sb) {
+            memcpy(got + CANARY, first ? xa : xb, n);
+            k->qadd(n, first ? got + CANARY : xa, sa, first ? xb : got + CANARY, sb, &p, got + CANARY);
+            CHECK(!memcmp(want, got, n + 2 * CANARY), "qadd of %s: case %d differs in place", k->isa, round);
+        }
         free(xa);
         free(xb);
         er_aligned_free(want);

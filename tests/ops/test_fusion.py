@@ -79,8 +79,9 @@ class Chain:
         return self.node("DEPTHWISE_CONV_2D", inputs, self.output(scale), padding=padding, stride_h=stride, stride_w=stride, depth_multiplier=1,
                          dilation_h_factor=dilation, dilation_w_factor=dilation, fused_activation_function=self.draw(st.sampled_from(["NONE", "RELU"])))  # fmt: skip
 
-    def add(self, a: str, b: str) -> str:
-        return self.node("ADD", [a, b], self.output(self.scale[a] + self.scale[b]), fused_activation_function="NONE")
+    def add(self, a: str, b: str, op: str = "ADD") -> str:
+        activation = self.draw(st.sampled_from(["NONE", "NONE", "RELU"]))
+        return self.node(op, [a, b], self.output(self.scale[a] + self.scale[b]), fused_activation_function=activation)
 
     def check(self, outputs: list[str], x: np.ndarray) -> None:
         self.m.graph.outputs.extend(outputs)
@@ -129,6 +130,40 @@ def test_bottleneck(dtype: str, data: st.DataObject) -> None:
     if middle != t and draw(st.integers(0, 3)) == 0:
         outputs.append(middle)
     chain.check(outputs, draw(values((batch, h, w, in_c), dtype)))
+
+
+@DTYPES
+@examples(40)
+@given(data=st.data())
+def test_residual(dtype: str, data: st.DataObject) -> None:
+    """Sums of what a convolution writes and of a tensor from before it, from after it, or from another one, read once or more often."""
+    draw = data.draw
+    batch, h, w, c = draw(st.integers(1, 2)), draw(st.integers(1, 12)), draw(st.integers(1, 12)), draw(st.integers(1, 40))
+    chain = Chain(draw, dtype, (batch, h, w, c))
+    before: list[str] = ["x"]
+    for _ in range(draw(st.integers(1, 4))):
+        kind, t = draw(st.sampled_from(["1x1", "3x3", "separable", "late", "wide"])), before[-1]
+        late = chain.conv(t, c, c) if kind == "late" and draw(st.booleans()) else None
+        if kind == "separable":
+            y = chain.conv(chain.depthwise(t, c, 3, 1, "SAME"), c, c)
+        else:
+            y = chain.conv(t, c, c, 3 if kind == "3x3" else 1)
+        if kind == "late" and late is None:
+            late = chain.conv(t, c, c)
+        if kind == "wide":  # another shape: a constant for each channel
+            chain.m.tensor(f"c{chain.n}", (c,), dtype, draw(values((c,), dtype)), chain.scale[y], draw(zeros(dtype)))
+            other = f"c{chain.n}"
+            chain.scale[other] = chain.scale[y]
+        else:
+            other = late or draw(st.sampled_from([*before, y]))
+        terms = [y, other] if draw(st.booleans()) else [other, y]
+        before.append(chain.add(terms[0], terms[1], draw(st.sampled_from(["ADD", "ADD", "SUB"]))))
+        if draw(st.integers(0, 5)) == 0:
+            before.insert(0, y)  # read again
+    outputs = [before[-1]]
+    if draw(st.integers(0, 3)) == 0 and before[-2] != "x":
+        outputs.append(before[-2])
+    chain.check(outputs, draw(values((batch, h, w, c), dtype)))
 
 
 @DTYPES

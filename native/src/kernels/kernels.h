@@ -158,7 +158,7 @@ typedef void er_sdepthwise(size_t n, size_t channels, size_t taps, const float *
 // ---- addition and subtraction, 8-bit
 //
 // out[i] = clamp(zero + requantize(requantize((a[i*a_step] - a.zero) << 20, a.m) + requantize((b[i*b_step] - b.zero) << 20, b.m), m))
-// with the second term subtracted where `subtract`. Steps are 0 or 1.
+// with the second term subtracted where `subtract`. Steps are 0 or 1. In place is fine.
 //
 // With floats: (a*floats.a + b*floats.b) * m + c is an output times 2^16, all counted from the types' lowest values, c has `margin`
 // and one half in it, and where an output has less than 2 * margin + 1 behind its point, it may be wrong. margin 0: it would not do.

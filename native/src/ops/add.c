@@ -1,6 +1,7 @@
 // ADD, SUB. int8, uint8, float32 here, int32 in binary.c; broadcasting.
 //
 // Integers: both inputs are brought to a common scale, twice the larger one, with 20 more bits, then added.
+#include "ops/add.h"
 #include "ops/binary.h"
 #include "ops/broadcast.h"
 
@@ -47,6 +48,19 @@ static void run_add(const er_op *op, er_pool *pool)
     t.bc = er_broadcast_expanded(op, &s->bc, s->expand, &t.a, &t.b);
     t.chunks = (t.bc.run + CHUNK - 1) / CHUNK;
     er_for(pool, t.bc.outer * t.chunks, (int64_t)op->outputs[0]->count * 8, run_part, &t);
+}
+
+bool er_add_is_plain(const er_op *op)
+{
+    const add *s = op->state;
+    return op->run == run_add && s->kernel && s->bc.outer == 1 && s->bc.a_step == 1 && s->bc.b_step == 1;
+}
+
+void er_add_elements(const er_op *op, const er_tensor *term, size_t from, size_t n)
+{
+    const add *s = op->state;
+    uint8_t *y = er_u8(op->outputs[0]) + from;
+    s->kernel(n, op->inputs[0] == term ? y : er_u8(op->inputs[0]) + from, 1, op->inputs[1] == term ? y : er_u8(op->inputs[1]) + from, 1, &s->q, y);
 }
 
 static er_status prepare(er_prepare *p, er_op *op, bool subtract)

@@ -8,6 +8,7 @@
 // A 1x1 filter with stride 1 sees all pixels of all images as one long row of output.
 #include <string.h>
 
+#include "ops/add.h"
 #include "ops/conv_2d.h"
 #include "ops/hybrid.h"
 #include "ops/matmul.h"
@@ -28,9 +29,23 @@ typedef struct {
     // A task is `lines` output rows, of which there are line_tasks an image; or a block of one row, of which there are
     // `blocks`; with GATHER a block of all output pixels. With n_split each is cut by output channels as well.
     size_t lines, line_tasks, block, blocks, n_split, tasks;
+    const er_op *sum;           // fused, or NULL
 } conv;
 
 typedef struct { const er_op *op; const conv *c; } task_arg;
+
+const er_tensor *er_conv_output(const er_op *op)
+{
+    const conv *c = op->state;
+    return c->sum ? c->sum->outputs[0] : op->outputs[0];
+}
+
+// Some outputs are there, from `out` on.
+static void finish(const er_op *op, const uint8_t *out, size_t elements)
+{
+    const conv *c = op->state;
+    if (c->sum) er_add_elements(c->sum, op->outputs[0], (size_t)(out - er_u8(c->sum->outputs[0])), elements);
+}
 
 // ---- IMAGE: the padded copy
 
@@ -96,8 +111,9 @@ static void run_lines(void *arg, size_t i, int thread)
     size_t image = task / c->line_tasks, oy = task % c->line_tasks * c->lines, lines = out_h - oy < c->lines ? out_h - oy : c->lines;
     er_rows rows = rows_at(t->op, image, oy, lines, first, m);
     size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    uint8_t *y = er_u8(t->op->outputs[0]) + ((image * out_h + oy) * out_w + first) * (size_t)c->out_c * c->element;
+    uint8_t *y = er_u8(er_conv_output(t->op)) + ((image * out_h + oy) * out_w + first) * (size_t)c->out_c * c->element;
     er_matmul_run(mm, 0, &rows, scratch, n0, n1, y, (size_t)c->out_c);
+    finish(t->op, y, lines * m * (size_t)c->out_c);
 }
 
 // ---- GATHER: a block of output pixels
@@ -130,12 +146,13 @@ static void run_block(void *arg, size_t i, int thread)
     size_t m = pixels - first < c->block ? pixels - first : c->block, run_bytes = er_matmul_run_bytes(mm);
     uint8_t *scratch = t->op->scratch + (size_t)thread * t->op->scratch_stride;
     uint8_t *a = scratch + er_round_up(er_matmul_scratch(mm), ER_ALIGN);
+    uint8_t *y = er_u8(er_conv_output(t->op)) + first * (size_t)c->out_c * c->element;
     er_rows rows = {.a = a, .lines = 1, .m = m, .row_stride = run_bytes * mm->segments, .segments = mm->segments, .segment_stride = run_bytes};
     for (size_t g = 0; g < mm->groups; g++) {
         for (size_t r = 0; r < m; r++) gather(c, er_u8(t->op->inputs[0]), first + r, g, a + r * rows.row_stride);
-        er_matmul_run(mm, g, &rows, (size_t *)(void *)scratch, 0, mm->n,
-                      er_u8(t->op->outputs[0]) + (first * (size_t)c->out_c + g * mm->n) * c->element, (size_t)c->out_c);
+        er_matmul_run(mm, g, &rows, (size_t *)(void *)scratch, 0, mm->n, y + g * mm->n * c->element, (size_t)c->out_c);
     }
+    finish(t->op, y, m * (size_t)c->out_c);
 }
 
 void er_conv_begin(const er_op *op, er_pool *pool)
@@ -198,6 +215,21 @@ void er_conv_pixels(const er_op *op, const uint8_t *x, size_t n, uint8_t *out, u
     }
     er_rows rows = {.a = x, .lines = 1, .m = n, .row_stride = in_c * c->mm.element, .segments = 1};
     er_matmul_run(&c->mm, 0, &rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
+    finish(op, out, n * (size_t)c->out_c);
+}
+
+// ---- the sum after it
+
+bool er_conv_takes_sum(const er_op *op, const er_op *sum)
+{
+    const conv *c = op->state;
+    return op->run == run_conv && !c->mm.is_float && !c->sum && c->n_split == 1 && er_add_is_plain(sum);
+}
+
+void er_conv_fuse_sum(er_op *op, const er_op *sum)
+{
+    conv *c = op->state;
+    c->sum = sum;
 }
 
 // ---- prepare

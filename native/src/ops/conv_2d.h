@@ -8,6 +8,14 @@
 bool er_conv_has_lines(const er_op *op);
 bool er_conv_is_pointwise(const er_op *op);
 
+// Whether it can add to its outputs what `sum`, an ADD or SUB that alone reads them, adds; from then on it does, a task at a time, as long as
+// they are in the cache, and writes the sums.
+bool er_conv_takes_sum(const er_op *op, const er_op *sum);
+void er_conv_fuse_sum(er_op *op, const er_op *sum);
+
+// What it writes: its own output, or the sums.
+const er_tensor *er_conv_output(const er_op *op);
+
 // What has to be done once before lines are computed.
 void er_conv_begin(const er_op *op, er_pool *pool);
 

@@ -127,9 +127,9 @@ static void run_lines(void *arg, size_t i, int thread)
     const workspace w = workspace_at(d, t->op->scratch + (size_t)thread * t->op->scratch_stride);
     size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines;
     if (end > (size_t)s->out_h) end = (size_t)s->out_h;
-    const er_op *last = d->after ? d->after : t->op;
-    size_t out_line = last->outputs[0]->count / ((size_t)s->batch * (size_t)s->out_h);
-    uint8_t *out = er_u8(last->outputs[0]) + (b * (size_t)s->out_h + first) * out_line;
+    const er_tensor *y = d->after ? er_conv_output(d->after) : t->op->outputs[0];
+    size_t out_line = y->count / ((size_t)s->batch * (size_t)s->out_h);
+    uint8_t *out = er_u8(y) + (b * (size_t)s->out_h + first) * out_line;
     if (!d->in_place) {         // the padding of all slots, which what comes does not touch
         memset(w.ring, d->zero_row[0], d->ring_rows * d->row_bytes);
         for (size_t slot = 0; slot < d->ring_rows; slot++) w.held[slot] = -1;

@@ -2,14 +2,15 @@
 //
 // convolution -> depthwise -> pointwise becomes one step that goes down the image line by line, so that the tensors in between stay in
 // the cache and need no memory of their own. The first is left alone where what it writes is small: computing its rows one
-// at a time would cost more than it saves. Tables: tables.c.
+// at a time would cost more than it saves. A sum of what a convolution writes and of what was there before is made by the convolution. Tables:
+// tables.c.
 #include <stdlib.h>
 
 #include "ops/conv_2d.h"
 #include "ops/depthwise.h"
 #include "runtime/rewrite.h"
 
-enum { CONV_2D = 3, DEPTHWISE_CONV_2D = 4, WORTH_STREAMING = 160 * 1024 };
+enum { ADD = 0, CONV_2D = 3, DEPTHWISE_CONV_2D = 4, SUB = 41, WORTH_STREAMING = 160 * 1024 };
 
 static er_use *find_uses(const er_subgraph *g)
 {
@@ -50,6 +51,27 @@ static er_status fuse_depthwise(er_prepare *p, edgert_interpreter *it, er_op *op
     return ER_OK;
 }
 
+// The operator that does its work.
+static const er_op *step_of(const er_op *op) { return op->fused_into ? op->fused_into : op; }
+
+// The convolution that computes one of its terms, when the other one is there already.
+static void fuse_sum(edgert_interpreter *it, er_op *op, const er_use *uses)
+{
+    if (op->fused_into || op->n_inputs != 2 || !op->inputs[0] || !op->inputs[1]) return;
+    for (int32_t i = 0; i < 2; i++) {
+        er_tensor *term = op->inputs[i], *other = op->inputs[!i];
+        int32_t by = uses[term->index].writer, other_by = uses[other->index].writer;
+        if (by < 0 || uses[term->index].readers != 1 || it->graph->ops[by].builtin != CONV_2D || term->inside) continue;
+        er_op *conv = &it->ops[by];
+        const er_op *step = step_of(conv);
+        if (!er_conv_takes_sum(conv, op) || (other_by >= 0 && step_of(&it->ops[other_by]) >= step)) continue;
+        er_conv_fuse_sum(conv, op);
+        op->fused_into = step;
+        term->inside = true;
+        return;
+    }
+}
+
 er_status er_fuse(er_prepare *p, edgert_interpreter *it)
 {
     if (it->preserve_all || !it->rewrites) return ER_OK;
@@ -58,6 +80,8 @@ er_status er_fuse(er_prepare *p, edgert_interpreter *it)
     er_status status = er_fuse_tables(p, it, uses);
     for (int32_t i = 0; i < it->graph->n_ops && status == ER_OK; i++)
         if (it->graph->ops[i].builtin == DEPTHWISE_CONV_2D) status = fuse_depthwise(p, it, &it->ops[i], uses);
+    for (int32_t i = 0; i < it->graph->n_ops && status == ER_OK; i++)
+        if (it->graph->ops[i].builtin == ADD || it->graph->ops[i].builtin == SUB) fuse_sum(it, &it->ops[i], uses);
     free(uses);
     return status;
 }

@@ -39,11 +39,17 @@ add_four(const uint8_t *a, const uint8_t *b, bool flip, const sum_scales *s, con
     const vi x = flip ? v_xor(v_load(a), s->flip_a) : v_load(a), z = flip ? v_xor(v_load(b), s->flip_b) : v_load(b), low = v_unpack_low8(x, z), high = v_unpack_high8(x, z), none = v_zero();
     const vi y0 = sum_of(v_unpack_low8(low, none), s), y1 = sum_of(v_unpack_high8(low, none), s);
     const vi y2 = sum_of(v_unpack_low8(high, none), s), y3 = sum_of(v_unpack_high8(high, none), s);
-    v_store_bytes(out, clamped(v_pack16(v_whole(y0, y1), v_whole(y2, y3)), r), v_tail_of(4 * LANES));
+    const vi bytes = clamped(v_pack16(v_whole(y0, y1), v_whole(y2, y3)), r);
     if (__builtin_expect(v_any_below(v_least(v_least(y0, y1), v_least(y2, y3)), s->below), 0)) {
         const vi y[] = {y0, y1, y2, y3};
-        add_near(a, b, y, s, p, out);
+        uint8_t terms[2][4 * LANES];        // `out` may be one of them
+        memcpy(terms[0], a, sizeof terms[0]);
+        memcpy(terms[1], b, sizeof terms[1]);
+        v_store_bytes(out, bytes, v_tail_of(4 * LANES));
+        add_near(terms[0], terms[1], y, s, p, out);
+        return;
     }
+    v_store_bytes(out, bytes, v_tail_of(4 * LANES));
 }
 
 static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
