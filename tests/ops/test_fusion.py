@@ -69,15 +69,23 @@ class Chain:
             st.sampled_from([0.3, 1, 3])
         )
 
-    def conv(self, x: str, in_c: int, out_c: int, k: int = 1, stride: int = 1) -> str:
+    def conv(self, x: str, in_c: int, out_c: int, k: int = 1, stride: int = 1, padding: str = "SAME") -> str:
         inputs, scale = self.weights(x, (out_c, k, k, in_c), 0, k * k * in_c)
-        return self.node("CONV_2D", inputs, self.output(scale), padding="SAME", stride_h=stride, stride_w=stride,
+        return self.node("CONV_2D", inputs, self.output(scale), padding=padding, stride_h=stride, stride_w=stride,
                          dilation_h_factor=1, dilation_w_factor=1, fused_activation_function=self.draw(st.sampled_from(["NONE", "RELU6"])))  # fmt: skip
 
     def depthwise(self, x: str, c: int, k: int, stride: int, padding: str, dilation: int = 1) -> str:
         inputs, scale = self.weights(x, (1, k, k, c), 3, k * k)
         return self.node("DEPTHWISE_CONV_2D", inputs, self.output(scale), padding=padding, stride_h=stride, stride_w=stride, depth_multiplier=1,
                          dilation_h_factor=dilation, dilation_w_factor=dilation, fused_activation_function=self.draw(st.sampled_from(["NONE", "RELU"])))  # fmt: skip
+
+    def pad(self, x: str, amounts: list[list[int]]) -> str:
+        q = self.m.graph.tensors[x].quantization
+        assert q
+        y = self.output(self.scale[x])
+        self.m.graph.tensors[y].quantization = q
+        self.m.tensor(f"p{self.n}", (4, 2), "int32", np.array(amounts, np.int32))
+        return self.node("PAD", [x, f"p{self.n}"], y)
 
     def add(self, a: str, b: str, op: str = "ADD") -> str:
         activation = self.draw(st.sampled_from(["NONE", "NONE", "RELU"]))
@@ -130,6 +138,42 @@ def test_bottleneck(dtype: str, data: st.DataObject) -> None:
     if middle != t and draw(st.integers(0, 3)) == 0:
         outputs.append(middle)
     chain.check(outputs, draw(values((batch, h, w, in_c), dtype)))
+
+
+@DTYPES
+@examples(50)
+@given(data=st.data())
+def test_padding_of_its_own(dtype: str, data: st.DataObject) -> None:
+    """PAD before convolutions, also with more of it than a filter, of other dimensions, and read elsewhere."""
+    draw = data.draw
+    batch, h, w, c = draw(st.integers(1, 2)), draw(st.integers(1, 12)), draw(st.integers(1, 12)), draw(st.integers(1, 24))
+    shape = (batch, h, w, c)
+    chain = Chain(draw, dtype, shape)
+    t = chain.conv("x", c, c) if draw(st.booleans()) else "x"
+    outputs: list[str] = []
+    for _ in range(draw(st.integers(1, 3))):
+        pads = st.lists(st.sampled_from([0, 0, 1, 1, 2, 5]), min_size=2, max_size=2)
+        amounts = [[0, 0], draw(pads), draw(pads), [0, 0]]
+        if draw(st.integers(0, 7)) == 0:
+            amounts[0 if draw(st.booleans()) else 3] = [1, 0]
+        batch, h, w, c = (size + sum(amount) for size, amount in zip((batch, h, w, c), amounts))
+        t = chain.pad(t, amounts)
+        if draw(st.integers(0, 5)) == 0:
+            outputs.append(t)
+        k, stride, padding = (
+            draw(st.sampled_from([1, 2, 3, 3, 5])),
+            draw(st.integers(1, 3)),
+            draw(st.sampled_from(["VALID", "VALID", "SAME"])),
+        )
+        assume(padding == "SAME" or min(h, w) >= k)
+        h, w = ((size + stride - 1 if padding == "SAME" else size + stride - k) // stride for size in (h, w))
+        if draw(st.booleans()):
+            t = chain.depthwise(t, c, k, stride, padding)
+            if draw(st.booleans()):
+                t = chain.conv(t, c, c)
+        else:
+            t = chain.conv(t, c, c, k, stride, padding)
+    chain.check([*outputs, t], draw(values(shape, dtype)))
 
 
 @DTYPES

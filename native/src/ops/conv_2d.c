@@ -12,6 +12,7 @@
 #include "ops/conv_2d.h"
 #include "ops/hybrid.h"
 #include "ops/matmul.h"
+#include "ops/pad.h"
 
 typedef enum { DIRECT, IMAGE, GATHER } way;
 
@@ -319,14 +320,16 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     ER_TRY(er_expect_rank(p, w, 4, "weights"));
     er_conv_options o = er_read_conv_2d(op->def->options);
     if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o, false);
+    const er_pads pads = er_take_pad(op, &o);
+    x = op->inputs[0];
     int32_t in_c = x->dims[3], group_c = w->dims[3], out_c = w->dims[0], kh = w->dims[1], kw = w->dims[2];
     if (group_c < 1 || in_c < 1 || in_c % group_c)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d channels and its weights %d: expected a multiple", in_c, group_c);
     int32_t groups = in_c / group_c;
     if (out_c < 1 || out_c % groups) return er_op_fail(p, EDGERT_ERROR_MODEL, "its %d output channels do not divide into %d groups", out_c, groups);
     er_window wy, wx;
-    ER_TRY(er_place_window(p, o.padding, x->dims[1], kh, o.stride_h, o.dilation_h, &wy));
-    ER_TRY(er_place_window(p, o.padding, x->dims[2], kw, o.stride_w, o.dilation_w, &wx));
+    ER_TRY(er_place_window(p, o.padding, x->dims[1] + pads.height, kh, o.stride_h, o.dilation_h, &wy));
+    ER_TRY(er_place_window(p, o.padding, x->dims[2] + pads.width, kw, o.stride_w, o.dilation_w, &wx));
     ER_TRY(er_set_shape(p, y, (int32_t[]){x->dims[0], wy.out, wx.out, out_c}, 4));
     size_t length = (size_t)kw * (size_t)group_c, k;
     if (!er_mul_size((size_t)kh, length, &k) || k > INT32_MAX / 65536 * 256)
@@ -335,7 +338,7 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     conv *c = op->state = er_alloc(p, sizeof *c, &status);
     ER_TRY(status);
     *c = (conv){.batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c,
-                .kh = kh, .kw = kw, .o = o, .pad_top = wy.before, .pad_left = wx.before, .element = er_type_size(x->def->type)};
+                .kh = kh, .kw = kw, .o = o, .pad_top = wy.before + pads.top, .pad_left = wx.before + pads.left, .element = er_type_size(x->def->type)};
     size_t together = groups == 1 && (o.dilation_w == 1 || kw == 1) ? choose_together(p, c, x) : 1;
     if (together == 1) {
         ER_TRY(er_matmul_prepare(p, &c->mm, x, w, bias, y, (size_t)groups, (size_t)(out_c / groups), (size_t)kh, length, o.activation, false));
@@ -350,7 +353,7 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     op->run = run_conv;
     op->macs = (int64_t)y->count * (int64_t)k;
     if (!y->count) return ER_OK;        // no tasks
-    if (kh == 1 && kw == 1 && o.stride_h == 1 && o.stride_w == 1 && groups == 1) {
+    if (kh == 1 && kw == 1 && o.stride_h == 1 && o.stride_w == 1 && groups == 1 && !pads.height && !pads.width) {
         c->is_pointwise = true;
         c->in_w = c->out_w = (int32_t)(y->count / (size_t)out_c);
         c->batch = c->in_h = c->out_h = 1;

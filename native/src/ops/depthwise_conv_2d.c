@@ -6,6 +6,7 @@
 #include "ops/depthwise.h"
 #include "ops/hybrid.h"
 #include "ops/matmul.h"
+#include "ops/pad.h"
 
 typedef struct {
     er_depthwise_shape s;
@@ -108,6 +109,8 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     er_conv_options o = er_read_depthwise(op->def->options);
     if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o, true);
+    const er_pads pads = er_take_pad(op, &o);
+    x = op->inputs[0];
     int32_t in_c = x->dims[3], out_c = w->dims[3], kh = w->dims[1], kw = w->dims[2];
     if (w->dims[0] != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d as first size, expected 1", w->dims[0]);
     // The depth multiplier follows from the shapes; the attribute says the same but in some old files, where it is 0.
@@ -120,11 +123,11 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter has more products than a 32-bit sum holds");
     if (!w->data && w->count) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");
     er_window wy, wx;
-    ER_TRY(er_place_window(p, o.padding, x->dims[1], kh, o.stride_h, o.dilation_h, &wy));
-    ER_TRY(er_place_window(p, o.padding, x->dims[2], kw, o.stride_w, o.dilation_w, &wx));
+    ER_TRY(er_place_window(p, o.padding, x->dims[1] + pads.height, kh, o.stride_h, o.dilation_h, &wy));
+    ER_TRY(er_place_window(p, o.padding, x->dims[2] + pads.width, kw, o.stride_w, o.dilation_w, &wx));
     ER_TRY(er_set_shape(p, y, (int32_t[]){x->dims[0], wy.out, wx.out, out_c}, 4));
     er_depthwise_shape s = {.batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out,
-                            .out_c = out_c, .kh = kh, .kw = kw, .multiplier = out_c / in_c, .o = o, .pad_top = wy.before, .pad_left = wx.before};
+                            .out_c = out_c, .kh = kh, .kw = kw, .multiplier = out_c / in_c, .o = o, .pad_top = wy.before + pads.top, .pad_left = wx.before + pads.left};
     op->macs = (int64_t)y->count * (int64_t)taps;
     const er_tensor *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     return er_is_8bit(x) ? er_prepare_depthwise_8bit(p, op, &s, bias) : prepare_float(p, op, &s, bias);

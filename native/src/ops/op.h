@@ -54,6 +54,7 @@ struct er_op {
     const char *kernel;         // for the profile: what runs, in two or three words
     er_fault *fault;            // the interpreter's; see er_op_fault
     const er_op *fused_into;    // another operator does this one's work
+    er_op *pad;                 // the PAD that writes input 0 for this operator alone, or NULL: prepare may take its work over (pad.h)
 };
 
 // What prepare works with.

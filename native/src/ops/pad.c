@@ -2,12 +2,14 @@
 #include <string.h>
 
 #include "ops/move.h"
+#include "ops/pad.h"
 
 typedef struct {
     er_move move;
     size_t element;
     uint8_t value[8];
     const er_tensor *value_tensor;      // PADV2
+    int32_t before[ER_MAX_RANK];
 } pad;
 
 static void run_pad(const er_op *op, er_pool *pool)
@@ -38,7 +40,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
     pad *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     s->element = s->move.element = er_type_size(x->def->type);
-    int32_t dims[ER_MAX_RANK], before[ER_MAX_RANK];
+    int32_t dims[ER_MAX_RANK];
     for (int32_t i = 0; i < x->rank; i++) {
         int64_t b, a;
         if (pads->def->type == EDGERT_INT32) {
@@ -50,7 +52,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
         }
         if (a < 0 || b < 0 || a > INT32_MAX || b > INT32_MAX || a + b + x->dims[i] > INT32_MAX)
             return er_op_fail(p, EDGERT_ERROR_MODEL, "its paddings of dimension %d are negative or too large", i);
-        before[i] = (int32_t)b;
+        s->before[i] = (int32_t)b;
         dims[i] = (int32_t)(a + b + x->dims[i]);
     }
     ER_TRY(er_set_shape(p, y, dims, x->rank));
@@ -58,7 +60,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
     memcpy(s->move.dims, x->dims, sizeof dims);
     er_strides(x->dims, x->rank, s->element, s->move.from_stride);
     er_strides(y->dims, y->rank, s->element, s->move.to_stride);
-    for (int32_t i = 0; i < x->rank; i++) s->move.to += before[i] * s->move.to_stride[i];
+    for (int32_t i = 0; i < x->rank; i++) s->move.to += s->before[i] * s->move.to_stride[i];
     er_move_simplify(&s->move);
     if (v2) {
         s->value_tensor = op->inputs[2];
@@ -70,6 +72,21 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
     }
     op->run = run_pad;
     return ER_OK;
+}
+
+er_pads er_take_pad(er_op *op, const er_conv_options *o)
+{
+    const er_pads none = {0, 0, 0, 0};
+    er_op *by = op->pad;
+    if (!by || by->run != run_pad || o->padding != ER_VALID) return none;
+    const er_tensor *x = by->inputs[0], *y = by->outputs[0], *w = op->inputs[1];
+    const pad *s = by->state;
+    if (x->rank != 4 || y->dims[0] != x->dims[0] || y->dims[3] != x->dims[3] || s->value_tensor || w->rank != 4) return none;
+    const er_pads pads = {s->before[1], s->before[2], y->dims[1] - x->dims[1], y->dims[2] - x->dims[2]};
+    // Every window sees some of the image's first row and column, or would if it were large enough.
+    if (pads.top >= w->dims[1] || pads.left >= w->dims[2]) return none;
+    op->inputs[0] = by->inputs[0];
+    return pads;
 }
 
 er_status er_prepare_pad(er_prepare *p, er_op *op) { return prepare(p, op, false); }

@@ -2,20 +2,19 @@
 //
 // convolution -> depthwise -> pointwise becomes one step that goes down the image line by line, so that the tensors in between stay in
 // the cache and need no memory of their own. The first is left alone where what it writes is small: computing its rows one
-// at a time would cost more than it saves. A sum of what a convolution writes and of what was there before is made by the convolution. Tables:
-// tables.c.
-#include <stdlib.h>
-
+// at a time would cost more than it saves. A sum of what a convolution writes and of what was there before is made by the convolution; and a
+// PAD before one is its padding. Tables: tables.c.
 #include "ops/conv_2d.h"
 #include "ops/depthwise.h"
 #include "runtime/rewrite.h"
 
-enum { ADD = 0, CONV_2D = 3, DEPTHWISE_CONV_2D = 4, SUB = 41, WORTH_STREAMING = 160 * 1024 };
+enum { ADD = 0, CONV_2D = 3, DEPTHWISE_CONV_2D = 4, PAD = 34, SUB = 41, WORTH_STREAMING = 160 * 1024 };
 
-static er_use *find_uses(const er_subgraph *g)
+er_status er_find_uses(er_prepare *p, const er_subgraph *g, er_use **uses)
 {
-    er_use *u = malloc(((size_t)g->n_tensors + 1) * sizeof *u);
-    if (!u) return NULL;
+    er_status status;
+    er_use *u = *uses = er_alloc(p, ((size_t)g->n_tensors + 1) * sizeof *u, &status);
+    ER_TRY(status);
     for (int32_t t = 0; t < g->n_tensors; t++) u[t] = (er_use){-1, -1, 0};
     for (int32_t i = 0; i < g->n_ops; i++) {
         const er_op_def *d = &g->ops[i];
@@ -27,7 +26,23 @@ static er_use *find_uses(const er_subgraph *g)
         }
     }
     for (int32_t i = 0; i < g->n_outputs; i++) u[g->outputs[i]].readers++;
-    return u;
+    return ER_OK;
+}
+
+er_status er_prepare_op(er_prepare *p, edgert_interpreter *it, er_op *op, const er_use *uses)
+{
+    const int32_t builtin = op->def->builtin;
+    er_tensor *x = op->n_inputs ? op->inputs[0] : NULL;
+    if (x && it->rewrites && !it->preserve_all && (builtin == CONV_2D || builtin == DEPTHWISE_CONV_2D)) {
+        const er_use *use = &uses[x->index];
+        if (use->readers == 1 && use->writer >= 0 && it->graph->ops[use->writer].builtin == PAD) op->pad = &it->ops[use->writer];
+    }
+    ER_TRY(er_op_type_of(builtin)->prepare(p, op));
+    if (op->pad && op->inputs[0] != x) {
+        op->pad->fused_into = op;
+        x->inside = true;
+    }
+    return ER_OK;
 }
 
 static er_op *only(edgert_interpreter *it, int32_t op, int32_t builtin)
@@ -72,16 +87,13 @@ static void fuse_sum(edgert_interpreter *it, er_op *op, const er_use *uses)
     }
 }
 
-er_status er_fuse(er_prepare *p, edgert_interpreter *it)
+er_status er_fuse(er_prepare *p, edgert_interpreter *it, const er_use *uses)
 {
     if (it->preserve_all || !it->rewrites) return ER_OK;
-    er_use *uses = find_uses(it->graph);
-    if (!uses) return er_fail(p->error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-    er_status status = er_fuse_tables(p, it, uses);
-    for (int32_t i = 0; i < it->graph->n_ops && status == ER_OK; i++)
-        if (it->graph->ops[i].builtin == DEPTHWISE_CONV_2D) status = fuse_depthwise(p, it, &it->ops[i], uses);
-    for (int32_t i = 0; i < it->graph->n_ops && status == ER_OK; i++)
+    ER_TRY(er_fuse_tables(p, it, uses));
+    for (int32_t i = 0; i < it->graph->n_ops; i++)
+        if (it->graph->ops[i].builtin == DEPTHWISE_CONV_2D) ER_TRY(fuse_depthwise(p, it, &it->ops[i], uses));
+    for (int32_t i = 0; i < it->graph->n_ops; i++)
         if (it->graph->ops[i].builtin == ADD || it->graph->ops[i].builtin == SUB) fuse_sum(it, &it->ops[i], uses);
-    free(uses);
-    return status;
+    return ER_OK;
 }

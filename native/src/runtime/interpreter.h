@@ -40,7 +40,4 @@ void er_drop_plan(edgert_interpreter *it);
 // Decides er_tensor.flipped, before operators are prepared.
 er_status er_choose_storage(edgert_interpreter *it, edgert_error *error);
 
-// Sets er_op.fused_into, after they are prepared.
-er_status er_fuse(er_prepare *p, edgert_interpreter *it);
-
 #endif

@@ -6,6 +6,7 @@
 #include "base/system.h"
 #include "runtime/interpreter.h"
 #include "runtime/planner.h"
+#include "runtime/rewrite.h"
 
 void er_drop_plan(edgert_interpreter *it)
 {
@@ -128,19 +129,20 @@ static er_status prepare_ops(edgert_interpreter *it, edgert_error *error)
     bool *written = calloc((size_t)g->n_tensors + 1, sizeof *written);
     if (!written) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
     er_prepare p = {&it->heap, it->model->packed, it->kernels, it->plan_threads, error};
-    er_status status = ER_OK;
+    er_use *uses;
+    er_status status = er_find_uses(&p, g, &uses);
     for (int32_t i = 0; i < g->n_ops && status == ER_OK; i++) {
         er_op *op = &it->ops[i];
         const er_op_def *def = &g->ops[i];
         *op = (er_op){.def = def, .n_inputs = def->n_inputs, .n_outputs = def->n_outputs, .fault = &it->fault};
         status = link_tensors(it, op, written, error);
-        if (status == ER_OK) status = er_op_type_of(def->builtin)->prepare(&p, op);
+        if (status == ER_OK) status = er_prepare_op(&p, it, op, uses);
         if (status == ER_OK) status = fold(it, op, error);
         if (status != ER_OK)
             er_prefix(error, "op %d %s \"%.200s\": ", i, def->name, def->n_outputs > 0 ? g->tensors[def->outputs[0]].name : "");
     }
     free(written);
-    return status == ER_OK ? er_fuse(&p, it) : status;
+    return status == ER_OK ? er_fuse(&p, it, uses) : status;
 }
 
 // ---- memory
