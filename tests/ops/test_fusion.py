@@ -179,6 +179,64 @@ def test_padding_of_its_own(dtype: str, data: st.DataObject) -> None:
 @DTYPES
 @examples(40)
 @given(data=st.data())
+def test_joined(dtype: str, data: st.DataObject) -> None:
+    """Concatenations of what operators write, of inputs and constants, through RESHAPE, nested, of one tensor twice, and read again."""
+    draw = data.draw
+    c = draw(st.integers(1, 9))
+    shape = (1, draw(st.integers(1, 6)), draw(st.integers(1, 6)), c)
+    chain = Chain(draw, dtype, shape)
+    head = chain.conv("x", c, c)
+    q = chain.m.graph.tensors[head].quantization
+
+    def like() -> str:
+        y = chain.output(chain.scale[head])
+        chain.m.graph.tensors[y].quantization = q
+        return y
+
+    def flat(t: str) -> str:
+        chain.m.tensor(f"s{chain.n}", (2,), "int32", np.array([-1, c], np.int32))
+        return chain.node("RESHAPE", [t, f"s{chain.n}"], like())
+
+    parts, outputs = [flat(head)], []
+    for _ in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(["conv", "sum", "join", "again", "constant", "wide", "kept"]))
+        if kind == "conv":
+            y = chain.conv("x", c, c)
+            chain.m.graph.tensors[y].quantization = q
+            chain.scale[y] = chain.scale[head]
+            parts.append(flat(y))
+        elif kind == "sum":
+            parts.append(chain.node("ADD", [parts[0], parts[0]], like(), fused_activation_function="NONE"))
+        elif kind == "join":
+            parts.append(
+                chain.node(
+                    "CONCATENATION", [draw(st.sampled_from(parts)), parts[-1]], like(), axis=0, fused_activation_function="NONE"
+                )
+            )
+        elif kind == "again":
+            parts.append(parts[draw(st.integers(0, len(parts) - 1))])
+        elif kind == "constant":
+            n = draw(st.integers(1, 3))
+            y = chain.m.tensor(f"c{chain.n}", (n, c), dtype, draw(values((n, c), dtype)))
+            chain.n += 1
+            chain.m.graph.tensors[y].quantization = q
+            parts.append(y)
+        elif kind == "wide":
+            outputs.append(chain.node("RELU", [parts[-1]], like()))
+        else:
+            outputs.append(parts[0])
+    order = draw(st.permutations(parts))
+    outputs.append(chain.node("CONCATENATION", list(order), like(), axis=0, fused_activation_function="NONE"))
+    if draw(st.booleans()):
+        outputs.append(chain.node("RELU", [outputs.pop()], like()))
+    if draw(st.booleans()):
+        outputs.append(chain.node("RELU", [parts[-1]], like()))
+    chain.check(list(dict.fromkeys(outputs)), draw(values(shape, dtype)))
+
+
+@DTYPES
+@examples(40)
+@given(data=st.data())
 def test_residual(dtype: str, data: st.DataObject) -> None:
     """Sums of what a convolution writes and of a tensor from before it, from after it, or from another one, read once or more often."""
     draw = data.draw

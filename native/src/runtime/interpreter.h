@@ -6,6 +6,10 @@
 
 typedef struct er_shape { int32_t rank; int32_t dims[ER_MAX_RANK]; } er_shape;
 
+// Of each tensor: the operator that writes it, the last one that reads it, and how many do; -1 where none does. Outputs of the model
+// have one more reader.
+typedef struct er_use { int32_t writer, reader, readers; } er_use;
+
 struct edgert_interpreter {
     edgert_model *model;
     const er_subgraph *graph;
@@ -23,6 +27,7 @@ struct edgert_interpreter {
     int plan_threads;           // that the work is cut for
     er_heap heap;
     er_op *ops;                 // [graph->n_ops]
+    er_use *uses;               // [graph->n_tensors]
     uint8_t *arena;
     size_t arena_bytes;
     bool *readable;             // [graph->n_tensors]: holds its value after invoke
@@ -36,6 +41,9 @@ struct edgert_interpreter {
 // Makes the plan; on failure there is none.
 er_status er_make_plan(edgert_interpreter *it, edgert_error *error);
 void er_drop_plan(edgert_interpreter *it);
+
+// Gives every tensor and every operator's scratch its place in the arena.
+er_status er_place_tensors(edgert_interpreter *it, edgert_error *error);
 
 // Decides er_tensor.flipped, before operators are prepared.
 er_status er_choose_storage(edgert_interpreter *it, edgert_error *error);

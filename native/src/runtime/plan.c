@@ -1,11 +1,10 @@
-// From model to plan: every operator prepared, every tensor in one arena.
+// From model to plan: shapes, and every operator prepared. Memory: layout.c.
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/system.h"
 #include "runtime/interpreter.h"
-#include "runtime/planner.h"
 #include "runtime/rewrite.h"
 
 void er_drop_plan(edgert_interpreter *it)
@@ -17,13 +16,12 @@ void er_drop_plan(edgert_interpreter *it)
     it->arena_bytes = 0;
     it->ops = NULL;
     it->readable = NULL;
+    it->uses = NULL;
     for (int32_t i = 0; i < it->graph->n_tensors; i++) {
         it->tensors[i].data = (void *)(uintptr_t)it->graph->tensors[i].data;
         it->tensors[i].constant = it->graph->tensors[i].data != NULL;
     }
 }
-
-// ---- shapes and operators
 
 // A constant without elements has no data in the file; something must be there to point at.
 static const uint64_t nothing[1];
@@ -129,155 +127,19 @@ static er_status prepare_ops(edgert_interpreter *it, edgert_error *error)
     bool *written = calloc((size_t)g->n_tensors + 1, sizeof *written);
     if (!written) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
     er_prepare p = {&it->heap, it->model->packed, it->kernels, it->plan_threads, error};
-    er_use *uses;
-    er_status status = er_find_uses(&p, g, &uses);
+    er_status status = ER_OK;
     for (int32_t i = 0; i < g->n_ops && status == ER_OK; i++) {
         er_op *op = &it->ops[i];
         const er_op_def *def = &g->ops[i];
         *op = (er_op){.def = def, .n_inputs = def->n_inputs, .n_outputs = def->n_outputs, .fault = &it->fault};
         status = link_tensors(it, op, written, error);
-        if (status == ER_OK) status = er_prepare_op(&p, it, op, uses);
+        if (status == ER_OK) status = er_prepare_op(&p, it, op);
         if (status == ER_OK) status = fold(it, op, error);
         if (status != ER_OK)
             er_prefix(error, "op %d %s \"%.200s\": ", i, def->name, def->n_outputs > 0 ? g->tensors[def->outputs[0]].name : "");
     }
     free(written);
-    return status == ER_OK ? er_fuse(&p, it, uses) : status;
-}
-
-// ---- memory
-
-// Tensors that share memory are one block. `block_of`: [n_tensors], -1 for those that need none.
-typedef struct { er_block *blocks; int32_t n; int32_t *block_of; } layout;
-
-static void extend(er_block *b, size_t bytes, int32_t first, int32_t last)
-{
-    if (bytes > b->bytes) b->bytes = bytes;
-    if (first < b->first) b->first = first;
-    if (last > b->last) b->last = last;
-}
-
-static bool contains(const int32_t *list, int32_t n, int32_t x)
-{
-    for (int32_t i = 0; i < n; i++)
-        if (list[i] == x) return true;
-    return false;
-}
-
-// The step in which an operator's work is done.
-static int32_t step_of(const edgert_interpreter *it, int32_t op)
-{
-    const er_op *fused = it->ops[op].fused_into;
-    return fused ? (int32_t)(fused - it->ops) : op;
-}
-
-// When each tensor is first written and last needed. Inputs and outputs keep their values between invokes.
-static void find_lives(const edgert_interpreter *it, int32_t *first, int32_t *last)
-{
-    const er_subgraph *g = it->graph;
-    for (int32_t t = 0; t < g->n_tensors; t++) {
-        first[t] = g->n_ops;
-        last[t] = -1;
-    }
-    for (int32_t i = 0; i < g->n_ops; i++) {
-        const er_op *op = &it->ops[i];
-        int32_t when = step_of(it, i);
-        for (int32_t j = 0; j < op->n_inputs; j++)
-            if (op->inputs[j]) last[op->inputs[j]->index] = er_max32(last[op->inputs[j]->index], when);
-        for (int32_t j = 0; j < op->n_outputs; j++) {
-            int32_t t = op->outputs[j]->index;
-            first[t] = when;
-            last[t] = it->preserve_all ? g->n_ops : er_max32(last[t], when);
-        }
-    }
-    for (int32_t i = 0; i < g->n_outputs; i++) last[g->outputs[i]] = g->n_ops;
-    for (int32_t i = 0; i < g->n_inputs; i++) {
-        first[g->inputs[i]] = 0;
-        last[g->inputs[i]] = g->n_ops;
-    }
-    for (int32_t t = 0; t < g->n_tensors; t++) {
-        if (!g->tensors[t].is_variable) continue;
-        first[t] = 0;
-        last[t] = g->n_ops;
-    }
-}
-
-// Lets the operator's output have its input's block, where that is right.
-static bool share(const edgert_interpreter *it, const er_op *op, int32_t i, layout *l, const int32_t *last)
-{
-    if (op->share == ER_SHARE_NO || !op->inputs[0]) return false;
-    const er_subgraph *g = it->graph;
-    int32_t x = op->inputs[0]->index, y = op->outputs[0]->index, b = l->block_of[x];
-    if (b < 0 || op->inputs[0]->bytes != op->outputs[0]->bytes) return false;
-    if (op->share == ER_SHARE_IN_PLACE && l->blocks[b].last > i) return false;
-    // Writing an input must not change an output before the next invoke.
-    if (contains(g->inputs, g->n_inputs, x) && contains(g->outputs, g->n_outputs, y)) return false;
-    extend(&l->blocks[b], op->outputs[0]->bytes, i, last[y]);
-    l->block_of[y] = b;
-    return true;
-}
-
-static void add_block(layout *l, const er_tensor *t, int32_t first, int32_t last)
-{
-    if (t->constant || !t->has_shape || l->block_of[t->index] >= 0) return;
-    l->block_of[t->index] = l->n;
-    l->blocks[l->n++] = (er_block){t->bytes, first, last, 0};
-}
-
-static er_status lay_out(edgert_interpreter *it, layout *l, int32_t *first, int32_t *last, edgert_error *error)
-{
-    const er_subgraph *g = it->graph;
-    find_lives(it, first, last);
-    for (int32_t t = 0; t < g->n_tensors; t++) l->block_of[t] = -1;
-    for (int32_t i = 0; i < g->n_inputs; i++) add_block(l, &it->tensors[g->inputs[i]], first[g->inputs[i]], last[g->inputs[i]]);
-    for (int32_t t = 0; t < g->n_tensors; t++)
-        if (g->tensors[t].is_variable) add_block(l, &it->tensors[t], first[t], last[t]);
-    size_t threads = (size_t)er_pool_threads(it->pool);
-    int32_t *scratch = er_heap_alloc(&it->heap, ((size_t)g->n_ops + 1) * sizeof *scratch);
-    if (!scratch) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-    for (int32_t i = 0; i < g->n_ops; i++) {
-        er_op *op = &it->ops[i];
-        if (!share(it, op, i, l, last))
-            for (int32_t j = 0; j < op->n_outputs; j++)
-                if (!op->outputs[j]->inside) add_block(l, op->outputs[j], step_of(it, i), last[op->outputs[j]->index]);
-        size_t bytes, own;
-        if (!er_add_size(op->scratch_bytes, ER_ALIGN - 1, &bytes) || !er_mul_size(bytes / ER_ALIGN * ER_ALIGN, threads, &own) ||
-            !er_add_size(own, op->shared_bytes, &bytes) || !er_add_size(bytes, ER_ALIGN, &bytes))
-            return er_fail(error, EDGERT_ERROR_MEMORY, "op %d %s: it needs more memory than can be addressed", i, op->def->name);
-        op->scratch_stride = own / threads;
-        scratch[i] = l->n;
-        if (own == 0 && op->shared_bytes == 0) bytes = 0;
-        l->blocks[l->n++] = (er_block){bytes, step_of(it, i), step_of(it, i), 0};
-    }
-    ER_TRY(er_plan_memory(l->blocks, l->n, &it->arena_bytes, error));
-    uint64_t limit = er_physical_memory();
-    if (limit && it->arena_bytes > limit)
-        return er_fail(error, EDGERT_ERROR_MEMORY, "the tensors need %zu MiB of memory, this machine has %llu MiB", it->arena_bytes >> 20, (unsigned long long)(limit >> 20));
-    it->arena = er_zeroed_alloc(it->arena_bytes + ER_ALIGN);
-    if (!it->arena) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of tensors", it->arena_bytes);
-    for (int32_t t = 0; t < g->n_tensors; t++)
-        if (l->block_of[t] >= 0) it->tensors[t].data = it->arena + l->blocks[l->block_of[t]].offset;
-    for (int32_t i = 0; i < g->n_ops; i++) {
-        it->ops[i].scratch = it->arena + l->blocks[scratch[i]].offset;
-        it->ops[i].shared = it->ops[i].scratch + it->ops[i].scratch_stride * threads;
-    }
-    for (int32_t t = 0; t < g->n_tensors; t++)
-        it->readable[t] = !it->tensors[t].flipped && (l->block_of[t] < 0 ? it->tensors[t].data != NULL : l->blocks[l->block_of[t]].last == g->n_ops);
-    return ER_OK;
-}
-
-static er_status place_tensors(edgert_interpreter *it, edgert_error *error)
-{
-    size_t n = (size_t)it->graph->n_tensors + 1;
-    layout l = {malloc((n + (size_t)it->graph->n_ops + 1) * sizeof(er_block)), 0, malloc(n * sizeof(int32_t))};
-    int32_t *first = malloc(n * sizeof *first), *last = malloc(n * sizeof *last);
-    er_status status = l.blocks && l.block_of && first && last ? lay_out(it, &l, first, last, error)
-                                                               : er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-    free(l.blocks);
-    free(l.block_of);
-    free(first);
-    free(last);
-    return status;
+    return status == ER_OK ? er_fuse(&p, it) : status;
 }
 
 // Says from what work on threads are woken. A model that is done in the time that it takes to wake them a few times stays on
@@ -305,12 +167,13 @@ static er_status make_plan(edgert_interpreter *it, edgert_error *error)
     it->nanoseconds = er_heap_alloc(&it->heap, ((size_t)g->n_ops + 1) * sizeof *it->nanoseconds);
     it->readable = er_heap_alloc(&it->heap, (size_t)g->n_tensors + 1);
     if (!it->ops || !it->nanoseconds || !it->readable) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
+    ER_TRY(er_find_uses(it, error));
     ER_TRY(er_choose_storage(it, error));
     ER_TRY(prepare_ops(it, error));
     for (int32_t i = 0; i < g->n_outputs; i++)
         if (!it->tensors[g->outputs[i]].has_shape)
             return er_fail(error, EDGERT_ERROR_MODEL, "output %d, tensor %d \"%.200s\", is written by no operator", i, g->outputs[i], g->tensors[g->outputs[i]].name);
-    return place_tensors(it, error);
+    return er_place_tensors(it, error);
 }
 
 er_status er_make_plan(edgert_interpreter *it, edgert_error *error)

@@ -100,7 +100,7 @@ static er_status make_table(er_prepare *p, edgert_interpreter *it, er_op *const 
     return ER_OK;
 }
 
-er_status er_fuse_tables(er_prepare *p, edgert_interpreter *it, const er_use *uses)
+er_status er_fuse_tables(er_prepare *p, edgert_interpreter *it)
 {
     enum { LONGEST = 32 };
     for (int32_t i = 0; i < it->graph->n_ops; i++) {
@@ -112,7 +112,7 @@ er_status er_fuse_tables(er_prepare *p, edgert_interpreter *it, const er_use *us
         for (size_t n = 1;; n++) {
             const er_tensor *y = chain[n - 1]->outputs[0];
             if (er_is_8bit(y)) length = n;
-            const er_use *use = &uses[y->index];
+            const er_use *use = &it->uses[y->index];
             if (n == LONGEST || use->readers != 1 || use->reader < 0) break;
             chain[n] = &it->ops[use->reader];
             if (!is_function(chain[n], &variable) || chain[n]->inputs[variable] != y) break;
