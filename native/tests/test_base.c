@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "check.h"
 #include "runtime/planner.h"
+#include "runtime/sharing.h"
 
 static uint64_t rng = 7;
 
@@ -101,12 +102,36 @@ static void test_planner(void)
     CHECK(er_plan_memory(large, 2, &total, NULL) == EDGERT_ERROR_MEMORY, "an overflow is not noticed");
 }
 
+// Which invokes of a brief model are shared: of those that follow each other, 8 to try that, 4 to try it alone, then whichever took less.
+static void test_sharing(void)
+{
+    er_pool *pool = er_pool_new(2);
+    er_sharing s;
+    CHECK(!er_sharing_plan(&s, pool, 2, 900, 1, false), "a model of 900 nanoseconds is shared");
+    CHECK(er_sharing_plan(&s, pool, 2, 900, 1, true) && er_pool_grain(pool) == 0 && !s.brief, "not everything is shared where it always is");
+    CHECK(er_sharing_plan(&s, pool, 2, 1000000, 1, false) && er_pool_grain(pool) < 10000 && !s.brief, "a model of a millisecond is tried out");
+    for (int faster = 0; faster < 2; faster++) {
+        CHECK(er_sharing_plan(&s, pool, 2, 50000, 1, false) && s.brief, "a model of 50 microseconds is not tried out");
+        uint64_t now = 1000000;
+        for (int i = 0; i < 200; i++) {
+            now += i == 100 ? 1000000 : 1000;
+            er_sharing_begin(&s, pool, now);
+            const bool shared = i == 0 || i == 100 ? false : i <= 8 ? true : i <= 12 ? false : faster;
+            CHECK(s.shared == shared && (er_pool_grain(pool) == INT64_MAX) != shared, "invoke %d is %s", i, s.shared ? "shared" : "not shared");
+            now += s.shared == faster ? 20000 : 40000;
+            er_sharing_end(&s, now);
+        }
+    }
+    er_pool_free(pool);
+}
+
 int main(void)
 {
     test_multipliers();
     test_functions();
     test_pool();
     test_planner();
+    test_sharing();
     puts("ok");
     return 0;
 }

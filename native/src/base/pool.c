@@ -12,11 +12,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/system.h"
 
-enum { SPINS = 2000 };
+enum { SPINS = 2000, TURN = 64 };       // of the caller, waiting for the last items; and between two looks at the clock
 
 // Items [begin, end), as end << 32 | begin; alone in its cache line.
 typedef struct { _Alignas(64) atomic_ullong items; } range;
@@ -27,15 +28,16 @@ struct er_pool {
     int spins;                      // 0 where there are more threads than cores: spinning would take a core from who works
     pthread_t *handles;
     int started;
-    void (*fn)(void *, size_t, int);    // of the present loop; read only by who has taken an item of it
-    void *arg;
     range *ranges;                  // [threads]
-    atomic_uint left;               // items that nobody has a claim to yet
-    atomic_uint unfinished;         // items not yet done
     atomic_int sleepers;
     atomic_bool stop;
     pthread_mutex_t mutex;          // for sleeping only
     pthread_cond_t wake;
+    // Written once for each loop, and watched by those that wait for one.
+    _Alignas(64) atomic_uint loop;      // counts them
+    void (*fn)(void *, size_t, int);    // of the present loop; read only by who has taken an item of it
+    void *arg;
+    _Alignas(64) atomic_uint unfinished;        // items of it
 };
 
 typedef struct { er_pool *pool; int thread; } worker_arg;
@@ -49,39 +51,38 @@ static inline void pause_a_little(void)
 #endif
 }
 
-// One of the items that are left: there is one for each claim.
-static size_t next_item(er_pool *p, int thread)
+// Takes an item, of the thread's own range or of another's. What is read after that belongs to the item's loop, which cannot end before the
+// item is done.
+static bool take_item(er_pool *p, int thread, size_t *item)
 {
-    for (int k = 0;; k = (k + 1) % p->threads) {
+    for (int k = 0; k < p->threads; k++) {
         atomic_ullong *items = &p->ranges[(thread + k) % p->threads].items;
         unsigned long long range = atomic_load_explicit(items, memory_order_relaxed);
         for (;;) {
             unsigned long long begin = range & UINT_MAX, end = range >> 32;
             if (begin == end) break;
             unsigned long long rest = k == 0 ? end << 32 | (begin + 1) : (end - 1) << 32 | begin;
-            if (atomic_compare_exchange_weak_explicit(items, &range, rest, memory_order_relaxed, memory_order_relaxed)) return (size_t)(k == 0 ? begin : end - 1);
+            if (!atomic_compare_exchange_weak_explicit(items, &range, rest, memory_order_acquire, memory_order_relaxed)) continue;
+            *item = (size_t)(k == 0 ? begin : end - 1);
+            return true;
         }
     }
+    return false;
 }
 
 static void take_items(er_pool *p, int thread)
 {
-    unsigned left = atomic_load_explicit(&p->left, memory_order_relaxed);
-    while (left) {
-        // What is read after claiming an item belongs to the item's loop: that loop cannot end before the item is done.
-        if (!atomic_compare_exchange_weak_explicit(&p->left, &left, left - 1, memory_order_acquire, memory_order_relaxed)) continue;
-        p->fn(p->arg, next_item(p, thread), thread);
-        atomic_fetch_sub_explicit(&p->unfinished, 1, memory_order_release);
-        left = atomic_load_explicit(&p->left, memory_order_relaxed);
-    }
+    unsigned done = 0;      // told once, at the end: what threads write to in common is slow
+    for (size_t item; take_item(p, thread, &item); done++) p->fn(p->arg, item, thread);
+    if (done) atomic_fetch_sub_explicit(&p->unfinished, done, memory_order_release);
 }
 
-static void sleep_until_work(er_pool *p)
+static void sleep_until_work(er_pool *p, unsigned seen)
 {
     pthread_mutex_lock(&p->mutex);
     // Counted first, then looked: er_pool_run stores first, then counts. One of the two sees the other.
     atomic_fetch_add(&p->sleepers, 1);
-    while (!atomic_load(&p->left) && !atomic_load(&p->stop)) pthread_cond_wait(&p->wake, &p->mutex);
+    while (atomic_load(&p->loop) == seen && !atomic_load(&p->stop)) pthread_cond_wait(&p->wake, &p->mutex);
     atomic_fetch_sub(&p->sleepers, 1);
     pthread_mutex_unlock(&p->mutex);
 }
@@ -91,22 +92,29 @@ static void *worker(void *arg)
     worker_arg a = *(worker_arg *)arg;
     free(arg);
     er_pool *p = a.pool;
+    unsigned seen = 0;
     while (!atomic_load_explicit(&p->stop, memory_order_acquire)) {
-        int spins = 0;
-        while (!atomic_load_explicit(&p->left, memory_order_relaxed) && spins < p->spins) {
-            pause_a_little();
-            spins++;
+        unsigned loop = atomic_load_explicit(&p->loop, memory_order_relaxed);
+        for (uint64_t begin = p->spins ? er_nanoseconds() : 0; loop == seen && p->spins && er_nanoseconds() - begin < ER_POOL_AWAKE;)
+            for (int spins = 0; loop == seen && spins < TURN; spins++) {
+                pause_a_little();
+                loop = atomic_load_explicit(&p->loop, memory_order_relaxed);
+            }
+        if (loop == seen) {
+            sleep_until_work(p, seen);
+            continue;
         }
-        if (atomic_load_explicit(&p->left, memory_order_relaxed)) take_items(p, a.thread);
-        else sleep_until_work(p);
+        seen = loop;
+        take_items(p, a.thread);
     }
     return NULL;
 }
 
 er_pool *er_pool_new(int threads)
 {
-    er_pool *p = calloc(1, sizeof *p);
+    er_pool *p = er_aligned_alloc(sizeof *p);
     if (!p) return NULL;
+    memset(p, 0, sizeof *p);
     p->threads = threads;
     p->spins = (unsigned)threads <= er_online_cpus() ? SPINS : 0;
     pthread_mutex_init(&p->mutex, NULL);
@@ -146,7 +154,7 @@ void er_pool_free(er_pool *p)
     pthread_mutex_destroy(&p->mutex);
     free(p->handles);
     er_aligned_free(p->ranges);
-    free(p);
+    er_aligned_free(p);
 }
 
 int er_pool_threads(const er_pool *p) { return p->threads; }
@@ -161,12 +169,12 @@ void er_pool_run(er_pool *p, size_t n, void (*fn)(void *, size_t, int), void *ar
     }
     p->fn = fn;
     p->arg = arg;
-    for (size_t t = 0, threads = (size_t)p->threads; t < threads; t++) {
-        unsigned long long begin = n * t / threads, end = n * (t + 1) / threads;
-        atomic_store_explicit(&p->ranges[t].items, end << 32 | begin, memory_order_relaxed);
-    }
     atomic_store_explicit(&p->unfinished, (unsigned)n, memory_order_relaxed);
-    atomic_store(&p->left, (unsigned)n);
+    for (size_t t = 0, threads = (size_t)p->threads; t < threads; t++) {    // from here on items can be taken
+        unsigned long long begin = n * t / threads, end = n * (t + 1) / threads;
+        atomic_store_explicit(&p->ranges[t].items, end << 32 | begin, memory_order_release);
+    }
+    atomic_fetch_add(&p->loop, 1);
     if (atomic_load(&p->sleepers)) wake_all(p);
     take_items(p, 0);
     for (int spins = 0; atomic_load_explicit(&p->unfinished, memory_order_acquire); spins++) {

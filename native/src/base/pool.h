@@ -7,6 +7,9 @@
 
 typedef struct er_pool er_pool;
 
+// Nanoseconds for which threads wait for the next loop before they sleep.
+enum { ER_POOL_AWAKE = 40000 };
+
 // `threads` >= 1 counts the caller's own. NULL where threads cannot be started.
 er_pool *er_pool_new(int threads);
 void er_pool_free(er_pool *pool);

@@ -280,8 +280,9 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
     size_t out_w = (size_t)c->out_w, out_h = (size_t)c->out_h;
     c->blocks = divide_up(out_w, most);
     c->lines = c->blocks > 1 ? 1 : clamp(most / out_w, 1, out_h);
-    size_t images = (size_t)c->batch, enough = 4 * threads;
+    size_t images = (size_t)c->batch, enough = 2 * threads;
     if (threads > 1 && images * out_h < enough) c->blocks = clamp(divide_up(enough, images * out_h), c->blocks, divide_up(out_w, 14));
+    if (threads > 1 && c->blocks > threads && c->blocks < enough) c->blocks -= c->blocks % threads;
     if (threads > 1 && images * divide_up(out_h, c->lines) * c->blocks < enough) c->lines = clamp(images * out_h / enough, 1, c->lines);
     if (c->blocks > 1) c->lines = 1;
     c->line_tasks = divide_up(out_h, c->lines);

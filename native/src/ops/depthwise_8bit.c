@@ -15,6 +15,9 @@
 #include "ops/depthwise.h"
 #include "ops/matmul.h"
 
+// The task that a thread can go on with: its ring of rows is as the task before has left it.
+struct progress { uint64_t run; size_t next; uint8_t own_line[48]; };
+
 typedef struct {
     er_depthwise_shape s;
     const er_qdepthwise *kernel;
@@ -28,6 +31,8 @@ typedef struct {
     // Few channels: `together` neighbouring pixels are taken for one with so many times the channels.
     size_t together;
     size_t lines, line_tasks;           // output lines of a task, tasks of an image
+    uint64_t runs;
+    struct progress *progress;          // [threads]
     const er_op *before, *after;        // fused, or NULL
 } depthwise;
 
@@ -130,7 +135,10 @@ static void run_lines(void *arg, size_t i, int thread)
     const er_tensor *y = d->after ? er_conv_output(d->after) : t->op->outputs[0];
     size_t out_line = y->count / ((size_t)s->batch * (size_t)s->out_h);
     uint8_t *out = er_u8(y) + (b * (size_t)s->out_h + first) * out_line;
-    if (!d->in_place) {         // the padding of all slots, which what comes does not touch
+    struct progress *progress = &d->progress[thread];
+    const bool goes_on = i % d->line_tasks && progress->next == i && progress->run == d->runs;
+    *progress = (struct progress){.run = d->runs, .next = i + 1};
+    if (!d->in_place && !goes_on) {         // the padding of all slots, which what comes does not touch
         memset(w.ring, d->zero_row[0], d->ring_rows * d->row_bytes);
         for (size_t slot = 0; slot < d->ring_rows; slot++) w.held[slot] = -1;
     }
@@ -144,8 +152,9 @@ static void run_lines(void *arg, size_t i, int thread)
 
 static void run_depthwise(const er_op *op, er_pool *pool)
 {
-    const depthwise *d = op->state;
+    depthwise *d = op->state;
     task_arg t = {op, d};
+    d->runs++;
     if (d->before) er_conv_begin(d->before, pool);
     er_for(pool, (size_t)d->s.batch * d->line_tasks, op->macs * 4 + (d->before ? d->before->macs : 0) + (d->after ? d->after->macs : 0), run_lines, &t);
 }
@@ -164,6 +173,17 @@ static er_status plan_band(er_prepare *p, depthwise *d)
     if (d->ring_rows > (size_t)er_max32(s->in_h, 1)) d->ring_rows = (size_t)er_max32(s->in_h, 1);      // a slot for every row
     if (!er_mul_size(d->ring_rows, d->row_bytes, &ring) || ring > SIZE_MAX / 2) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
     return ER_OK;
+}
+
+// Some tasks for each thread, but of whole bands where there are enough.
+static void plan_tasks(const er_prepare *p, depthwise *d)
+{
+    size_t h = (size_t)er_max32(d->s.out_h, 1), threads = (size_t)p->threads, tasks = h / d->band;
+    if (tasks > 4 * threads) tasks = 4 * threads;
+    if (tasks < threads) tasks = threads < h ? threads : h;
+    if (threads == 1) tasks = 1;
+    d->lines = (h + tasks - 1) / tasks;
+    d->line_tasks = ((size_t)d->s.out_h + d->lines - 1) / d->lines;
 }
 
 // ---- fusion
@@ -185,7 +205,7 @@ bool er_depthwise_takes_after(const er_op *op, const er_op *after)
 er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const er_op *after)
 {
     depthwise *d = op->state;
-    size_t pixels = (size_t)d->s.out_w, threads = (size_t)p->threads, rest = 0;
+    size_t pixels = (size_t)d->s.out_w, rest = 0;
     d->before = before;
     d->after = after;
     if (before) {       // which writes whole rows, also where VALID leaves columns at the right unread
@@ -198,12 +218,7 @@ er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const
     op->kernel = before && after ? "line by line: 3 operators" : "line by line: 2 operators";
     if (before && er_conv_scratch(before, (size_t)d->s.in_w) > rest) rest = er_conv_scratch(before, (size_t)d->s.in_w);
     op->scratch_bytes = workspace_bytes(d) + rest;
-    if (threads > 1) {
-        size_t tasks = (before ? 2 : 4) * threads;      // each computes some rows of `before` again
-        d->line_tasks = tasks < (size_t)d->s.out_h ? tasks : (size_t)d->s.out_h;
-        d->lines = ((size_t)d->s.out_h + d->line_tasks - 1) / d->line_tasks;
-        d->line_tasks = ((size_t)d->s.out_h + d->lines - 1) / d->lines;
-    }
+    plan_tasks(p, d);
     return ER_OK;
 }
 
@@ -287,15 +302,15 @@ er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise
     d->in_place = s->pad_left == 0 && span <= (size_t)s->in_w && !d->flip && s->multiplier == 1 && !x->constant;
     if (s->o.stride_w == 1 && channels <= (size_t)d->kernel->wide / 2 && (size_t)s->out_w >= (size_t)d->kernel->wide / channels)
         d->together = (size_t)d->kernel->wide / channels;
+    d->progress = er_alloc(p, threads * sizeof *d->progress, &status);
+    ER_TRY(status);
     ER_TRY(pack(p, op, d, bias));
     d->zero_row = er_alloc(p, row_bytes + ER_SLACK, &status);
     ER_TRY(status);
     memset(d->zero_row, er_stored_zero(x) ^ (d->flip ? 0x80 : 0), row_bytes);
     ER_TRY(plan_band(p, d));
     op->scratch_bytes = workspace_bytes(d);
-    d->lines = threads == 1 ? (size_t)er_max32(s->out_h, 1) : ((size_t)s->out_h + 4 * threads - 1) / (4 * threads);
-    if (!d->lines) d->lines = 1;
-    d->line_tasks = ((size_t)s->out_h + d->lines - 1) / d->lines;
+    plan_tasks(p, d);
     op->kernel = d->in_place ? "columns in place" : "columns on ring of rows";
     op->run = run_depthwise;
     return ER_OK;

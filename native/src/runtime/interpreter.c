@@ -120,18 +120,16 @@ edgert_status edgert_invoke(edgert_interpreter *it, edgert_error *error)
     if (!it->planned) return not_planned(error);
     int32_t n = it->graph->n_ops;
     it->fault.what = NULL;
-    if (!it->profiling) {
-        for (int32_t i = 0; i < n; i++)
-            if (!it->ops[i].fused_into) it->ops[i].run(&it->ops[i], it->pool);
-        return it->fault.what ? fault(it, error) : ER_OK;
-    }
-    uint64_t before = er_nanoseconds();
+    if (it->sharing.brief) er_sharing_begin(&it->sharing, it->pool, er_nanoseconds());
+    uint64_t before = it->profiling ? er_nanoseconds() : 0;
     for (int32_t i = 0; i < n; i++) {
         if (!it->ops[i].fused_into) it->ops[i].run(&it->ops[i], it->pool);
+        if (!it->profiling) continue;
         uint64_t now = er_nanoseconds();
         it->nanoseconds[i] += now - before;
         before = now;
     }
+    if (it->sharing.brief) er_sharing_end(&it->sharing, er_nanoseconds());
     return it->fault.what ? fault(it, error) : ER_OK;
 }
 

@@ -3,6 +3,7 @@
 #define ER_INTERPRETER_H
 
 #include "ops/op.h"
+#include "runtime/sharing.h"
 
 typedef struct er_shape { int32_t rank; int32_t dims[ER_MAX_RANK]; } er_shape;
 
@@ -25,6 +26,7 @@ struct edgert_interpreter {
     // The plan. Its memory comes from `heap`, and goes with it.
     bool planned;
     int plan_threads;           // that the work is cut for
+    er_sharing sharing;
     er_heap heap;
     er_op *ops;                 // [graph->n_ops]
     er_use *uses;               // [graph->n_tensors]

@@ -142,22 +142,6 @@ static er_status prepare_ops(edgert_interpreter *it, edgert_error *error)
     return status == ER_OK ? er_fuse(&p, it) : status;
 }
 
-// Says from what work on threads are woken. A model that is done in the time that it takes to wake them a few times stays on
-// the caller's: false, where it was planned for more.
-static bool set_grain(edgert_interpreter *it)
-{
-    enum { LOOP = 2500, MODEL = 100000 };       // nanoseconds
-    int64_t macs = 0;
-    for (int32_t i = 0; i < it->graph->n_ops; i++) macs += it->ops[i].macs;
-    if (it->all_rewrites) {
-        er_pool_set_grain(it->pool, 0);
-        return true;
-    }
-    bool small = macs < (int64_t)it->kernels->speed * MODEL;
-    er_pool_set_grain(it->pool, small ? INT64_MAX : (int64_t)it->kernels->speed * LOOP);
-    return !small || it->plan_threads == 1;
-}
-
 static er_status make_plan(edgert_interpreter *it, edgert_error *error)
 {
     const er_subgraph *g = it->graph;
@@ -176,12 +160,19 @@ static er_status make_plan(edgert_interpreter *it, edgert_error *error)
     return er_place_tensors(it, error);
 }
 
+static bool share_work(edgert_interpreter *it)
+{
+    int64_t work = 0;
+    for (int32_t i = 0; i < it->graph->n_ops; i++) work += it->ops[i].macs;
+    return er_sharing_plan(&it->sharing, it->pool, it->plan_threads, work, it->kernels->speed, it->all_rewrites);
+}
+
 er_status er_make_plan(edgert_interpreter *it, edgert_error *error)
 {
     er_drop_plan(it);
     it->plan_threads = er_pool_threads(it->pool);
     er_status status = make_plan(it, error);
-    if (status == ER_OK && !set_grain(it)) {
+    if (status == ER_OK && !share_work(it)) {
         er_drop_plan(it);
         it->plan_threads = 1;
         status = make_plan(it, error);
