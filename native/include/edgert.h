@@ -29,7 +29,8 @@ typedef enum edgert_status {
     EDGERT_ERROR_MODEL = 2,         // the model is malformed
     EDGERT_ERROR_UNSUPPORTED = 3,   // sound, but it needs an operator, type or attribute that edgert lacks
     EDGERT_ERROR_ARGUMENT = 4,      // the caller passed a wrong index, shape, size or state
-    EDGERT_ERROR_MEMORY = 5,        // not enough memory
+    EDGERT_ERROR_MEMORY = 5,        // not enough memory, or more than the limit
+    EDGERT_ERROR_CANCELLED = 6,     // the invoke was cancelled, or took longer than its time limit
 } edgert_status;
 
 typedef struct edgert_error {
@@ -88,6 +89,9 @@ typedef struct edgert_signature_info {
 typedef struct edgert_options {
     int32_t num_threads;            // 1 or more; 0: one
     int32_t preserve_all_tensors;   // 1: middle tensors keep their values after invoke
+    int32_t max_depth;              // how deep subgraphs may call each other; 0: 32
+    int64_t max_iterations;         // of one WHILE; 0: any number
+    uint64_t memory_limit;          // bytes for all tensors; 0: what the environment variable EDGERT_MEMORY_LIMIT says, or what the machine has
 } edgert_options;
 
 typedef struct edgert_memory_info {
@@ -131,6 +135,10 @@ const char *edgert_signature_output(const edgert_model *model, int32_t signature
 edgert_interpreter *edgert_interpreter_new(edgert_model *model, const edgert_options *options, edgert_error *error);
 void edgert_interpreter_close(edgert_interpreter *interpreter);
 
+// The interpreter of another subgraph, which shares variables, tables, threads and limits with this one and is closed with it. One at a
+// time may be used.
+edgert_interpreter *edgert_interpreter_subgraph(edgert_interpreter *interpreter, int32_t subgraph, edgert_error *error);
+
 // The model that it was made from, which it holds. More interpreters of one model share its file and packed weights.
 edgert_model *edgert_interpreter_model(const edgert_interpreter *interpreter);
 
@@ -142,8 +150,15 @@ edgert_status edgert_allocate(edgert_interpreter *interpreter, edgert_error *err
 edgert_status edgert_resize_input(edgert_interpreter *interpreter, int32_t tensor, const int32_t *dims, int32_t rank,
                                   int32_t strict, edgert_error *error);
 
-// One inference. Runs on the caller's thread and num_threads - 1 others; allocates nothing.
+// One inference. Runs on the caller's thread and num_threads - 1 others; allocates nothing, but for models in which shapes depend on
+// data, whose tensors have their shapes, and memory, after it.
 edgert_status edgert_invoke(edgert_interpreter *interpreter, edgert_error *error);
+
+// From another thread: the invoke that runs now ends with EDGERT_ERROR_CANCELLED when the present operator is done. Without one that runs it does nothing.
+void edgert_cancel(edgert_interpreter *interpreter);
+
+// How long an invoke may take, looked at between operators; 0: any time.
+void edgert_set_time_limit(edgert_interpreter *interpreter, uint64_t nanoseconds);
 
 int32_t edgert_inputs(const edgert_interpreter *interpreter);
 int32_t edgert_outputs(const edgert_interpreter *interpreter);

@@ -58,7 +58,7 @@ static void check_model(const char *path)
     size_t size = 0;
     for (int32_t threads = 1; threads <= 4; threads++) {
         for (int32_t preserve = 0; preserve < 2; preserve++) {
-            edgert_interpreter *it = edgert_interpreter_new(m, &(edgert_options){threads, preserve}, &error);
+            edgert_interpreter *it = edgert_interpreter_new(m, &(edgert_options){.num_threads = threads, .preserve_all_tensors = preserve}, &error);
             CHECK(it && edgert_allocate(it, &error) == EDGERT_OK, "%s", error.message);
             for (int round = 0; round < 3; round++) {
                 fill_inputs(it, 99);

@@ -68,7 +68,7 @@ int main(int argc, char **argv)
     int status = 1;
     double begin = now_ms();
     edgert_model *model = edgert_model_open(path, &error);
-    edgert_interpreter *it = model ? edgert_interpreter_new(model, &(edgert_options){threads, 0}, &error) : NULL;
+    edgert_interpreter *it = model ? edgert_interpreter_new(model, &(edgert_options){.num_threads = threads}, &error) : NULL;
     double *times = malloc((size_t)runs * sizeof *times + 1);
     if (!it || !times || edgert_allocate(it, &error) != EDGERT_OK) {
         fprintf(stderr, "edgert-bench: %s\n", times ? error.message : "out of memory");

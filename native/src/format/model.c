@@ -11,7 +11,7 @@
 
 static const struct { const char *name; uint8_t size; } types[] = {
     {"float32", 4}, {"float16", 2}, {"int32", 4}, {"uint8", 1}, {"int64", 8}, {"string", 0}, {"bool", 1}, {"int16", 2},
-    {"complex64", 8}, {"int8", 1}, {"float64", 8}, {"complex128", 16}, {"uint64", 8}, {"resource", 0}, {"variant", 0},
+    {"complex64", 8}, {"int8", 1}, {"float64", 8}, {"complex128", 16}, {"uint64", 8}, {"resource", 4}, {"variant", 0},
     {"uint32", 4}, {"uint16", 2}, {"int4", 0}, {"bfloat16", 2}, {"int2", 0},
 };
 enum { TYPES = sizeof types / sizeof types[0] };
@@ -123,6 +123,7 @@ static er_status read_constant(edgert_model *m, er_tensor_def *t, uint32_t buffe
     else if (t->type == EDGERT_INT2) expected = (count + 3) / 4;
     else if (!each) return ER_OK;       // strings and handles are not read
     else if (!er_mul_size(count, each, &expected)) return bad(error, index, t, "has more elements than fit");
+    if (t->type == EDGERT_RESOURCE) return ER_OK;       // a handle, made when the model runs
     if (t->is_sparse) { t->data = data; return ER_OK; }
     if (size != expected)
         return er_fail(error, EDGERT_ERROR_MODEL, "tensor %d \"%.200s\" has %zu bytes of data, expected %zu for its shape and type",

@@ -76,7 +76,7 @@ er_status er_prepare_arg_max(er_prepare *p, er_op *op)
     const er_tensor *x = op->inputs[0];
     er_tensor *y = op->outputs[0];
     int32_t axis[ER_MAX_RANK], n, at, dims[ER_MAX_RANK], rank = 0;
-    ER_TRY(er_constant_ints(p, op->inputs[1], "axis", axis, &n));
+    ER_TRY(er_read_ints(p, op->inputs[1], "axis", axis, &n));
     if (n != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its axis has %d values, expected 1", n);
     ER_TRY(er_resolve_axis(p, axis[0], x->rank, &at));
     if (y->def->type != EDGERT_INT32 && y->def->type != EDGERT_INT64)

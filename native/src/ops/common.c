@@ -61,10 +61,15 @@ er_status er_expect_rank(er_prepare *p, const er_tensor *t, int32_t rank, const 
     return er_op_fail(p, EDGERT_ERROR_MODEL, "its %s has rank %d, expected %d", role, t->rank, rank);
 }
 
-er_status er_expect_constant(er_prepare *p, const er_tensor *t, const char *role)
+er_status er_expect_values(er_prepare *p, const er_tensor *t, const char *role)
 {
     if (t->constant || !t->count) return ER_OK;
-    return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its %s is computed at run time; only constant ones are supported", role);
+    if (t->known && t->data) {
+        p->asked[t->index] = true;
+        return ER_OK;
+    }
+    er_op_fail(p, EDGERT_ERROR_MODEL, "its %s has no value yet", role);     // seen only where nothing more can come
+    return ER_LATER;
 }
 
 er_status er_expect_quantized(er_prepare *p, const er_tensor *t, const char *role)
@@ -88,6 +93,9 @@ er_status er_set_shape(er_prepare *p, er_tensor *t, const int32_t *dims, int32_t
     if (!each) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its output is %s", er_type_name(t->def->type));
     if (!er_count(dims, rank, &count) || !er_mul_size(count, each, &bytes) || bytes > INT32_MAX)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its output has a negative size or more than 2 GiB");
+    if (bytes > p->memory_limit)
+        return er_op_fail(p, EDGERT_ERROR_MEMORY, "its output, tensor %d \"%.200s\", takes %zu MiB, over the memory limit of %zu MiB", t->index, t->def->name,
+                          bytes >> 20, p->memory_limit >> 20);
     if (t->constant) return er_op_fail(p, EDGERT_ERROR_MODEL, "its output \"%.200s\" is a constant", t->def->name);
     t->rank = rank;
     if (rank) memmove(t->dims, dims, (size_t)rank * sizeof *dims);
@@ -97,11 +105,21 @@ er_status er_set_shape(er_prepare *p, er_tensor *t, const int32_t *dims, int32_t
     return ER_OK;
 }
 
+void *er_constant_output(er_prepare *p, er_op *op, er_status *status)
+{
+    er_tensor *y = op->outputs[0];
+    y->data = er_alloc(p, y->bytes, status);
+    if (!y->data) return NULL;
+    y->constant = y->known = true;
+    op->run = NULL;
+    return y->data;
+}
+
 er_status er_set_same_shape(er_prepare *p, er_tensor *t, const er_tensor *as) { return er_set_shape(p, t, as->dims, as->rank); }
 
-er_status er_constant_ints(er_prepare *p, const er_tensor *t, const char *role, int32_t *values, int32_t *n)
+er_status er_read_ints(er_prepare *p, const er_tensor *t, const char *role, int32_t *values, int32_t *n)
 {
-    ER_TRY(er_expect_constant(p, t, role));
+    ER_TRY(er_expect_values(p, t, role));
     if (t->count > ER_MAX_RANK) return er_op_fail(p, EDGERT_ERROR_MODEL, "its %s has %zu values, at most %d make sense", role, t->count, ER_MAX_RANK);
     *n = (int32_t)t->count;
     for (int32_t i = 0; i < *n; i++) {
@@ -181,7 +199,7 @@ er_status er_place_window(er_prepare *p, er_padding padding, int32_t in, int32_t
 
 void er_op_fault(const er_op *op, const char *what)
 {
-    if (!op->fault->what) *op->fault = (er_fault){op, what};
+    if (!op->fault->what) *op->fault = (er_fault){op, what, EDGERT_ERROR_ARGUMENT};
 }
 
 typedef struct { er_qlookup *kernel; uint8_t table[256]; } lookup;

@@ -105,7 +105,7 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_rank(p, x, 4, "input"));
     ER_TRY(er_expect_rank(p, w, 4, "weights"));
-    ER_TRY(er_expect_constant(p, w, "weights"));
+    ER_TRY(er_expect_values(p, w, "weights"));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     er_conv_options o = er_read_depthwise(op->def->options);
     if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o, true);

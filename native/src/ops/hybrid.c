@@ -132,7 +132,7 @@ static er_status finish(er_prepare *p, er_op *op, hybrid h, int32_t dimension, e
 {
     const er_tensor *x = op->inputs[0], *w = op->inputs[1], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     const er_quantization *q = &w->def->quant;
-    ER_TRY(er_expect_constant(p, w, "weights"));
+    ER_TRY(er_expect_values(p, w, "weights"));
     ER_TRY(er_expect_type(p, op->outputs[0], EDGERT_FLOAT32, "output"));
     ER_TRY(er_expect_bias(p, x, bias, (size_t)h.out_c));
     if (!w->data && w->count > 0) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");

@@ -6,7 +6,7 @@
 er_status er_expect_bias(er_prepare *p, const er_tensor *x, const er_tensor *bias, size_t n)
 {
     if (!bias) return ER_OK;
-    ER_TRY(er_expect_constant(p, bias, "bias"));
+    ER_TRY(er_expect_values(p, bias, "bias"));
     ER_TRY(er_expect_type(p, bias, er_is_8bit(x) ? EDGERT_INT32 : EDGERT_FLOAT32, "bias"));
     if (bias->count != n) return er_op_fail(p, EDGERT_ERROR_MODEL, "its bias has %zu values, expected %zu", bias->count, n);
     return ER_OK;
@@ -118,7 +118,7 @@ static er_status begin(er_prepare *p, er_matmul *mm, const er_tensor *x, const e
 {
     *mm = (er_matmul){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_is_8bit(x) && er_stored_signed(x), .groups = groups, .n = n,
                       .segments = segments, .length = length};
-    ER_TRY(er_expect_constant(p, w, "weights"));
+    ER_TRY(er_expect_values(p, w, "weights"));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     ER_TRY(er_expect_bias(p, x, bias, groups * n));
     // Weights without data exist only where there are none.

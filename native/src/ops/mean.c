@@ -95,7 +95,7 @@ er_status er_prepare_mean(er_prepare *p, er_op *op)
     const er_tensor *x = op->inputs[0];
     er_tensor *y = op->outputs[0];
     int32_t axes[ER_MAX_RANK], n_axes;
-    ER_TRY(er_constant_ints(p, op->inputs[1], "axis", axes, &n_axes));
+    ER_TRY(er_read_ints(p, op->inputs[1], "axis", axes, &n_axes));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     bool reduced[ER_MAX_RANK] = {false}, keep = er_read_keep_dims(op->def->options);
     for (int32_t i = 0; i < n_axes; i++) {

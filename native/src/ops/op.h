@@ -21,15 +21,20 @@ typedef struct er_tensor {
     size_t count, bytes;
     void *data;                 // of constants set before prepare; others are in the arena and get theirs after it
     bool constant;              // comes from the model, or was computed from constants when the plan was made
+    bool known;                 // has its value while operators are prepared: a constant, or computed by an earlier stage of the plan
     bool flipped;               // the top bit of its 8-bit values is inverted in memory, as kernels like it (er_kernels)
     bool inside;                // lies between two operators that run as one: has no memory
     bool has_shape;             // an operator before gave it its shape, or it is an input or constant
 } er_tensor;
 
 typedef struct er_op er_op;
+typedef struct er_host er_host;
 
 // What went wrong while the graph ran: values that an operator cannot do with. Its outputs are then something, and the rest runs on.
-typedef struct er_fault { const er_op *op; const char *what; } er_fault;
+typedef struct er_fault { const er_op *op; const char *what; er_status code; } er_fault;
+
+// Not a failure: prepare needs a value that is computed by an operator before it. It is prepared again when that one has run.
+#define ER_LATER ((er_status)1000)
 
 typedef void (*er_run)(const er_op *op, er_pool *pool);
 
@@ -54,6 +59,7 @@ struct er_op {
     const char *kernel;         // for the profile: what runs, in two or three words
     er_fault *fault;            // the interpreter's; see er_op_fault
     const er_op *fused_into;    // another operator does this one's work
+    bool stateful;              // does more than compute its outputs: not run when the plan is made
     er_op *pad;                 // the PAD that writes input 0 for this operator alone, or NULL: prepare may take its work over (pad.h)
 };
 
@@ -64,6 +70,9 @@ typedef struct er_prepare {
     const er_kernels *kernels;
     int threads;
     edgert_error *error;
+    er_host *host;              // ops/host.h
+    bool *asked;                // [tensors]: the ones of which er_expect_values was asked
+    size_t memory_limit;        // bytes of one tensor
 } er_prepare;
 
 // What the types of the first two inputs may be.
@@ -79,7 +88,6 @@ typedef enum er_storage {
 } er_storage;
 
 typedef struct er_op_type {
-    int32_t builtin;
     er_status (*prepare)(er_prepare *p, er_op *op);
     uint32_t types;             // of the first input
     er_pair pair;               // types of the first two inputs together
@@ -87,7 +95,7 @@ typedef struct er_op_type {
 } er_op_type;
 
 // NULL where edgert does not have it.
-const er_op_type *er_op_type_of(int32_t builtin);
+const er_op_type *er_op_type_of(const er_op_def *op);
 
 // Last step of opening: settles types that follow from operators, and fails with one message that names every operator and
 // type of the model that edgert lacks.
@@ -125,15 +133,16 @@ void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bia
 er_status er_expect_io(er_prepare *p, const er_op *op, int32_t least_in, int32_t most_in, int32_t out);
 er_status er_expect_type(er_prepare *p, const er_tensor *t, edgert_type type, const char *role);
 er_status er_expect_rank(er_prepare *p, const er_tensor *t, int32_t rank, const char *role);
-er_status er_expect_constant(er_prepare *p, const er_tensor *t, const char *role);
+// Its value can be read now: it is a constant, or has been computed. ER_LATER where it will be.
+er_status er_expect_values(er_prepare *p, const er_tensor *t, const char *role);
 er_status er_expect_quantized(er_prepare *p, const er_tensor *t, const char *role);     // per tensor, scale > 0
 // Input and output have equal scale and zero point (where they are quantized at all).
 er_status er_expect_same_quantization(er_prepare *p, const er_tensor *a, const er_tensor *b);
 er_status er_set_shape(er_prepare *p, er_tensor *t, const int32_t *dims, int32_t rank);
 er_status er_set_same_shape(er_prepare *p, er_tensor *t, const er_tensor *as);
 
-// Values of a constant int32 (or int64) tensor; at most ER_MAX_RANK of them, `*n` is set.
-er_status er_constant_ints(er_prepare *p, const er_tensor *t, const char *role, int32_t *values, int32_t *n);
+// Values of an int32 (or int64) tensor; at most ER_MAX_RANK of them, `*n` is set.
+er_status er_read_ints(er_prepare *p, const er_tensor *t, const char *role, int32_t *values, int32_t *n);
 // -rank <= axis < rank becomes 0 <= axis.
 er_status er_resolve_axis(er_prepare *p, int32_t axis, int32_t rank, int32_t *out);
 
@@ -157,6 +166,9 @@ er_status er_activation_floats(er_prepare *p, er_activation a, float *min, float
 // SAME or VALID: output size (0 where the filter does not fit) and padding before.
 typedef struct er_window { int32_t out, before; } er_window;
 er_status er_place_window(er_prepare *p, er_padding padding, int32_t in, int32_t filter, int32_t stride, int32_t dilation, er_window *w);
+
+// Output 0, whose shape is set, is a constant from here on: its memory, to be filled now.
+void *er_constant_output(er_prepare *p, er_op *op, er_status *status);
 
 // ---- for run
 

@@ -2,22 +2,37 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/schema.h"
 #include "ops/op.h"
 
 #define ER_OP(number, name, function, types, pair, storage) er_status function(er_prepare *p, er_op *op);
+#define ER_CUSTOM(name, function, types) er_status function(er_prepare *p, er_op *op);
 #include "ops/ops.def"
 #undef ER_OP
+#undef ER_CUSTOM
 
-static const er_op_type op_types[] = {
-#define ER_OP(number, name, function, types, pair, storage) {number, function, types, pair, ER_STORAGE_##storage},
+static const er_op_type op_types[ER_BUILTINS] = {
+#define ER_OP(number, name, function, types, pair, storage) [number] = {function, types, pair, ER_STORAGE_##storage},
+#define ER_CUSTOM(name, function, types)
 #include "ops/ops.def"
 #undef ER_OP
+#undef ER_CUSTOM
 };
 
-const er_op_type *er_op_type_of(int32_t builtin)
+static const struct { const char *name; er_op_type type; } custom_types[] = {
+#define ER_OP(number, name, function, types, pair, storage)
+#define ER_CUSTOM(name, function, types) {name, {function, types, ER_PAIR_FREE, ER_STORAGE_AS_TYPE}},
+#include "ops/ops.def"
+#undef ER_OP
+#undef ER_CUSTOM
+    {NULL, {NULL, 0, ER_PAIR_FREE, ER_STORAGE_AS_TYPE}},
+};
+
+const er_op_type *er_op_type_of(const er_op_def *op)
 {
-    for (size_t i = 0; i < sizeof op_types / sizeof op_types[0]; i++)
-        if (op_types[i].builtin == builtin) return &op_types[i];
+    if (op->builtin != ER_BUILTIN_CUSTOM) return op->builtin < ER_BUILTINS && op_types[op->builtin].prepare ? &op_types[op->builtin] : NULL;
+    for (size_t i = 0; custom_types[i].name; i++)
+        if (!strcmp(custom_types[i].name, op->name)) return &custom_types[i].type;
     return NULL;
 }
 
@@ -25,10 +40,10 @@ const er_op_type *er_op_type_of(int32_t builtin)
 static void describe_fault(const er_subgraph *g, const er_op_def *op, char *text, size_t size)
 {
     text[0] = 0;
-    const er_op_type *type = er_op_type_of(op->builtin);
+    const er_op_type *type = er_op_type_of(op);
     if (!type) {
-        if (op->builtin == 32) snprintf(text, size, "custom operator \"%.80s\"", op->name);
-        else if (op->builtin >= 209) snprintf(text, size, "operator number %d", op->builtin);
+        if (op->builtin == ER_BUILTIN_CUSTOM) snprintf(text, size, "custom operator \"%.80s\"", op->name);
+        else if (op->builtin >= ER_BUILTINS) snprintf(text, size, "operator number %d", op->builtin);
         else snprintf(text, size, "%s", op->name);
         return;
     }

@@ -30,7 +30,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
     const er_tensor *x = op->inputs[0], *pads = op->inputs[1];
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
-    ER_TRY(er_expect_constant(p, pads, "paddings"));
+    ER_TRY(er_expect_values(p, pads, "paddings"));
     ER_TRY(er_expect_same_quantization(p, x, y));
     if (pads->def->type != EDGERT_INT32 && pads->def->type != EDGERT_INT64)
         return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its paddings are %s, expected int32", er_type_name(pads->def->type));

@@ -21,7 +21,7 @@ er_status er_prepare_reshape(er_prepare *p, er_op *op)
     int32_t dims[ER_MAX_RANK] = {0}, rank = 0, open = -1;
     er_int_list list = er_read_reshape(op->def->options);
     if (op->n_inputs > 1 && op->inputs[1]) {
-        ER_TRY(er_constant_ints(p, op->inputs[1], "shape", dims, &rank));
+        ER_TRY(er_read_ints(p, op->inputs[1], "shape", dims, &rank));
     } else if (list.n >= 0) {
         if (list.n > ER_MAX_RANK) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its shape has rank %d, at most %d is supported", list.n, ER_MAX_RANK);
         for (rank = 0; rank < list.n; rank++) dims[rank] = er_int_list_at(list, rank);
@@ -70,7 +70,7 @@ er_status er_prepare_expand_dims(er_prepare *p, er_op *op)
     ER_TRY(er_expect_io(p, op, 2, 2, 1));
     const er_tensor *x = op->inputs[0];
     int32_t axis[ER_MAX_RANK], n, at, dims[ER_MAX_RANK + 1];
-    ER_TRY(er_constant_ints(p, op->inputs[1], "axis", axis, &n));
+    ER_TRY(er_read_ints(p, op->inputs[1], "axis", axis, &n));
     if (n != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its axis has %d values, expected 1", n);
     ER_TRY(er_resolve_axis(p, axis[0], x->rank + 1, &at));
     for (int32_t i = 0; i <= x->rank; i++) dims[i] = i < at ? x->dims[i] : i == at ? 1 : x->dims[i - 1];

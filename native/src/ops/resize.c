@@ -22,7 +22,7 @@ static er_status prepare(er_prepare *p, er_op *op, er_resize_options o, resize *
     er_tensor *y = op->outputs[0];
     int32_t size[ER_MAX_RANK], n;
     ER_TRY(er_expect_rank(p, x, 4, "input"));
-    ER_TRY(er_constant_ints(p, op->inputs[1], "size", size, &n));
+    ER_TRY(er_read_ints(p, op->inputs[1], "size", size, &n));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     ER_TRY(er_expect_same_quantization(p, x, y));
     if (n != 2 || size[0] < 1 || size[1] < 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its size is not two positive numbers");

@@ -37,8 +37,8 @@ er_status er_prepare_slice(er_prepare *p, er_op *op)
     ER_TRY(er_expect_io(p, op, 3, 3, 1));
     const er_tensor *x = op->inputs[0];
     int32_t begin[ER_MAX_RANK], size[ER_MAX_RANK], n_begin, n_size;
-    ER_TRY(er_constant_ints(p, op->inputs[1], "begin", begin, &n_begin));
-    ER_TRY(er_constant_ints(p, op->inputs[2], "size", size, &n_size));
+    ER_TRY(er_read_ints(p, op->inputs[1], "begin", begin, &n_begin));
+    ER_TRY(er_read_ints(p, op->inputs[2], "size", size, &n_size));
     if (n_begin != x->rank || n_size != x->rank)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its begin and size have %d and %d values, expected %d", n_begin, n_size, x->rank);
     int32_t ones[ER_MAX_RANK];
@@ -66,9 +66,9 @@ er_status er_prepare_strided_slice(er_prepare *p, er_op *op)
     const er_tensor *x = op->inputs[0];
     er_strided_slice_options o = er_read_strided_slice(op->def->options);
     int32_t b[ER_MAX_RANK], e[ER_MAX_RANK], s[ER_MAX_RANK], n, n_end, n_stride;
-    ER_TRY(er_constant_ints(p, op->inputs[1], "begin", b, &n));
-    ER_TRY(er_constant_ints(p, op->inputs[2], "end", e, &n_end));
-    ER_TRY(er_constant_ints(p, op->inputs[3], "strides", s, &n_stride));
+    ER_TRY(er_read_ints(p, op->inputs[1], "begin", b, &n));
+    ER_TRY(er_read_ints(p, op->inputs[2], "end", e, &n_end));
+    ER_TRY(er_read_ints(p, op->inputs[3], "strides", s, &n_stride));
     if (n != n_end || n != n_stride) return er_op_fail(p, EDGERT_ERROR_MODEL, "its begin, end and strides differ in length");
     int32_t begin[ER_MAX_RANK], stride[ER_MAX_RANK], size[ER_MAX_RANK], dims[ER_MAX_RANK + 1], rank = 0, d = 0;
     int32_t named = 0, ellipses = 0;     // dimensions of x that the specification names

@@ -16,7 +16,7 @@ er_status er_prepare_transpose(er_prepare *p, er_op *op)
     er_tensor *y = op->outputs[0];
     int32_t perm[ER_MAX_RANK], n, dims[ER_MAX_RANK];
     int64_t strides[ER_MAX_RANK];
-    ER_TRY(er_constant_ints(p, op->inputs[1], "permutation", perm, &n));
+    ER_TRY(er_read_ints(p, op->inputs[1], "permutation", perm, &n));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     ER_TRY(er_expect_same_quantization(p, x, y));
     if (n != x->rank) return er_op_fail(p, EDGERT_ERROR_MODEL, "its permutation has %d values, its input rank %d", n, x->rank);

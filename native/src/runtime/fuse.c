@@ -29,15 +29,15 @@ er_status er_find_uses(edgert_interpreter *it, edgert_error *error)
     return ER_OK;
 }
 
-er_status er_prepare_op(er_prepare *p, edgert_interpreter *it, er_op *op)
+er_status er_prepare_op(er_prepare *p, edgert_interpreter *it, er_op *op, int32_t from)
 {
     const int32_t builtin = op->def->builtin;
     er_tensor *x = op->n_inputs ? op->inputs[0] : NULL;
     if (x && it->rewrites && !it->preserve_all && (builtin == CONV_2D || builtin == DEPTHWISE_CONV_2D)) {
         const er_use *use = &it->uses[x->index];
-        if (use->readers == 1 && use->writer >= 0 && it->graph->ops[use->writer].builtin == PAD) op->pad = &it->ops[use->writer];
+        if (use->readers == 1 && use->writer >= from && it->graph->ops[use->writer].builtin == PAD) op->pad = &it->ops[use->writer];
     }
-    ER_TRY(er_op_type_of(builtin)->prepare(p, op));
+    ER_TRY(er_op_type_of(op->def)->prepare(p, op));
     if (op->pad && op->inputs[0] != x) {
         op->pad->fused_into = op;
         x->inside = true;

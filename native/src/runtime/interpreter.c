@@ -1,41 +1,34 @@
 // The public interface to interpreters, and invoke.
 #include "runtime/interpreter.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/system.h"
 
-enum { MAX_THREADS = 256 };
-
-edgert_interpreter *edgert_interpreter_new(edgert_model *model, const edgert_options *options, edgert_error *error)
+edgert_interpreter *er_instance_new(er_session *s, int32_t subgraph, int32_t depth, edgert_error *error)
 {
-    edgert_options o = options ? *options : (edgert_options){1, 0};
-    if (o.num_threads == 0) o.num_threads = 1;
-    if (o.num_threads < 0 || o.num_threads > MAX_THREADS) {
-        er_fail(error, EDGERT_ERROR_ARGUMENT, "num_threads is %d, expected 1 to %d", o.num_threads, MAX_THREADS);
-        return NULL;
-    }
-    const er_kernels *kernels = er_kernels_get(error);
-    if (!kernels) return NULL;
     edgert_interpreter *it = calloc(1, sizeof *it);
     if (!it) goto out_of_memory;
-    er_model_retain(model);
-    it->model = model;
-    it->graph = &model->subgraphs[0];
-    it->kernels = kernels;
-    it->preserve_all = o.preserve_all_tensors != 0;
-    const char *fuse = getenv("EDGERT_FUSE");
-    it->rewrites = !fuse || strcmp(fuse, "0") != 0;
-    it->all_rewrites = fuse && strcmp(fuse, "all") == 0;
-    it->pool = er_pool_new(o.num_threads);
+    it->session = s;
+    it->host.it = it;
+    it->depth = depth;
+    it->model = s->model;
+    it->graph = &s->model->subgraphs[subgraph];
+    it->kernels = s->kernels;
+    it->pool = s->pool;
+    it->preserve_all = s->preserve_all;
+    it->rewrites = s->rewrites;
+    it->all_rewrites = s->all_rewrites;
+    s->instances++;
     it->tensors = calloc((size_t)it->graph->n_tensors + 1, sizeof *it->tensors);
     it->input_shapes = calloc((size_t)it->graph->n_inputs + 1, sizeof *it->input_shapes);
-    if (!it->pool || !it->tensors || !it->input_shapes) goto out_of_memory;
+    if (!it->tensors || !it->input_shapes) goto out_of_memory;
     for (int32_t i = 0; i < it->graph->n_tensors; i++) {
         const er_tensor_def *d = &it->graph->tensors[i];
         er_tensor *t = &it->tensors[i];
-        *t = (er_tensor){.def = d, .index = i, .rank = d->rank, .data = (void *)(uintptr_t)d->data, .constant = d->data != NULL};
+        *t = (er_tensor){.def = d, .index = i, .rank = d->rank, .data = (void *)(uintptr_t)d->data, .constant = d->data != NULL, .known = d->data != NULL};
         memcpy(t->dims, d->dims, sizeof t->dims);
         if (er_count(t->dims, t->rank, &t->count)) t->bytes = t->count * er_type_size(d->type);
     }
@@ -46,29 +39,51 @@ edgert_interpreter *edgert_interpreter_new(edgert_model *model, const edgert_opt
     }
     return it;
 out_of_memory:
-    er_fail(error, EDGERT_ERROR_MEMORY, "out of memory or threads for an interpreter");
-    edgert_interpreter_close(it);
+    er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for an interpreter");
+    er_instance_free(it);
     return NULL;
+}
+
+void er_instance_free(edgert_interpreter *it)
+{
+    if (!it) return;
+    if (it->tensors) er_drop_plan(it);
+    it->session->instances--;
+    free(it->stages);
+    free(it->tensors);
+    free(it->input_shapes);
+    free(it);
+}
+
+edgert_interpreter *edgert_interpreter_new(edgert_model *model, const edgert_options *options, edgert_error *error)
+{
+    er_session *s = er_session_new(model, options, error);
+    edgert_interpreter *it = s ? s->roots[0] = er_instance_new(s, 0, 0, error) : NULL;
+    if (s && !it) er_session_free(s);
+    return it;
+}
+
+edgert_interpreter *edgert_interpreter_subgraph(edgert_interpreter *it, int32_t subgraph, edgert_error *error)
+{
+    er_session *s = it->session;
+    if (subgraph < 0 || subgraph >= s->model->n_subgraphs) {
+        er_fail(error, EDGERT_ERROR_ARGUMENT, "there is no subgraph %d: the model has %d", subgraph, s->model->n_subgraphs);
+        return NULL;
+    }
+    if (!s->roots[subgraph]) s->roots[subgraph] = er_instance_new(s, subgraph, 0, error);
+    return s->roots[subgraph];
 }
 
 void edgert_interpreter_close(edgert_interpreter *it)
 {
-    if (!it) return;
-    if (it->tensors) er_drop_plan(it);
-    er_pool_free(it->pool);
-    free(it->tensors);
-    free(it->input_shapes);
-    edgert_model_close(it->model);
-    free(it);
+    if (it) er_session_free(it->session);
 }
 
 edgert_model *edgert_interpreter_model(const edgert_interpreter *it) { return it->model; }
 
 edgert_status edgert_allocate(edgert_interpreter *it, edgert_error *error)
 {
-    if (it->planned) return ER_OK;
-    ER_TRY(er_make_plan(it, error));
-    return edgert_reset_variables(it, error);
+    return it->planned ? ER_OK : er_make_plan(it, error);
 }
 
 static er_status check_index(const edgert_interpreter *it, int32_t tensor, edgert_error *error)
@@ -111,27 +126,56 @@ static er_status not_planned(edgert_error *error)
 static er_status fault(const edgert_interpreter *it, edgert_error *error)
 {
     const er_op *op = it->fault.op;
-    return er_fail(error, EDGERT_ERROR_ARGUMENT, "op %d %s \"%.200s\": %s", (int)(op - it->ops), op->def->name,
-                   op->n_outputs ? op->outputs[0]->def->name : "", it->fault.what);
+    char what[sizeof error->message];       // it may lie in `error`
+    snprintf(what, sizeof what, "%s", it->fault.what);
+    return er_fail(error, it->fault.code, "op %d %s \"%.200s\": %.3600s", (int)(op - it->ops), op->def->name,
+                   op->n_outputs ? op->outputs[0]->def->name : "", what);
 }
 
-edgert_status edgert_invoke(edgert_interpreter *it, edgert_error *error)
+static er_status run_stage(edgert_interpreter *it, const er_stage *s, edgert_error *error)
 {
-    if (!it->planned) return not_planned(error);
-    int32_t n = it->graph->n_ops;
-    it->fault.what = NULL;
-    if (it->sharing.brief) er_sharing_begin(&it->sharing, it->pool, er_nanoseconds());
+    const bool watched = it->session->deadline || it->profiling;
     uint64_t before = it->profiling ? er_nanoseconds() : 0;
-    for (int32_t i = 0; i < n; i++) {
+    for (int32_t i = s->from; i < s->to; i++) {
         if (!it->ops[i].fused_into) it->ops[i].run(&it->ops[i], it->pool);
+        if (atomic_load_explicit(&it->session->cancelled, memory_order_relaxed)) return er_session_check(it->session, error);
+        if (!watched) continue;
+        ER_TRY(er_session_check(it->session, error));
         if (!it->profiling) continue;
         uint64_t now = er_nanoseconds();
         it->nanoseconds[i] += now - before;
         before = now;
     }
-    if (it->sharing.brief) er_sharing_end(&it->sharing, er_nanoseconds());
     return it->fault.what ? fault(it, error) : ER_OK;
 }
+
+er_status er_run_graph(edgert_interpreter *it, edgert_error *error)
+{
+    it->fault.what = NULL;
+    for (int32_t s = 0;; s++) {
+        if (s > 0) ER_TRY(er_plan_next(it, s, error));
+        ER_TRY(run_stage(it, &it->stages[s], error));
+        if (it->stages[s].to == it->graph->n_ops) return ER_OK;
+    }
+}
+
+edgert_status edgert_invoke(edgert_interpreter *it, edgert_error *error)
+{
+    if (!it->planned) return not_planned(error);
+    er_session *s = it->session;
+    if (atomic_exchange_explicit(&s->busy, 1, memory_order_acquire))
+        return er_fail(error, EDGERT_ERROR_ARGUMENT, "another thread is running this interpreter: give each thread its own");
+    atomic_store_explicit(&s->cancelled, 0, memory_order_relaxed);
+    s->deadline = s->time_limit ? er_nanoseconds() + s->time_limit : 0;
+    if (it->sharing.brief) er_sharing_begin(&it->sharing, it->pool, er_nanoseconds());
+    const er_status status = er_run_graph(it, error);
+    if (it->sharing.brief) er_sharing_end(&it->sharing, er_nanoseconds());
+    atomic_store_explicit(&s->busy, 0, memory_order_release);
+    return status;
+}
+
+void edgert_cancel(edgert_interpreter *it) { atomic_store_explicit(&it->session->cancelled, 1, memory_order_relaxed); }
+void edgert_set_time_limit(edgert_interpreter *it, uint64_t nanoseconds) { it->session->time_limit = nanoseconds; }
 
 int32_t edgert_inputs(const edgert_interpreter *it) { return it->graph->n_inputs; }
 int32_t edgert_outputs(const edgert_interpreter *it) { return it->graph->n_outputs; }
@@ -194,13 +238,18 @@ edgert_status edgert_tensor_get(const edgert_interpreter *it, int32_t tensor, vo
     return ER_OK;
 }
 
-edgert_status edgert_reset_variables(edgert_interpreter *it, edgert_error *error)
+void er_clear_variables(edgert_interpreter *it)
 {
-    if (!it->planned) return not_planned(error);
     for (int32_t i = 0; i < it->graph->n_tensors; i++) {
         er_tensor *t = &it->tensors[i];
         if (t->def->is_variable && !t->constant && t->data && t->bytes) memset(t->data, er_is_8bit(t) ? er_zero(t) : 0, t->bytes);
     }
+}
+
+edgert_status edgert_reset_variables(edgert_interpreter *it, edgert_error *error)
+{
+    if (!it->planned) return not_planned(error);
+    er_session_reset(it->session);
     return ER_OK;
 }
 
@@ -216,7 +265,12 @@ edgert_status edgert_op(const edgert_interpreter *it, int32_t i, edgert_op_info 
     return ER_OK;
 }
 
-edgert_memory_info edgert_memory(const edgert_interpreter *it) { return (edgert_memory_info){it->arena_bytes, it->heap.total + er_store_bytes(it->model->packed), it->model->size}; }
+edgert_memory_info edgert_memory(const edgert_interpreter *it)
+{
+    size_t plan = it->heap.total;
+    for (int32_t i = 0; i < it->n_stages; i++) plan += it->stages[i].heap.total;
+    return (edgert_memory_info){it->session->memory_used, plan + er_store_bytes(it->model->packed), it->model->size};
+}
 
 void edgert_profile(edgert_interpreter *it, int32_t on)
 {

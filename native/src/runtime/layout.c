@@ -33,15 +33,19 @@ static int32_t step_of(const edgert_interpreter *it, int32_t op)
     return fused ? (int32_t)(fused - it->ops) : op;
 }
 
-// When each tensor is first written and last needed. Inputs and outputs keep their values between invokes.
-static void find_lives(const edgert_interpreter *it, int32_t *first, int32_t *last)
+// When each tensor is first written and last needed. Inputs and outputs keep their values between invokes, and so does what later
+// stages read.
+static void find_lives(const edgert_interpreter *it, const er_stage *s, int32_t *first, int32_t *last)
 {
     const er_subgraph *g = it->graph;
     for (int32_t t = 0; t < g->n_tensors; t++) {
         first[t] = g->n_ops;
         last[t] = -1;
     }
-    for (int32_t i = 0; i < g->n_ops; i++) {
+    for (int32_t i = s->to; i < g->n_ops; i++)
+        for (int32_t j = 0; j < g->ops[i].n_inputs; j++)
+            if (g->ops[i].inputs[j] >= 0) last[g->ops[i].inputs[j]] = g->n_ops;
+    for (int32_t i = s->from; i < s->to; i++) {
         const er_op *op = &it->ops[i];
         int32_t when = step_of(it, i);
         for (int32_t j = 0; j < op->n_inputs; j++)
@@ -104,9 +108,9 @@ static void place_in(const edgert_interpreter *it, const er_tensor *x, const er_
 }
 
 // What is joined is written where it is joined, and so is what becomes that without a byte changed. The last first: a part may have parts.
-static void join_in_place(const edgert_interpreter *it, layout *l, const int32_t *first, const int32_t *last)
+static void join_in_place(const edgert_interpreter *it, const er_stage *s, layout *l, const int32_t *first, const int32_t *last)
 {
-    if (it->preserve_all || !it->rewrites) return;
+    if (it->preserve_all || !it->rewrites || s->from > 0 || s->to < it->graph->n_ops) return;
     for (int32_t i = it->graph->n_ops - 1; i >= 0; i--) {
         const er_op *op = &it->ops[i];
         if (op->def->builtin != CONCATENATION) continue;
@@ -116,19 +120,28 @@ static void join_in_place(const edgert_interpreter *it, layout *l, const int32_t
     }
 }
 
-static er_status lay_out(edgert_interpreter *it, layout *l, int32_t *first, int32_t *last, edgert_error *error)
+// The largest tensor of the stage, for a message.
+static const er_tensor *largest(const edgert_interpreter *it, const layout *l)
+{
+    const er_tensor *most = &it->tensors[0];
+    for (int32_t t = 0; t < it->graph->n_tensors; t++)
+        if (l->block_of[t] >= 0 && (l->block_of[most->index] < 0 || it->tensors[t].bytes > most->bytes)) most = &it->tensors[t];
+    return most;
+}
+
+static er_status lay_out(edgert_interpreter *it, er_stage *s, layout *l, int32_t *first, int32_t *last, edgert_error *error)
 {
     const er_subgraph *g = it->graph;
-    find_lives(it, first, last);
+    find_lives(it, s, first, last);
     for (int32_t t = 0; t < g->n_tensors; t++) l->block_of[t] = -1;
-    for (int32_t i = 0; i < g->n_inputs; i++) add_block(l, &it->tensors[g->inputs[i]], first[g->inputs[i]], last[g->inputs[i]]);
-    for (int32_t t = 0; t < g->n_tensors; t++)
+    for (int32_t i = 0; i < g->n_inputs && s->from == 0; i++) add_block(l, &it->tensors[g->inputs[i]], first[g->inputs[i]], last[g->inputs[i]]);
+    for (int32_t t = 0; t < g->n_tensors && s->from == 0; t++)
         if (g->tensors[t].is_variable) add_block(l, &it->tensors[t], first[t], last[t]);
-    join_in_place(it, l, first, last);
+    join_in_place(it, s, l, first, last);
     size_t threads = (size_t)er_pool_threads(it->pool);
-    int32_t *scratch = er_heap_alloc(&it->heap, ((size_t)g->n_ops + 1) * sizeof *scratch);
+    int32_t *scratch = er_heap_alloc(&s->heap, ((size_t)g->n_ops + 1) * sizeof *scratch);
     if (!scratch) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-    for (int32_t i = 0; i < g->n_ops; i++) {
+    for (int32_t i = s->from; i < s->to; i++) {
         er_op *op = &it->ops[i];
         if (!share(it, op, i, l, last))
             for (int32_t j = 0; j < op->n_outputs; j++)
@@ -142,29 +155,37 @@ static er_status lay_out(edgert_interpreter *it, layout *l, int32_t *first, int3
         if (own == 0 && op->shared_bytes == 0) bytes = 0;
         l->blocks[l->n++] = (er_block){bytes, step_of(it, i), step_of(it, i), 0};
     }
-    ER_TRY(er_plan_memory(l->blocks, l->n, &it->arena_bytes, error));
-    uint64_t limit = er_physical_memory();
-    if (limit && it->arena_bytes > limit)
-        return er_fail(error, EDGERT_ERROR_MEMORY, "the tensors need %zu MiB of memory, this machine has %llu MiB", it->arena_bytes >> 20, (unsigned long long)(limit >> 20));
-    it->arena = er_zeroed_alloc(it->arena_bytes + ER_ALIGN);
-    if (!it->arena) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of tensors", it->arena_bytes);
+    size_t bytes;
+    er_session *session = it->session;
+    ER_TRY(er_plan_memory(l->blocks, l->n, &bytes, error));
+    if (bytes > session->memory_limit || session->memory_used > session->memory_limit - bytes) {
+        const er_tensor *most = largest(it, l);
+        return er_fail(error, EDGERT_ERROR_MEMORY, "the tensors need %zu MiB of memory, over the memory limit of %zu MiB; the largest is tensor %d \"%.200s\" with %zu MiB",
+                       (bytes + session->memory_used) >> 20, session->memory_limit >> 20, most->index, most->def->name, most->bytes >> 20);
+    }
+    s->arena = er_zeroed_alloc(bytes + ER_ALIGN);
+    if (!s->arena) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of tensors", bytes);
+    s->arena_bytes = bytes;
+    session->memory_used += bytes;
     for (int32_t t = 0; t < g->n_tensors; t++)
-        if (l->block_of[t] >= 0) it->tensors[t].data = it->arena + l->blocks[l->block_of[t]].offset + l->offset_of[t];
-    for (int32_t i = 0; i < g->n_ops; i++) {
-        it->ops[i].scratch = it->arena + l->blocks[scratch[i]].offset;
+        if (l->block_of[t] >= 0) it->tensors[t].data = s->arena + l->blocks[l->block_of[t]].offset + l->offset_of[t];
+    for (int32_t i = s->from; i < s->to; i++) {
+        it->ops[i].scratch = s->arena + l->blocks[scratch[i]].offset;
         it->ops[i].shared = it->ops[i].scratch + it->ops[i].scratch_stride * threads;
     }
-    for (int32_t t = 0; t < g->n_tensors; t++)
+    for (int32_t t = 0; t < g->n_tensors; t++) {
+        if (s->from > 0 && (it->uses[t].writer < s->from || it->uses[t].writer >= s->to)) continue;
         it->readable[t] = !it->tensors[t].flipped && (l->block_of[t] < 0 ? it->tensors[t].data != NULL : l->blocks[l->block_of[t]].last == g->n_ops);
+    }
     return ER_OK;
 }
 
-er_status er_place_tensors(edgert_interpreter *it, edgert_error *error)
+er_status er_place_tensors(edgert_interpreter *it, er_stage *s, edgert_error *error)
 {
     size_t n = (size_t)it->graph->n_tensors + 1;
     layout l = {malloc((n + (size_t)it->graph->n_ops + 1) * sizeof(er_block)), 0, malloc(n * sizeof(int32_t)), calloc(n, sizeof(size_t))};
     int32_t *first = malloc(n * sizeof *first), *last = malloc(n * sizeof *last);
-    er_status status = l.blocks && l.block_of && l.offset_of && first && last ? lay_out(it, &l, first, last, error)
+    er_status status = l.blocks && l.block_of && l.offset_of && first && last ? lay_out(it, s, &l, first, last, error)
                                                                : er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
     free(l.blocks);
     free(l.block_of);

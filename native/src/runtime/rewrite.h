@@ -7,8 +7,8 @@
 // Sets it->uses, in plan memory.
 er_status er_find_uses(edgert_interpreter *it, edgert_error *error);
 
-// Prepares an operator, which may take over the work of one before it.
-er_status er_prepare_op(er_prepare *p, edgert_interpreter *it, er_op *op);
+// Prepares an operator, which may take over the work of one before it, from operator `from` on.
+er_status er_prepare_op(er_prepare *p, edgert_interpreter *it, er_op *op, int32_t from);
 
 // Sets er_op.fused_into, after all are prepared.
 er_status er_fuse(er_prepare *p, edgert_interpreter *it);

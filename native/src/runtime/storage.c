@@ -48,7 +48,7 @@ er_status er_choose_storage(edgert_interpreter *it, edgert_error *error)
     for (int32_t i = 0; i < g->n_outputs; i++) flip[g->outputs[i]] = false;
     for (bool changed = true; changed;) {
         changed = false;
-        for (int32_t i = 0; i < g->n_ops; i++) changed |= restrict_to(&g->ops[i], er_op_type_of(g->ops[i].builtin)->storage, flip);
+        for (int32_t i = 0; i < g->n_ops; i++) changed |= restrict_to(&g->ops[i], er_op_type_of(&g->ops[i])->storage, flip);
     }
     for (int32_t t = 0; t < g->n_tensors; t++) it->tensors[t].flipped = flip[t];
     free(flip);
