@@ -83,4 +83,18 @@ int32_t er_exp_on_negative(int32_t a);
 // 1 / (1 + x) for x in [0, 1), both in Q0.31.
 int32_t er_one_over_one_plus(int32_t x);
 
+// 1 / sqrt(x) for x >= 0, as a multiplier (gemmlowp's Newton-Raphson; of 0 and 1, almost 1).
+er_multiplier er_inverse_root(int32_t x);
+
+// log(x) for x >= 1 in Q12.19; the result is in Q5.26.
+int32_t er_log_of_one_and_more(int32_t x);
+
+// The multiplier of int16 layers: x has 48 bits, q is cut to 16, and one rounding is made.
+static inline int32_t er_requantize64(int64_t x, er_multiplier m)
+{
+    const int64_t q = m.q < 0x7FFF0000 ? (m.q + (1 << 15)) >> 16 : 0x7FFF;
+    const int32_t shift = 15 - m.shift;
+    return (int32_t)((x * q + (INT64_C(1) << (shift - 1))) >> shift);
+}
+
 #endif

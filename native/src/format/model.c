@@ -19,34 +19,6 @@ enum { TYPES = sizeof types / sizeof types[0] };
 size_t er_type_size(edgert_type type) { return (unsigned)type < TYPES ? types[type].size : 0; }
 const char *er_type_name(edgert_type type) { return (unsigned)type < TYPES ? types[type].name : "unknown type"; }
 
-// BuiltinOptions that the operators which edgert reads options of must carry.
-static uint8_t expected_options(int32_t builtin)
-{
-    switch (builtin) {
-    case 0: return 11;      // ADD
-    case 1: case 17: return 5;      // pools
-    case 2: return 10;      // CONCATENATION
-    case 3: return 1;       // CONV_2D
-    case 4: return 2;       // DEPTHWISE_CONV_2D
-    case 9: return 8;       // FULLY_CONNECTED
-    case 18: return 21;     // MUL
-    case 22: return 17;     // RESHAPE
-    case 23: return 15;     // RESIZE_BILINEAR
-    case 25: return 9;      // SOFTMAX
-    case 40: return 27;     // MEAN
-    case 41: return 28;     // SUB
-    case 42: return 29;     // DIV
-    case 43: return 30;     // SQUEEZE
-    case 45: return 32;     // STRIDED_SLICE
-    case 56: return 40;     // ARG_MAX
-    case 83: return 59;     // PACK
-    case 88: return 64;     // UNPACK
-    case 97: return 74;     // RESIZE_NEAREST_NEIGHBOR
-    case 98: return 75;     // LEAKY_RELU
-    default: return 0;
-    }
-}
-
 static const int32_t *int32_items(er_fb_vector v) { return (const int32_t *)(const void *)v.items; }
 
 static void *heap_alloc(edgert_model *m, size_t n, size_t size, er_status *status, edgert_error *error)
@@ -194,10 +166,17 @@ static er_status read_op(const edgert_model *m, const er_subgraph *g, er_op_def 
     op->inputs = int32_items(in);
     op->n_outputs = (int32_t)out.n;
     op->outputs = int32_items(out);
-    op->options_type = er_fb_u8(f, OPERATOR_OPTIONS_TYPE, 0);
-    op->options = er_fb_child(f, OPERATOR_OPTIONS);
     // Options of another operator were verified as such: they must not be read as this one's.
-    if (op->options_type != expected_options(op->builtin)) op->options = (er_fb_table){m->data, 0};
+    const uint16_t expected = er_options_of(op->builtin);
+    op->options = (er_fb_table){m->data, 0};
+    if (expected && er_fb_u8(f, OPERATOR_OPTIONS_TYPE, 0) == expected) op->options = er_fb_child(f, OPERATOR_OPTIONS);
+    if (expected > 1000 && er_fb_u8(f, OPERATOR_OPTIONS_2_TYPE, 0) == expected - 1000) op->options = er_fb_child(f, OPERATOR_OPTIONS_2);
+    er_fb_vector custom = er_fb_vec(f, OPERATOR_CUSTOM), intermediates = er_fb_vec(f, OPERATOR_INTERMEDIATES);
+    op->custom = custom.items;
+    op->custom_bytes = custom.n;
+    ER_TRY(check_indices(g, intermediates, true, "its intermediate tensor", error));
+    op->n_intermediates = (int32_t)intermediates.n;
+    op->intermediates = int32_items(intermediates);
     return ER_OK;
 }
 

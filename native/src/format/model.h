@@ -37,8 +37,11 @@ typedef struct er_op_def {
     int32_t version;
     int32_t n_inputs, n_outputs;
     const int32_t *inputs, *outputs;
-    uint8_t options_type;       // as in BuiltinOptions, 0: none
     er_fb_table options;
+    const uint8_t *custom;      // options of a custom operator
+    size_t custom_bytes;
+    int32_t n_intermediates;    // tensors that only tell how values inside the operator are quantized
+    const int32_t *intermediates;
 } er_op_def;
 
 typedef struct er_subgraph {

@@ -38,14 +38,58 @@ SCHEMA(arg_max, "ArgMaxOptions", SCALAR("output_type", 1));
 SCHEMA(leaky_relu, "LeakyReluOptions", SCALAR("alpha", 4));
 SCHEMA(stack, "Pack/UnpackOptions", UNKNOWN, SCALAR("axis", 4));
 
+SCHEMA(one_int, "SpaceToDepth/Split/OneHot/CallOnceOptions", SCALAR("value", 4));
+SCHEMA(two_ints, "Gather/ReverseSequence/If/WhileOptions", SCALAR("first", 4), SCALAR("second", 4));
+SCHEMA(one_byte, "Shape/Unique/MirrorPadOptions", SCALAR("value", 1));
+SCHEMA(three_bools, "BatchMatMul/Cumsum/GeluOptions", SCALAR("first", 1), SCALAR("second", 1), SCALAR("third", 1));
+SCHEMA(sum_options, "Add/SubOptions", SCALAR("fused_activation_function", 1), SCALAR("pot_scale_int16", 1));
+SCHEMA(svdf, "SVDFOptions", SCALAR("rank", 4), SCALAR("fused_activation_function", 1), SCALAR("asymmetric_quantize_inputs", 1));
+SCHEMA(rnn, "RNNOptions", SCALAR("fused_activation_function", 1), SCALAR("asymmetric_quantize_inputs", 1));
+SCHEMA(sequence_rnn, "SequenceRNNOptions", SCALAR("time_major", 1), SCALAR("fused_activation_function", 1), SCALAR("asymmetric_quantize_inputs", 1));
+SCHEMA(bidirectional_rnn, "BidirectionalSequenceRNNOptions", SCALAR("time_major", 1), SCALAR("fused_activation_function", 1),
+       SCALAR("merge_outputs", 1), SCALAR("asymmetric_quantize_inputs", 1));
+SCHEMA(response, "LocalResponseNormalizationOptions", SCALAR("radius", 4), SCALAR("bias", 4), SCALAR("alpha", 4), SCALAR("beta", 4));
+SCHEMA(lstm, "LSTMOptions", SCALAR("fused_activation_function", 1), SCALAR("cell_clip", 4), SCALAR("proj_clip", 4), SCALAR("kernel_type", 1),
+       SCALAR("asymmetric_quantize_inputs", 1));
+SCHEMA(sequence_lstm, "UnidirectionalSequenceLSTMOptions", SCALAR("fused_activation_function", 1), SCALAR("cell_clip", 4), SCALAR("proj_clip", 4),
+       SCALAR("time_major", 1), SCALAR("asymmetric_quantize_inputs", 1), SCALAR("diagonal_recurrent_tensors", 1));
+SCHEMA(bidirectional_lstm, "BidirectionalSequenceLSTMOptions", SCALAR("fused_activation_function", 1), SCALAR("cell_clip", 4), SCALAR("proj_clip", 4),
+       SCALAR("merge_outputs", 1), SCALAR("time_major", 1), SCALAR("asymmetric_quantize_inputs", 1));
+SCHEMA(transpose_conv, "TransposeConvOptions", SCALAR("padding", 1), SCALAR("stride_w", 4), SCALAR("stride_h", 4), SCALAR("fused_activation_function", 1),
+       SCALAR("quantized_bias_type", 1));
+SCHEMA(fake_quant, "FakeQuantOptions", SCALAR("min", 4), SCALAR("max", 4), SCALAR("num_bits", 4), SCALAR("narrow_range", 1));
+SCHEMA(conv_3d, "Conv3DOptions", SCALAR("padding", 1), SCALAR("stride_d", 4), SCALAR("stride_w", 4), SCALAR("stride_h", 4),
+       SCALAR("fused_activation_function", 1), SCALAR("dilation_d_factor", 4), SCALAR("dilation_w_factor", 4), SCALAR("dilation_h_factor", 4));
+SCHEMA(hashtable, "HashtableOptions", SCALAR("table_id", 4), SCALAR("key_dtype", 1), SCALAR("value_dtype", 1));
+SCHEMA(var_handle, "VarHandleOptions", STRING("container"), STRING("shared_name"));
+SCHEMA(random_options, "RandomOptions", SCALAR("seed", 8), SCALAR("seed2", 8));
+SCHEMA(bucketize, "BucketizeOptions", VECTOR("boundaries", 4));
+SCHEMA(composite, "StableHLOCompositeOptions", STRING("name"), SCALAR("decomposition_subgraph_index", 4), VECTOR("composite_attributes", 1));
+
 // BuiltinOptions, by number.
 static const er_fb_schema *const options[] = {
-    [1] = &conv_2d,  [2] = &depthwise,        [5] = &pool_2d,  [8] = &fully_connected, [9] = &softmax,
-    [10] = &concatenation, [11] = &activation, [15] = &resize_bilinear, [17] = &reshape, [21] = &activation,
-    [27] = &reducer, [28] = &activation,      [29] = &activation, [30] = &squeeze, [32] = &strided_slice,  [40] = &arg_max,
-    [59] = &stack,   [64] = &stack,           [74] = &resize_nearest, [75] = &leaky_relu,
+    [1] = &conv_2d,  [2] = &depthwise, [5] = &pool_2d,  [6] = &svdf, [7] = &rnn, [8] = &fully_connected, [9] = &softmax,
+    [10] = &concatenation, [11] = &sum_options, [12] = &activation, [13] = &response, [14] = &lstm, [15] = &resize_bilinear, [17] = &reshape,
+    [19] = &one_int, [21] = &activation, [23] = &two_ints, [27] = &reducer, [28] = &sum_options, [29] = &activation, [30] = &squeeze,
+    [31] = &sequence_rnn, [32] = &strided_slice, [35] = &one_int, [40] = &arg_max, [49] = &transpose_conv, [55] = &one_byte, [57] = &arg_max,
+    [58] = &fake_quant, [59] = &stack, [61] = &one_int, [64] = &stack, [69] = &bidirectional_lstm, [70] = &bidirectional_rnn, [71] = &sequence_lstm,
+    [74] = &resize_nearest, [75] = &leaky_relu, [77] = &one_byte, [79] = &one_int, [80] = &one_byte, [87] = &two_ints, [92] = &two_ints,
+    [93] = &two_ints, [94] = &one_int, [101] = &three_bools, [102] = &three_bools, [103] = &one_int, [106] = &conv_3d, [107] = &hashtable,
+    [111] = &var_handle, [114] = &random_options, [115] = &bucketize, [116] = &three_bools,
 };
-static const er_fb_schema *const options_2[] = {NULL};
+static const er_fb_schema *const options_2[] = {[21] = &composite};
+
+// The BuiltinOptions (of the second union: plus 1000) that each operator's attributes are in; 0 where it has none that are read.
+static const uint16_t options_of[ER_BUILTINS] = {
+    [0] = 11, [1] = 5, [2] = 10, [3] = 1, [4] = 2, [5] = 94, [9] = 8, [11] = 12, [12] = 5, [13] = 13, [16] = 14, [17] = 5, [18] = 21, [22] = 17,
+    [23] = 15, [24] = 7, [25] = 9, [26] = 19, [27] = 6, [35] = 31, [36] = 23, [40] = 27, [41] = 28, [42] = 29, [43] = 30, [44] = 71, [45] = 32,
+    [46] = 70, [49] = 35, [52] = 69, [56] = 40, [67] = 49, [74] = 27, [77] = 55, [79] = 57, [80] = 58, [81] = 27, [82] = 27, [83] = 59, [85] = 61,
+    [88] = 64, [89] = 27, [91] = 27, [97] = 74, [98] = 75, [100] = 77, [102] = 79, [103] = 80, [112] = 87, [118] = 92, [119] = 93, [126] = 101,
+    [128] = 102, [129] = 103, [132] = 106, [136] = 107, [140] = 27, [141] = 106, [142] = 111, [146] = 114, [147] = 115, [148] = 114, [149] = 114,
+    [150] = 116, [206] = 1021,
+};
+
+uint16_t er_options_of(int32_t builtin) { return builtin >= 0 && builtin < ER_BUILTINS ? options_of[builtin] : 0; }
 
 // ---- sparse tensors (read far enough to refuse them by name) and quantization
 

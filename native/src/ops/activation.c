@@ -1,9 +1,10 @@
-// Functions of one value: LOGISTIC, TANH, RELU, RELU6, RELU_N1_TO_1, LEAKY_RELU, HARD_SWISH. int8, uint8, float32; SQRT: float32.
+// Activations: LOGISTIC, TANH, RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1, LEAKY_RELU, HARD_SWISH. int8, uint8, float32, and int16 for what the
+// reference has on it. Other functions of one value: unary.c.
 //
 // On 8 bits each is a table, filled here by the arithmetic that the reference uses for one value.
 #include <math.h>
 
-#include "ops/op.h"
+#include "ops/table16.h"
 
 typedef struct { float (*fn)(float x, const void *state); float min, max, alpha; } float_function;
 
@@ -62,22 +63,35 @@ static void fill_by_float(const er_tensor *x, const er_tensor *y, float (*fn)(fl
 static float logistic(float x, const void *s) { (void)s; return 1.0f / (1.0f + (float)exp((double)-x)); }
 static float hyperbolic_tangent(float x, const void *s) { (void)s; return (float)tanh((double)x); }
 
-static float square_root(float x, const void *s) { (void)s; return sqrtf(x); }
+// ---- on int16, by lines between points of the sigmoid
 
-static void sqrt_span(const er_op *op, size_t from, size_t to)
+typedef struct { er_scaling16 scaling; bool tanh; uint16_t points[256]; } sigmoid16;
+
+static void sigmoid16_span(const er_op *op, size_t from, size_t to)
 {
-    const float *x = er_f32(op->inputs[0]);
-    float *y = er_f32(op->outputs[0]);
-    for (size_t i = from; i < to; i++) y[i] = sqrtf(x[i]);
+    const sigmoid16 *s = op->state;
+    const int16_t *x = op->inputs[0]->data;
+    int16_t *y = op->outputs[0]->data;
+    if (s->tanh) for (size_t i = from; i < to; i++) y[i] = er_tanh16(s->points, s->scaling, x[i]);
+    else for (size_t i = from; i < to; i++) y[i] = er_logistic16(s->points, s->scaling, x[i]);
 }
 
-static void run_sqrt(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, sqrt_span, op); }
+static void run_sigmoid16(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 2, sigmoid16_span, op); }
 
-er_status er_prepare_sqrt(er_prepare *p, er_op *op)
+static er_status use_sigmoid16(er_prepare *p, er_op *op, bool tanh)
 {
-    uint8_t *table;
-    ER_TRY(prepare(p, op, (float_function){.fn = square_root}, &table));
-    op->run = run_sqrt;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    ER_TRY(er_expect_symmetric(p, x, "input"));
+    ER_TRY(er_expect_symmetric(p, y, "output"));
+    if (er_scale(y) != 1.0f / 32768) return er_op_fail(p, EDGERT_ERROR_MODEL, "its output has scale %g, expected 1/32768", (double)er_scale(y));
+    er_status status;
+    sigmoid16 *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    s->tanh = tanh;
+    s->scaling = er_scaling16_of(er_scale(x), tanh ? 1 : 0);
+    er_sigmoid_points(s->points);
+    op->run = run_sigmoid16;
+    op->kernel = "table";
     return ER_OK;
 }
 
@@ -86,6 +100,7 @@ er_status er_prepare_logistic(er_prepare *p, er_op *op)
     uint8_t *table;
     ER_TRY(prepare(p, op, (float_function){.fn = logistic}, &table));
     const er_tensor *y = op->outputs[0];
+    if (y->def->type == EDGERT_INT16) return use_sigmoid16(p, op, false);
     if (!table) return ER_OK;
     if (er_scale(y) != 1.0f / 256) return er_op_fail(p, EDGERT_ERROR_MODEL, "its output has scale %g, expected 1/256", (double)er_scale(y));
     fill_by_float(op->inputs[0], y, logistic, table);
@@ -96,6 +111,7 @@ er_status er_prepare_tanh(er_prepare *p, er_op *op)
 {
     uint8_t *table;
     ER_TRY(prepare(p, op, (float_function){.fn = hyperbolic_tangent}, &table));
+    if (op->outputs[0]->def->type == EDGERT_INT16) return use_sigmoid16(p, op, true);
     if (table) fill_by_float(op->inputs[0], op->outputs[0], hyperbolic_tangent, table);
     return ER_OK;
 }
@@ -108,17 +124,43 @@ static float relu(float x, const void *state)
     return x < s->min ? s->min : x > s->max ? s->max : x;
 }
 
+// RELU and LEAKY_RELU on int16: one multiplier for each sign.
+typedef struct { er_multiplier positive, negative; int32_t min, max; } relu16;
+
+static void relu16_span(const er_op *op, size_t from, size_t to)
+{
+    const relu16 *s = op->state;
+    const int16_t *x = op->inputs[0]->data;
+    int16_t *y = op->outputs[0]->data;
+    for (size_t i = from; i < to; i++) y[i] = (int16_t)er_clamp32(er_requantize(x[i], x[i] >= 0 ? s->positive : s->negative), s->min, s->max);
+}
+
+static void run_relu16(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 2, relu16_span, op); }
+
+static er_status use_relu16(er_prepare *p, er_op *op, relu16 r)
+{
+    ER_TRY(er_expect_symmetric(p, op->inputs[0], "input"));
+    ER_TRY(er_expect_symmetric(p, op->outputs[0], "output"));
+    er_status status;
+    relu16 *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    *s = r;
+    op->run = run_relu16;
+    return ER_OK;
+}
+
 static er_status prepare_relu(er_prepare *p, er_op *op, er_activation activation)
 {
     uint8_t *table;
     float_function f = {.fn = relu};
     ER_TRY(er_activation_floats(p, activation, &f.min, &f.max));
     ER_TRY(prepare(p, op, f, &table));
-    if (!table) return ER_OK;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    if (x->def->type == EDGERT_FLOAT32) return ER_OK;
     er_output o;
     ER_TRY(er_activation_output(p, activation, y, &o));
     er_multiplier m = er_make_multiplier((double)(er_scale(x) / er_scale(y)));
+    if (!table) return use_relu16(p, op, (relu16){m, m, o.min, o.max});
     for (int32_t i = 0; i < 256; i++)
         table[i] = clamped((int64_t)o.zero + er_requantize(er_byte_value(x, i) - er_zero(x), m), o.min, o.max);
     return ER_OK;
@@ -127,6 +169,7 @@ static er_status prepare_relu(er_prepare *p, er_op *op, er_activation activation
 er_status er_prepare_relu(er_prepare *p, er_op *op) { return prepare_relu(p, op, ER_ACT_RELU); }
 er_status er_prepare_relu6(er_prepare *p, er_op *op) { return prepare_relu(p, op, ER_ACT_RELU6); }
 er_status er_prepare_relu_n1_to_1(er_prepare *p, er_op *op) { return prepare_relu(p, op, ER_ACT_RELU_N1_TO_1); }
+er_status er_prepare_relu_0_to_1(er_prepare *p, er_op *op) { return prepare_relu(p, op, ER_ACT_RELU_0_TO_1); }
 
 static float leaky_relu(float x, const void *state) { return x > 0 ? x : x * ((const float_function *)state)->alpha; }
 
@@ -135,12 +178,13 @@ er_status er_prepare_leaky_relu(er_prepare *p, er_op *op)
     uint8_t *table;
     float alpha = er_read_leaky_relu_alpha(op->def->options);
     ER_TRY(prepare(p, op, (float_function){.fn = leaky_relu, .alpha = alpha}, &table));
-    if (!table) return ER_OK;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    if (x->def->type == EDGERT_FLOAT32) return ER_OK;
     int32_t min = er_lowest(y), max = er_highest(y);
     er_multiplier positive = er_make_multiplier((double)(er_scale(x) / er_scale(y)));
     er_multiplier negative = er_make_multiplier((double)fabsf(er_scale(x) * alpha / er_scale(y)));
     if (alpha < 0) negative.q = -negative.q;
+    if (!table) return use_relu16(p, op, (relu16){positive, negative, min, max});
     for (int32_t i = 0; i < 256; i++) {
         int32_t v = er_byte_value(x, i) - er_zero(x);
         table[i] = clamped((int64_t)er_zero(y) + er_requantize(v, v >= 0 ? positive : negative), min, max);

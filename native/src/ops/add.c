@@ -1,9 +1,10 @@
-// ADD, SUB. int8, uint8, float32 here, int32 in binary.c; broadcasting.
+// ADD, SUB. int8, uint8, float32 here, whole numbers in binary.c, int16 in elementwise.c; broadcasting.
 //
 // Integers: both inputs are brought to a common scale, twice the larger one, with 20 more bits, then added.
 #include "ops/add.h"
 #include "ops/binary.h"
 #include "ops/broadcast.h"
+#include "ops/elementwise.h"
 
 typedef struct {
     er_broadcast bc;
@@ -67,7 +68,8 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
 {
     ER_TRY(er_expect_io(p, op, 2, 2, 1));
     const er_tensor *a = op->inputs[0], *b = op->inputs[1];
-    if (a->def->type == EDGERT_INT32) return er_prepare_binary(p, op, subtract ? ER_BINARY_SUB : ER_BINARY_ADD);
+    if (ER_T(a->def->type) & ER_INTS) return er_prepare_binary(p, op, subtract ? ER_BINARY_SUB : ER_BINARY_ADD, er_read_activation(op->def->options));
+    if (er_is_16bit(a)) return er_prepare_add16(p, op, subtract);
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_type(p, y, a->def->type, "output"));
     er_status status;

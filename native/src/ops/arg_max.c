@@ -1,7 +1,22 @@
-// ARG_MAX along one axis; the first of equal values wins. int8, uint8, float32 in; int32 or int64 out.
+// ARG_MAX, ARG_MIN along one axis; the first of equal values wins. int8, uint8, float32, int32, bool in; int32 or int64 out.
 #include "ops/op.h"
 
-typedef struct { size_t outer, n, inner; er_qarg_max *kernel; } arg_max;
+typedef struct { size_t outer, n, inner; er_qarg_max *kernel; bool least; } arg_max;
+
+// The best of n elements of any type, `step` apart.
+static size_t best_of(const arg_max *s, const er_tensor *x, size_t base)
+{
+    size_t best = 0;
+    double most = 0;
+    for (size_t k = 0; k < s->n; k++) {
+        const size_t i = base + k * s->inner;
+        const double v = x->def->type == EDGERT_FLOAT32 ? (double)er_f32(x)[i] : x->def->type == EDGERT_INT32 ? er_i32(x)[i] : x->def->type == EDGERT_INT8 ? er_i8(x)[i] : er_u8(x)[i];
+        if (k && !(s->least ? v < most : v > most)) continue;
+        best = k;
+        most = v;
+    }
+    return best;
+}
 
 // Bytes with others between them: row by row, with the best so far of each place.
 static void best_of_rows(const er_op *op, const uint8_t *x, size_t n, size_t inner, uint8_t flip, int32_t *best)
@@ -28,7 +43,7 @@ static void arg_max_span(const er_op *op, size_t from, size_t to)
 {
     const arg_max *s = op->state;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
-    if (s->inner == 1 && er_is_8bit(x)) {
+    if (s->inner == 1 && er_is_8bit(x) && !s->least) {
         enum { SOME = 256 };
         for (size_t o = from, rows; o < to; o += rows) {
             int32_t some[SOME];
@@ -42,7 +57,9 @@ static void arg_max_span(const er_op *op, size_t from, size_t to)
     for (size_t o = from; o < to; o++) {
         for (size_t i = 0; i < s->inner; i++) {
             size_t base = o * s->n * s->inner + i, best = 0;
-            if (x->def->type == EDGERT_FLOAT32) {
+            if (s->least || x->def->type == EDGERT_INT32) {
+                best = best_of(s, x, base);
+            } else if (x->def->type == EDGERT_FLOAT32) {
                 const float *v = er_f32(x) + base;
                 for (size_t k = 1; k < s->n; k++) if (v[k * s->inner] > v[best * s->inner]) best = k;
             } else if (x->def->type == EDGERT_INT8) {
@@ -62,7 +79,7 @@ static void run_arg_max(const er_op *op, er_pool *pool)
 {
     const arg_max *s = op->state;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
-    if (s->inner > 1 && er_is_8bit(x) && y->def->type == EDGERT_INT32) {
+    if (s->inner > 1 && er_is_8bit(x) && y->def->type == EDGERT_INT32 && !s->least) {
         for (size_t o = 0; o < s->outer; o++)
             best_of_rows(op, er_u8(x) + o * s->n * s->inner, s->n, s->inner, er_is_signed(x) ? 0x80 : 0, er_i32(y) + o * s->inner);
         return;
@@ -70,7 +87,7 @@ static void run_arg_max(const er_op *op, er_pool *pool)
     er_for_spans(pool, s->outer, 3 + 0.1 * (double)(s->n * s->inner), arg_max_span, op);
 }
 
-er_status er_prepare_arg_max(er_prepare *p, er_op *op)
+static er_status prepare(er_prepare *p, er_op *op, bool least)
 {
     ER_TRY(er_expect_io(p, op, 2, 2, 1));
     const er_tensor *x = op->inputs[0];
@@ -85,7 +102,7 @@ er_status er_prepare_arg_max(er_prepare *p, er_op *op)
     er_status status;
     arg_max *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (arg_max){1, (size_t)x->dims[at], 1, p->kernels->qarg_max};
+    *s = (arg_max){1, (size_t)x->dims[at], 1, p->kernels->qarg_max, least};
     for (int32_t d = 0; d < x->rank; d++) {
         if (d == at) continue;
         if (d < at) s->outer *= (size_t)x->dims[d];
@@ -96,3 +113,6 @@ er_status er_prepare_arg_max(er_prepare *p, er_op *op)
     op->scratch_bytes = s->inner;
     return er_set_shape(p, y, dims, rank);
 }
+
+er_status er_prepare_arg_max(er_prepare *p, er_op *op) { return prepare(p, op, false); }
+er_status er_prepare_arg_min(er_prepare *p, er_op *op) { return prepare(p, op, true); }

@@ -79,6 +79,12 @@ er_status er_expect_quantized(er_prepare *p, const er_tensor *t, const char *rol
     return er_op_fail(p, EDGERT_ERROR_MODEL, "its %s is %s without a scale", role, er_type_name(t->def->type));
 }
 
+er_status er_expect_symmetric(er_prepare *p, const er_tensor *t, const char *role)
+{
+    ER_TRY(er_expect_quantized(p, t, role));
+    return er_zero(t) == 0 ? ER_OK : er_op_fail(p, EDGERT_ERROR_MODEL, "its %s is %s with zero point %d, expected 0", role, er_type_name(t->def->type), er_zero(t));
+}
+
 er_status er_expect_same_quantization(er_prepare *p, const er_tensor *a, const er_tensor *b)
 {
     if (!er_is_8bit(a) || (er_scale(a) == er_scale(b) && er_zero(a) == er_zero(b))) return ER_OK;
@@ -151,6 +157,7 @@ er_status er_activation_floats(er_prepare *p, er_activation a, float *min, float
     case ER_ACT_RELU: *min = 0; return ER_OK;
     case ER_ACT_RELU_N1_TO_1: *min = -1; *max = 1; return ER_OK;
     case ER_ACT_RELU6: *min = 0; *max = 6; return ER_OK;
+    case ER_ACT_RELU_0_TO_1: *min = 0; *max = 1; return ER_OK;
     case ER_ACT_TANH:
     case ER_ACT_SIGN_BIT: break;
     }

@@ -11,6 +11,8 @@
 #include "ops/add.h"
 #include "ops/conv_2d.h"
 #include "ops/hybrid.h"
+#include "ops/products16.h"
+#include "ops/weights.h"
 #include "ops/matmul.h"
 #include "ops/pad.h"
 
@@ -315,11 +317,13 @@ static size_t choose_together(const er_prepare *p, const conv *c, const er_tenso
 er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 3, 1));
+    ER_TRY(er_unpack_input(p, op, 1));
     const er_tensor *x = op->inputs[0], *w = op->inputs[1], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_rank(p, x, 4, "input"));
     ER_TRY(er_expect_rank(p, w, 4, "weights"));
     er_conv_options o = er_read_conv_2d(op->def->options);
+    if (er_is_16bit(x)) return er_prepare_conv16(p, op, &o, false);
     if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o, false);
     const er_pads pads = er_take_pad(op, &o);
     x = op->inputs[0];

@@ -5,6 +5,8 @@
 // column are inside, and those at the right edge. Any other multiplier runs as plain loops: float models with it are rare.
 #include "ops/depthwise.h"
 #include "ops/hybrid.h"
+#include "ops/products16.h"
+#include "ops/weights.h"
 #include "ops/matmul.h"
 #include "ops/pad.h"
 
@@ -101,6 +103,7 @@ static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shap
 er_status er_prepare_depthwise(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 3, 1));
+    ER_TRY(er_unpack_input(p, op, 1));
     const er_tensor *x = op->inputs[0], *w = op->inputs[1];
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_rank(p, x, 4, "input"));
@@ -109,6 +112,7 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     er_conv_options o = er_read_depthwise(op->def->options);
     if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o, true);
+    if (er_is_16bit(x)) return er_prepare_conv16(p, op, &o, true);
     const er_pads pads = er_take_pad(op, &o);
     x = op->inputs[0];
     int32_t in_c = x->dims[3], out_c = w->dims[3], kh = w->dims[1], kw = w->dims[2];

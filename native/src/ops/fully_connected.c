@@ -3,6 +3,8 @@
 
 #include "ops/hybrid.h"
 #include "ops/matmul.h"
+#include "ops/products16.h"
+#include "ops/weights.h"
 
 typedef struct { er_matmul mm; size_t rows, n_split; bool direct; } fully_connected;
 typedef struct { const er_op *op; const fully_connected *f; er_rows rows; } task_arg;
@@ -46,6 +48,7 @@ static void run_fully_connected(const er_op *op, er_pool *pool)
 er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 3, 1));
+    ER_TRY(er_unpack_input(p, op, 1));
     const er_tensor *x = op->inputs[0], *w = op->inputs[1], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     er_tensor *y = op->outputs[0];
     er_fully_connected_options o = er_read_fully_connected(op->def->options);
@@ -68,6 +71,7 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
     } else {
         ER_TRY(er_set_shape(p, y, (int32_t[]){(int32_t)f->rows, w->dims[0]}, 2));
     }
+    if (er_is_16bit(x)) return er_prepare_fully_connected16(p, op, o.activation);
     if (er_is_hybrid(op)) return er_prepare_hybrid_fully_connected(p, op, o.asymmetric, o.activation);
     // The reference multiplies by a real number here, unlike anywhere else (docs/numerics.md).
     ER_TRY(er_matmul_prepare(p, &f->mm, x, w, bias, y, 1, n, 1, k, o.activation, true));

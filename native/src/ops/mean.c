@@ -1,11 +1,11 @@
-// MEAN over any axes. int8, uint8, float32.
+// MEAN over any axes. int8, uint8, float32; int16, int32 and int64 plainly.
 //
 // Integers: the sum, less the zero points, times input scale / output scale / count; the count is divided into the
 // fixed-point multiplier with the shift that keeps the most bits.
 #include <math.h>
 #include <string.h>
 
-#include "ops/op.h"
+#include "ops/reduce.h"
 
 typedef struct {
     bool is_float, is_signed;
@@ -89,11 +89,65 @@ static void run_mean(const er_op *op, er_pool *pool)
     }
 }
 
+// ---- int16, int32, int64: sums of 64 bits
+
+typedef struct { er_reduction r; er_multiplier m; } plain_mean;
+typedef struct { const er_tensor *x; int64_t *sums; } walk_arg;
+
+static void add_whole(void *arg, size_t i, size_t o)
+{
+    const walk_arg *w = arg;
+    w->sums[o] += er_is_16bit(w->x) ? ((const int16_t *)w->x->data)[i] : w->x->def->type == EDGERT_INT32 ? er_i32(w->x)[i] : ((const int64_t *)w->x->data)[i];
+}
+
+static void run_plain_mean(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const plain_mean *s = op->state;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    walk_arg w = {x, (int64_t *)(void *)op->scratch};
+    memset(w.sums, 0, y->count * sizeof *w.sums);
+    er_reduction_walk(&s->r, x->count, add_whole, &w);
+    for (size_t o = 0; o < y->count; o++) {
+        const int64_t mean = s->r.n ? w.sums[o] / (int64_t)s->r.n : 0;
+        if (er_is_16bit(x)) ((int16_t *)y->data)[o] = (int16_t)er_clamp32(er_requantize((int32_t)w.sums[o], s->m), INT16_MIN, INT16_MAX);
+        else if (x->def->type == EDGERT_INT32) er_i32(y)[o] = (int32_t)mean;
+        else ((int64_t *)y->data)[o] = mean;
+    }
+}
+
+// The count is divided into the multiplier.
+static er_multiplier divided(er_multiplier m, size_t n)
+{
+    if (!n) return m;
+    int32_t shift = 63 - __builtin_clzll((unsigned long long)n);
+    shift = er_min32(er_min32(shift, 32), 31 + m.shift);
+    return (er_multiplier){(int32_t)(((int64_t)m.q << shift) / (int64_t)n), m.shift - shift};
+}
+
+static er_status prepare_plain(er_prepare *p, er_op *op)
+{
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    er_status status;
+    plain_mean *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    ER_TRY(er_expect_type(p, y, x->def->type, "output"));
+    ER_TRY(er_reduction_prepare(p, op, &s->r));
+    op->run = run_plain_mean;
+    op->scratch_bytes = y->count * sizeof(int64_t);
+    if (!er_is_16bit(x)) return ER_OK;
+    ER_TRY(er_expect_symmetric(p, x, "input"));
+    ER_TRY(er_expect_symmetric(p, y, "output"));
+    s->m = divided(er_make_multiplier((double)er_scale(x) / (double)er_scale(y)), s->r.n);
+    return ER_OK;
+}
+
 er_status er_prepare_mean(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 2, 1));
     const er_tensor *x = op->inputs[0];
     er_tensor *y = op->outputs[0];
+    if (er_is_16bit(x) || (ER_T(x->def->type) & ER_INTS)) return prepare_plain(p, op);
     int32_t axes[ER_MAX_RANK], n_axes;
     ER_TRY(er_read_ints(p, op->inputs[1], "axis", axes, &n_axes));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
@@ -128,11 +182,6 @@ er_status er_prepare_mean(er_prepare *p, er_op *op)
     ER_TRY(er_activation_output(p, ER_ACT_NONE, y, &s->o));
     s->x_zero = er_stored_zero(x);
     s->m = er_make_multiplier((double)er_scale(x) / (double)er_scale(y));
-    if (s->n > 0) {
-        int32_t shift = 63 - __builtin_clzll((unsigned long long)s->n);
-        shift = er_min32(er_min32(shift, 32), 31 + s->m.shift);
-        s->m.q = (int32_t)(((int64_t)s->m.q << shift) / (int64_t)s->n);
-        s->m.shift -= shift;
-    }
+    s->m = divided(s->m, s->n);
     return ER_OK;
 }

@@ -1,7 +1,8 @@
-// MUL. int8, uint8, float32 here, int32 in binary.c; broadcasting.
+// MUL. int8, uint8, float32 here, whole numbers in binary.c, int16 in elementwise.c; broadcasting.
 #include "kernels/pack.h"
 #include "ops/binary.h"
 #include "ops/broadcast.h"
+#include "ops/elementwise.h"
 
 typedef struct {
     er_broadcast bc;
@@ -37,7 +38,8 @@ er_status er_prepare_mul(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 2, 1));
     const er_tensor *a = op->inputs[0], *b = op->inputs[1];
-    if (a->def->type == EDGERT_INT32) return er_prepare_binary(p, op, ER_BINARY_MUL);
+    if (ER_T(a->def->type) & ER_INTS) return er_prepare_binary(p, op, ER_BINARY_MUL, er_read_activation(op->def->options));
+    if (er_is_16bit(a)) return er_prepare_mul16(p, op);
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_type(p, y, a->def->type, "output"));
     er_status status;

@@ -76,7 +76,7 @@ typedef struct er_prepare {
 } er_prepare;
 
 // What the types of the first two inputs may be.
-typedef enum er_pair { ER_PAIR_FREE, ER_PAIR_SAME, ER_PAIR_SAME_OR_HYBRID /* or float32 and int8 */ } er_pair;
+typedef enum er_pair { ER_PAIR_FREE, ER_PAIR_SAME, ER_PAIR_WEIGHTS /* or weights of fewer bits */ } er_pair;
 
 // Which 8-bit tensors an operator can do with that are stored flipped (er_tensor.flipped).
 typedef enum er_storage {
@@ -108,7 +108,11 @@ enum {
     ER_8BIT = ER_T(EDGERT_INT8) | ER_T(EDGERT_UINT8),
     ER_FLOAT = ER_T(EDGERT_FLOAT32),
     ER_QUANTIZED_OR_FLOAT = ER_8BIT | ER_FLOAT,
+    ER_16BIT = ER_T(EDGERT_INT16),
+    ER_BOOL = ER_T(EDGERT_BOOL),
+    ER_INTS = ER_T(EDGERT_INT32) | ER_T(EDGERT_INT64),
     ER_INDEX = ER_T(EDGERT_INT32) | ER_T(EDGERT_INT64),
+    ER_EVERY = -1,
     // What operators that only move data take.
     ER_ANY = ER_QUANTIZED_OR_FLOAT | ER_INDEX | ER_T(EDGERT_INT16) | ER_T(EDGERT_BOOL) | ER_T(EDGERT_FLOAT16) |
              ER_T(EDGERT_UINT32) | ER_T(EDGERT_UINT16) | ER_T(EDGERT_FLOAT64) | ER_T(EDGERT_UINT64) | ER_T(EDGERT_BFLOAT16),
@@ -136,6 +140,7 @@ er_status er_expect_rank(er_prepare *p, const er_tensor *t, int32_t rank, const 
 // Its value can be read now: it is a constant, or has been computed. ER_LATER where it will be.
 er_status er_expect_values(er_prepare *p, const er_tensor *t, const char *role);
 er_status er_expect_quantized(er_prepare *p, const er_tensor *t, const char *role);     // per tensor, scale > 0
+er_status er_expect_symmetric(er_prepare *p, const er_tensor *t, const char *role);     // the same, and zero point 0
 // Input and output have equal scale and zero point (where they are quantized at all).
 er_status er_expect_same_quantization(er_prepare *p, const er_tensor *a, const er_tensor *b);
 er_status er_set_shape(er_prepare *p, er_tensor *t, const int32_t *dims, int32_t rank);
@@ -149,8 +154,9 @@ er_status er_resolve_axis(er_prepare *p, int32_t axis, int32_t rank, int32_t *ou
 static inline bool er_is_8bit(const er_tensor *t) { return t->def->type == EDGERT_INT8 || t->def->type == EDGERT_UINT8; }
 static inline bool er_is_signed(const er_tensor *t) { return t->def->type != EDGERT_UINT8; }
 // The range of a quantized type, and the value that one of its bytes stands for.
-static inline int32_t er_lowest(const er_tensor *t) { return er_is_signed(t) ? INT8_MIN : 0; }
-static inline int32_t er_highest(const er_tensor *t) { return er_is_signed(t) ? INT8_MAX : UINT8_MAX; }
+static inline bool er_is_16bit(const er_tensor *t) { return t->def->type == EDGERT_INT16; }
+static inline int32_t er_lowest(const er_tensor *t) { return er_is_16bit(t) ? INT16_MIN : er_is_signed(t) ? INT8_MIN : 0; }
+static inline int32_t er_highest(const er_tensor *t) { return er_is_16bit(t) ? INT16_MAX : er_is_signed(t) ? INT8_MAX : UINT8_MAX; }
 static inline int32_t er_byte_value(const er_tensor *t, int32_t byte) { return er_is_signed(t) ? (int8_t)byte : byte; }
 // What the bytes of an 8-bit tensor are in memory.
 static inline bool er_stored_signed(const er_tensor *t) { return er_is_signed(t) != t->flipped; }

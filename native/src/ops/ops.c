@@ -36,6 +36,13 @@ const er_op_type *er_op_type_of(const er_op_def *op)
     return NULL;
 }
 
+// float32 by int8 (hybrid) or less; int8 and int16 by int8 or less.
+static bool has_weights(edgert_type x, edgert_type w)
+{
+    const bool fewer = w == EDGERT_INT4 || w == EDGERT_INT2;
+    return (w == EDGERT_INT8 || fewer) && (x == EDGERT_FLOAT32 || x == EDGERT_INT16 || x == EDGERT_INT8);
+}
+
 // What is wrong with an operator, as a short text: its name, and the types where those are at fault. Empty: nothing.
 static void describe_fault(const er_subgraph *g, const er_op_def *op, char *text, size_t size)
 {
@@ -57,7 +64,8 @@ static void describe_fault(const er_subgraph *g, const er_op_def *op, char *text
     edgert_type first = g->tensors[op->inputs[0]].type;
     edgert_type second = op->n_inputs > 1 && op->inputs[1] >= 0 ? g->tensors[op->inputs[1]].type : first;
     if (!(ER_T(first) & type->types)) snprintf(text, size, "%s on %s", op->name, er_type_name(first));
-    else if (type->pair != ER_PAIR_FREE && first != second && !(type->pair == ER_PAIR_SAME_OR_HYBRID && first == EDGERT_FLOAT32 && second == EDGERT_INT8))
+    else if (type->pair == ER_PAIR_FREE || first == second || (type->pair == ER_PAIR_WEIGHTS && has_weights(first, second))) return;
+    else
         snprintf(text, size, "%s on %s and %s", op->name, er_type_name(first), er_type_name(second));
 }
 

@@ -1,14 +1,15 @@
-// AVERAGE_POOL_2D, MAX_POOL_2D. int8, uint8, float32. The taps inside the image of one output pixel go to the kernel.
+// AVERAGE_POOL_2D, MAX_POOL_2D: int8, uint8, int16, float32. L2_POOL_2D: float32. The taps inside the image of one output pixel go to the kernel.
 #include <math.h>
 
 #include "ops/op.h"
 
 typedef struct {
     const er_kernels *kernels;
-    bool is_float, is_signed, average;
+    bool is_float, is_signed, average, squares;
     int32_t in_h, in_w, channels, out_h, out_w;
     er_pool_options o;
     int32_t pad_top, pad_left;
+    size_t element;
     er_output out;
     float min, max;
 } pool;
@@ -19,9 +20,21 @@ static void pool_floats(const pool *s, size_t taps, const float *const *tap, flo
 {
     for (int32_t c = 0; c < s->channels; c++) {
         float v = s->average ? 0 : -3.402823466e38f;
-        for (size_t t = 0; t < taps; t++) v = s->average ? v + tap[t][c] : v < tap[t][c] ? tap[t][c] : v;
+        if (s->squares) for (size_t t = 0; t < taps; t++) v += tap[t][c] * tap[t][c];
+        else for (size_t t = 0; t < taps; t++) v = s->average ? v + tap[t][c] : v < tap[t][c] ? tap[t][c] : v;
         if (s->average) v /= (float)taps;
+        if (s->squares) v = sqrtf(v);
         y[c] = v < s->min ? s->min : v > s->max ? s->max : v;
+    }
+}
+
+static void pool_int16(const pool *s, size_t taps, const int16_t *const *tap, int16_t *y)
+{
+    for (int32_t c = 0; c < s->channels; c++) {
+        int64_t v = s->average ? 0 : INT16_MIN;
+        for (size_t t = 0; t < taps; t++) v = s->average ? v + tap[t][c] : v < tap[t][c] ? tap[t][c] : v;
+        if (s->average && taps) v = (v > 0 ? v + (int64_t)taps / 2 : v - (int64_t)taps / 2) / (int64_t)taps;
+        y[c] = (int16_t)(v < s->out.min ? s->out.min : v > s->out.max ? s->out.max : v);
     }
 }
 
@@ -30,7 +43,7 @@ static void run_row(void *arg, size_t i, int thread)
     const task_arg *t = arg;
     const pool *s = t->s;
     const uint8_t **tap = (const uint8_t **)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    size_t element = s->is_float ? sizeof(float) : 1, pixel = (size_t)s->channels * element;
+    size_t element = s->element, pixel = (size_t)s->channels * element;
     const uint8_t *image = er_u8(t->op->inputs[0]) + i / (size_t)s->out_h * (size_t)s->in_h * (size_t)s->in_w * pixel;
     uint8_t *y = er_u8(t->op->outputs[0]) + i * (size_t)s->out_w * pixel;
     int32_t y0 = (int32_t)(i % (size_t)s->out_h) * s->o.stride_h - s->pad_top;
@@ -42,6 +55,7 @@ static void run_row(void *arg, size_t i, int thread)
         for (int32_t yy = y_from; yy < y_to; yy++)
             for (int32_t xx = x_from; xx < x_to; xx++) tap[taps++] = image + ((size_t)yy * (size_t)s->in_w + (size_t)xx) * pixel;
         if (s->is_float) pool_floats(s, taps, (const float *const *)(const void *)tap, (float *)(void *)y);
+        else if (element == 2) pool_int16(s, taps, (const int16_t *const *)(const void *)tap, (int16_t *)(void *)y);
         else (s->average ? s->kernels->qaverage_pool : s->kernels->qmax_pool)((size_t)s->channels, taps, tap, s->is_signed, s->out.min, s->out.max, y);
     }
 }
@@ -54,7 +68,7 @@ static void run_pool(const er_op *op, er_pool *threads)
     er_for(threads, rows, (int64_t)op->outputs[0]->count * s->o.filter_h * s->o.filter_w, run_row, &t);
 }
 
-static er_status prepare(er_prepare *p, er_op *op, bool average)
+static er_status prepare(er_prepare *p, er_op *op, bool average, bool squares)
 {
     ER_TRY(er_expect_io(p, op, 1, 1, 1));
     const er_tensor *x = op->inputs[0];
@@ -69,8 +83,8 @@ static er_status prepare(er_prepare *p, er_op *op, bool average)
     ER_TRY(er_place_window(p, o.padding, x->dims[1], o.filter_h, o.stride_h, 1, &wy));
     ER_TRY(er_place_window(p, o.padding, x->dims[2], o.filter_w, o.stride_w, 1, &wx));
     ER_TRY(er_set_shape(p, y, (int32_t[]){x->dims[0], wy.out, wx.out, x->dims[3]}, 4));
-    *s = (pool){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_stored_signed(x), .average = average, .in_h = x->dims[1],
-                .in_w = x->dims[2], .channels = x->dims[3], .out_h = wy.out, .out_w = wx.out, .o = o, .pad_top = wy.before, .pad_left = wx.before};
+    *s = (pool){.kernels = p->kernels, .is_float = x->def->type == EDGERT_FLOAT32, .is_signed = er_stored_signed(x), .average = average, .squares = squares, .in_h = x->dims[1],
+                .in_w = x->dims[2], .channels = x->dims[3], .out_h = wy.out, .out_w = wx.out, .o = o, .pad_top = wy.before, .pad_left = wx.before, .element = er_type_size(x->def->type)};
     // A window may be larger than the image, but only what is inside counts.
     size_t taps = (size_t)er_min32(o.filter_h, er_max32(s->in_h, 1)) * (size_t)er_min32(o.filter_w, er_max32(s->in_w, 1));
     if (taps > (1 << 23)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its window has more values than a 32-bit sum holds");
@@ -85,5 +99,6 @@ static er_status prepare(er_prepare *p, er_op *op, bool average)
     return ER_OK;
 }
 
-er_status er_prepare_average_pool(er_prepare *p, er_op *op) { return prepare(p, op, true); }
-er_status er_prepare_max_pool(er_prepare *p, er_op *op) { return prepare(p, op, false); }
+er_status er_prepare_average_pool(er_prepare *p, er_op *op) { return prepare(p, op, true, false); }
+er_status er_prepare_max_pool(er_prepare *p, er_op *op) { return prepare(p, op, false, false); }
+er_status er_prepare_l2_pool_2d(er_prepare *p, er_op *op) { return prepare(p, op, true, true); }

@@ -1,7 +1,9 @@
-// QUANTIZE: float32 to 8 bits, or 8 bits to 8 bits of another scale. DEQUANTIZE: 8 bits or float16 to float32.
+// QUANTIZE: float32 to 8 bits, or 8 bits to 8 bits of another scale; int16 and int32 plainly. DEQUANTIZE: 8 bits, int4, int16, int32 or float16 to float32.
+// FAKE_QUANT: float32 as if it were quantized.
+#include <math.h>
 #include <string.h>
 
-#include "ops/op.h"
+#include "ops/weights.h"
 
 static void quantize_span(const er_op *op, size_t from, size_t to)
 {
@@ -22,12 +24,60 @@ static void run_flip(const er_op *op, er_pool *pool)
     for (size_t i = 0, n = op->outputs[0]->count; i < n; i++) y[i] = x[i] ^ 0x80;
 }
 
+// ---- one value at a time: whatever has no kernel
+
+typedef struct { er_multiplier m; int32_t low, high; } requantization;
+
+static void put(const er_tensor *y, size_t i, int64_t v)
+{
+    if (er_is_8bit(y)) er_u8(y)[i] = (uint8_t)v;
+    else if (er_is_16bit(y)) ((int16_t *)y->data)[i] = (int16_t)v;
+    else er_i32(y)[i] = (int32_t)v;
+}
+
+static void plain_span(const er_op *op, size_t from, size_t to)
+{
+    const requantization *s = op->state;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    for (size_t i = from; i < to; i++) {
+        if (x->def->type == EDGERT_FLOAT32) {
+            const float v = roundf(er_f32(x)[i] / er_scale(y)) + (float)er_zero(y);
+            put(y, i, v < (float)s->low ? s->low : v >= (float)s->high ? s->high : (int64_t)v);
+            continue;
+        }
+        const int32_t v = er_is_8bit(x) ? er_byte_value(x, er_u8(x)[i]) : er_is_16bit(x) ? ((const int16_t *)x->data)[i] : er_i32(x)[i];
+        const int64_t q = (int64_t)er_requantize((int32_t)((uint32_t)v - (uint32_t)er_zero(x)), s->m) + er_zero(y);
+        put(y, i, q < s->low ? s->low : q > s->high ? s->high : q);
+    }
+}
+
+static void run_plain(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 3, plain_span, op); }
+
+static er_status prepare_plain(er_prepare *p, er_op *op)
+{
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    if (!er_is_8bit(y) && !er_is_16bit(y) && y->def->type != EDGERT_INT32)
+        return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its output is %s, expected int8, uint8, int16 or int32", er_type_name(y->def->type));
+    er_status status;
+    requantization *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    s->low = y->def->type == EDGERT_INT32 ? INT32_MIN : er_lowest(y);
+    s->high = y->def->type == EDGERT_INT32 ? INT32_MAX : er_highest(y);
+    ER_TRY(er_expect_quantized(p, y, "output"));
+    if (x->def->type != EDGERT_FLOAT32) {
+        ER_TRY(er_expect_quantized(p, x, "input"));
+        s->m = er_make_multiplier((double)er_scale(x) / (double)er_scale(y));
+    }
+    op->run = run_plain;
+    return er_set_same_shape(p, op->outputs[0], x);
+}
+
 er_status er_prepare_quantize(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 1, 1, 1));
     const er_tensor *x = op->inputs[0];
     er_tensor *y = op->outputs[0];
-    if (!er_is_8bit(y)) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its output is %s, expected int8 or uint8", er_type_name(y->def->type));
+    if (!er_is_8bit(y) || (!er_is_8bit(x) && x->def->type != EDGERT_FLOAT32)) return prepare_plain(p, op);
     ER_TRY(er_expect_quantized(p, y, "output"));
     ER_TRY(er_set_same_shape(p, y, x));
     if (!er_is_8bit(x)) {
@@ -80,14 +130,15 @@ static void dequantize_span(const er_op *op, size_t from, size_t to)
         return;
     }
     bool is_signed = er_is_signed(x);
-    if (s->n == 1) {
+    if (s->n == 1 && er_is_8bit(x)) {
         s->kernels->dequantize(to - from, er_u8(x) + from, is_signed, s->scale[0], s->n_zero ? (int32_t)s->zero[0] : 0, y + from);
         return;
     }
     for (size_t i = from; i < to; i++) {
         size_t c = i / s->inner % s->n;
         int32_t zero = s->n_zero ? (int32_t)s->zero[s->n_zero == 1 ? 0 : c] : 0;
-        int32_t v = (is_signed ? er_i8(x)[i] : er_u8(x)[i]) - zero;
+        const int32_t q = er_is_16bit(x) ? ((const int16_t *)x->data)[i] : x->def->type == EDGERT_INT32 ? er_i32(x)[i] : is_signed ? er_i8(x)[i] : er_u8(x)[i];
+        const int32_t v = (int32_t)((uint32_t)q - (uint32_t)zero);
         y[i] = s->scale[c] * (float)v;
     }
 }
@@ -97,6 +148,7 @@ static void run_dequantize(const er_op *op, er_pool *pool) { er_for_spans(pool, 
 er_status er_prepare_dequantize(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 1, 1, 1));
+    ER_TRY(er_unpack_input(p, op, 0));
     const er_tensor *x = op->inputs[0];
     ER_TRY(er_expect_type(p, op->outputs[0], EDGERT_FLOAT32, "output"));
     ER_TRY(er_set_same_shape(p, op->outputs[0], x));
@@ -104,11 +156,46 @@ er_status er_prepare_dequantize(er_prepare *p, er_op *op)
     er_status status;
     dequantization *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    if (er_is_8bit(x) && !q->n) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is %s without a scale", er_type_name(x->def->type));
+    if (x->def->type != EDGERT_FLOAT16 && !q->n) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is %s without a scale", er_type_name(x->def->type));
     if (q->n > 1 && (q->dimension < 0 || q->dimension >= x->rank || x->dims[q->dimension] != q->n))
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d scales along dimension %d, which has not as many channels", q->n, q->dimension);
     *s = (dequantization){p->kernels, q->scale, q->zero, (size_t)q->n_zero, (size_t)q->n, 1};
     for (int32_t d = q->dimension + 1; d < x->rank; d++) s->inner *= (size_t)x->dims[d];
     op->run = run_dequantize;
     return ER_OK;
+}
+
+// ---- FAKE_QUANT: rounded to one of 2^bits steps of a range that is moved so that 0 is a step
+
+typedef struct { float low, high, scale; } fake_quant;
+
+static void fake_span(const er_op *op, size_t from, size_t to)
+{
+    const fake_quant *s = op->state;
+    const float inverse = 1.0f / s->scale;
+    for (size_t i = from; i < to; i++) {
+        const float v = er_f32(op->inputs[0])[i], clamped = v < s->low ? s->low : v > s->high ? s->high : v;
+        er_f32(op->outputs[0])[i] = roundf((clamped - s->low) * inverse) * s->scale + s->low;
+    }
+}
+
+static void run_fake(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 2, fake_span, op); }
+
+er_status er_prepare_fake_quant(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 1, 1, 1));
+    ER_TRY(er_expect_type(p, op->outputs[0], EDGERT_FLOAT32, "output"));
+    const er_fake_quant_options o = er_read_fake_quant(op->def->options);
+    if (o.bits < 2 || o.bits > 16 || !(o.min < o.max)) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has %d bits from %g to %g", o.bits, (double)o.min, (double)o.max);
+    er_status status;
+    fake_quant *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    const float first = o.narrow ? 1 : 0, last = (float)((1 << o.bits) - 1);
+    s->scale = (o.max - o.min) / (last - first);
+    const float zero = first - o.min / s->scale, point = zero < first ? first : zero > last ? last : roundf(zero);
+    s->low = (first - point) * s->scale;
+    s->high = (last - point) * s->scale;
+    op->run = run_fake;
+    op->share = ER_SHARE_IN_PLACE;
+    return er_set_same_shape(p, op->outputs[0], op->inputs[0]);
 }

@@ -1,21 +1,21 @@
-// SOFTMAX over the last dimension. int8, uint8, float32.
+// SOFTMAX over the last dimension. int8, uint8 (also to int16), int16, float32.
 //
 // Integers: exp of the difference to the maximum, of which there are at most 256, comes from a table in Q0.31; the sum
 // is kept in Q12.19, normalized, and inverted by Newton-Raphson, as gemmlowp does.
 #include <math.h>
 #include <string.h>
 
-#include "ops/op.h"
+#include "ops/table16.h"
 
 typedef struct {
-    bool is_float, is_signed;
+    bool is_float, is_signed, to_int16;
     float beta;
     size_t depth;
     int32_t reach;              // larger differences give 0
     int32_t exps[256];          // by difference to the maximum
 } softmax;
 
-static void softmax_bytes(const softmax *s, const uint8_t *x, uint8_t *y)
+static void softmax_bytes(const softmax *s, const uint8_t *x, void *y)
 {
     const uint8_t flip = s->is_signed ? 0x80 : 0;   // so that int8 compares as uint8
     int32_t max = 0;
@@ -27,13 +27,64 @@ static void softmax_bytes(const softmax *s, const uint8_t *x, uint8_t *y)
     }
     int32_t headroom = sum > 0 ? __builtin_clz((uint32_t)sum) : 0;
     int32_t scale = er_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31)));
-    int32_t shift = 12 - headroom + 31 - 8;
+    const int32_t shift = 12 - headroom + 31 - (s->to_int16 ? 16 : 8);
     for (size_t i = 0; i < s->depth; i++) {
         // From 512 equal classes on the shift is over 31: half of the last bit is not reached. (The reference aborts.)
         int32_t d = max - (x[i] ^ flip), v = 0;
         if (d <= s->reach && shift <= 31) v = er_rounding_shift(er_doubling_high_mul(scale, s->exps[d]), shift);
-        y[i] = (uint8_t)((uint8_t)er_clamp32(v, 0, 255) ^ flip);
+        if (s->to_int16) ((int16_t *)y)[i] = (int16_t)er_clamp32(v + INT16_MIN, INT16_MIN, INT16_MAX);
+        else ((uint8_t *)y)[i] = (uint8_t)((uint8_t)er_clamp32(v, 0, 255) ^ flip);
     }
+}
+
+// ---- int16: exp and the reciprocal by tables of lines
+
+typedef struct { size_t depth; er_multiplier m; int16_t exps[ER_TABLE16], reciprocals[ER_TABLE16]; } softmax16;
+
+static double one_over_one_plus(double x) { return 1 / (1 + x); }
+
+static void softmax_int16(const softmax16 *s, const int16_t *x, int16_t *y)
+{
+    int32_t max = INT16_MIN, sum = 0;
+    for (size_t i = 0; i < s->depth; i++) max = er_max32(max, x[i]);
+    for (size_t i = 0; i < s->depth; i++) {
+        // Differences down to -10 are [-65535, 0] on the table's scale.
+        const int64_t d = (int64_t)er_requantize(x[i] - max, s->m) + 32767;
+        y[i] = er_table16_at(s->exps, (int16_t)(d < INT16_MIN ? INT16_MIN : d > INT16_MAX ? INT16_MAX : d));
+        sum = (int32_t)((uint32_t)sum + (uint32_t)y[i]);
+    }
+    const int32_t lead = sum > 0 ? __builtin_clz((uint32_t)sum) : 1;
+    const int32_t shifted = (int32_t)((((int64_t)sum << (lead - 1)) + (1 << 13)) >> 14) - ((1 << 15) + (1 << 16));
+    const int16_t reciprocal = er_table16_at(s->reciprocals, (int16_t)er_clamp32(shifted, INT16_MIN, INT16_MAX));
+    const int32_t right = 31 - lead;
+    for (size_t i = 0; i < s->depth; i++)
+        y[i] = (int16_t)er_clamp32((int32_t)(((int64_t)y[i] * reciprocal + (INT64_C(1) << (right - 1))) >> right), 0, INT16_MAX);
+}
+
+static void run_softmax16(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const softmax16 *s = op->state;
+    for (size_t i = 0; s->depth && i + s->depth <= op->inputs[0]->count; i += s->depth)
+        softmax_int16(s, (const int16_t *)op->inputs[0]->data + i, (int16_t *)op->outputs[0]->data + i);
+}
+
+static er_status prepare_int16(er_prepare *p, er_op *op)
+{
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    ER_TRY(er_expect_symmetric(p, x, "input"));
+    ER_TRY(er_expect_symmetric(p, y, "output"));
+    if (fabsf(er_scale(y) - 1.0f / 32768) > 1e-3f / 32768) return er_op_fail(p, EDGERT_ERROR_MODEL, "its output has scale %g, expected 1/32768", (double)er_scale(y));
+    er_status status;
+    softmax16 *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    s->depth = (size_t)x->dims[x->rank - 1];
+    s->m = er_make_multiplier((double)(er_scale(x) * er_read_softmax_beta(op->def->options)) / (10.0 / 65535.0));
+    er_table16_fill_double(10.0 / 65535, INT16_MAX, 2.0 / 65535, 0, exp, s->exps);
+    er_table16_fill_double(1.0 / 65535, INT16_MIN, 2.0 / 65535, 0, one_over_one_plus, s->reciprocals);
+    op->run = run_softmax16;
+    op->kernel = "table";
+    return ER_OK;
 }
 
 static void softmax_floats(const softmax *s, const float *x, float *y)
@@ -50,7 +101,7 @@ static void run_softmax(const er_op *op, er_pool *pool)
     const softmax *s = op->state;
     for (size_t i = 0; i + s->depth <= op->inputs[0]->count && s->depth; i += s->depth) {
         if (s->is_float) softmax_floats(s, er_f32(op->inputs[0]) + i, er_f32(op->outputs[0]) + i);
-        else softmax_bytes(s, er_u8(op->inputs[0]) + i, er_u8(op->outputs[0]) + i);
+        else softmax_bytes(s, er_u8(op->inputs[0]) + i, er_u8(op->outputs[0]) + (s->to_int16 ? 2 * i : i));
     }
 }
 
@@ -59,20 +110,22 @@ er_status er_prepare_softmax(er_prepare *p, er_op *op)
     ER_TRY(er_expect_io(p, op, 1, 1, 1));
     const er_tensor *x = op->inputs[0];
     er_tensor *y = op->outputs[0];
-    ER_TRY(er_expect_type(p, y, x->def->type, "output"));
+    const bool to_int16 = er_is_8bit(x) && er_is_16bit(y);
+    if (!to_int16) ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     if (x->rank < 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is a scalar");
     ER_TRY(er_set_same_shape(p, y, x));
+    if (er_is_16bit(x)) return prepare_int16(p, op);
     er_status status;
     softmax *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (softmax){.is_float = !er_is_8bit(x), .is_signed = er_is_signed(x), .beta = er_read_softmax_beta(op->def->options),
+    *s = (softmax){.is_float = !er_is_8bit(x), .is_signed = er_is_signed(x), .to_int16 = to_int16, .beta = er_read_softmax_beta(op->def->options),
                    .depth = (size_t)x->dims[x->rank - 1]};
     op->run = run_softmax;
     if (s->is_float) return ER_OK;
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
     int32_t zero = s->is_signed ? -128 : 0;
-    if (er_zero(y) != zero || fabsf(er_scale(y) - 1.0f / 256) > 1e-3f / 256)
+    if (!to_int16 && (er_zero(y) != zero || fabsf(er_scale(y) - 1.0f / 256) > 1e-3f / 256))
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its output has scale %g and zero point %d, expected 1/256 and %d", (double)er_scale(y), er_zero(y), zero);
     // Differences times beta and scale, in Q5.26.
     double real = fmin((double)s->beta * (double)er_scale(x) * (1 << 26), 2147483647.0);

@@ -1,0 +1,31 @@
+#include "ops/boxes.h"
+
+#include <string.h>
+
+static inline float least(float a, float b) { return a < b ? a : b; }
+static inline float most(float a, float b) { return a > b ? a : b; }
+
+float er_box_overlap(er_box a, er_box b)
+{
+    const float area_a = (a.y1 - a.y0) * (a.x1 - a.x0), area_b = (b.y1 - b.y0) * (b.x1 - b.x0);
+    if (area_a <= 0 || area_b <= 0) return 0;
+    const float both = most(least(a.y1, b.y1) - most(a.y0, b.y0), 0) * most(least(a.x1, b.x1) - most(a.x0, b.x0), 0);
+    return both / (area_a + area_b - both);
+}
+
+void er_sort_by_score(const float *scores, int32_t *indices, size_t n, int32_t *room)
+{
+    // Merge sort: of equal scores the left one comes first.
+    int32_t *from = indices, *to = room;
+    for (size_t width = 1; width < n; width *= 2) {
+        for (size_t start = 0; start < n; start += 2 * width) {
+            const size_t middle = start + width < n ? start + width : n, end = start + 2 * width < n ? start + 2 * width : n;
+            size_t a = start, b = middle;
+            for (size_t i = start; i < end; i++) to[i] = a < middle && (b >= end || !(scores[from[b]] > scores[from[a]])) ? from[a++] : from[b++];
+        }
+        int32_t *t = from;
+        from = to;
+        to = t;
+    }
+    if (from != indices) memcpy(indices, from, n * sizeof *indices);
+}

@@ -1,0 +1,16 @@
+// Boxes and how much of each other they cover, for operators that keep the best of those that overlap.
+#ifndef ER_BOXES_H
+#define ER_BOXES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct er_box { float y0, x0, y1, x1; } er_box;
+
+// Intersection over union; 0 where either is empty.
+float er_box_overlap(er_box a, er_box b);
+
+// Sorts indices by descending score; equal ones stay in order. `room` has n places.
+void er_sort_by_score(const float *scores, int32_t *indices, size_t n, int32_t *room);
+
+#endif

@@ -1,0 +1,176 @@
+#include "ops/elementwise.h"
+
+#include <math.h>
+
+#include "ops/broadcast.h"
+
+typedef struct elementwise elementwise;
+
+struct elementwise {
+    er_broadcast bc;
+    int32_t (*value)(const elementwise *s, int32_t x, int32_t z);       // of values less their zero points
+    er_multiplier a, b, y;
+    int32_t a_zero, b_zero, shift;
+    bool subtract, zero_divides;
+    er_output o;
+};
+
+static inline int32_t element(const er_tensor *t, size_t i)
+{
+    return er_is_16bit(t) ? ((const int16_t *)t->data)[i] : er_is_signed(t) ? er_i8(t)[i] : er_u8(t)[i];
+}
+
+static void run_elementwise(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const elementwise *s = op->state;
+    const er_tensor *x = op->inputs[0], *z = op->inputs[1], *y = op->outputs[0];
+    for (size_t r = 0; r < s->bc.outer; r++) {
+        size_t a, b;
+        er_broadcast_offsets(&s->bc, r, &a, &b);
+        for (size_t i = 0; i < s->bc.run; i++) {
+            const int32_t divisor = element(z, b + i * s->bc.b_step) - s->b_zero;
+            if (s->zero_divides && divisor == 0) er_op_fault(op, "it divides by 0");
+            const int64_t v = (int64_t)s->value(s, element(x, a + i * s->bc.a_step) - s->a_zero, divisor) + s->o.zero;
+            const int32_t out = (int32_t)(v < s->o.min ? s->o.min : v > s->o.max ? s->o.max : v);
+            if (er_is_16bit(y)) ((int16_t *)y->data)[r * s->bc.run + i] = (int16_t)out;
+            else er_u8(y)[r * s->bc.run + i] = (uint8_t)out;
+        }
+    }
+}
+
+static er_status prepare(er_prepare *p, er_op *op, er_activation activation, elementwise **out)
+{
+    ER_TRY(er_expect_io(p, op, 2, 2, 1));
+    const er_tensor *a = op->inputs[0], *b = op->inputs[1];
+    er_tensor *y = op->outputs[0];
+    ER_TRY(er_expect_type(p, b, a->def->type, "second input"));
+    ER_TRY(er_expect_type(p, y, a->def->type, "output"));
+    ER_TRY(er_expect_quantized(p, a, "first input"));
+    ER_TRY(er_expect_quantized(p, b, "second input"));
+    ER_TRY(er_expect_quantized(p, y, "output"));
+    er_status status;
+    elementwise *s = op->state = *out = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    ER_TRY(er_broadcast_shapes(p, a, b, y, &s->bc));
+    ER_TRY(er_activation_output(p, activation, y, &s->o));
+    s->a_zero = er_zero(a);
+    s->b_zero = er_zero(b);
+    op->run = run_elementwise;
+    return ER_OK;
+}
+
+// ---- ADD, SUB: both inputs on a common scale, with more bits
+
+static int32_t sum(const elementwise *s, int32_t x, int32_t z)
+{
+    const int32_t a = er_requantize((int32_t)((uint32_t)x << s->shift), s->a), b = er_requantize((int32_t)((uint32_t)z << s->shift), s->b);
+    return er_requantize((int32_t)(s->subtract ? (uint32_t)a - (uint32_t)b : (uint32_t)a + (uint32_t)b), s->y);
+}
+
+// Scales that are powers of two: shifts alone. The one of the inputs that is finer is brought to the other's.
+static int16_t saturated_shift(int32_t x, int32_t right)
+{
+    const int32_t v = right >= 0 ? er_rounding_shift(x, er_min32(right, 31)) : er_saturating_left_shift(x, er_min32(-right, 31));
+    return (int16_t)er_clamp32(v, INT16_MIN, INT16_MAX);
+}
+
+static int32_t sum_of_powers(const elementwise *s, int32_t x, int32_t z)
+{
+    const int32_t a = saturated_shift(x, -s->a.shift), b = saturated_shift(z, -s->b.shift);
+    return er_clamp32(s->subtract ? a - b : a + b, INT16_MIN, INT16_MAX);
+}
+
+static bool log2_of(float scale, int32_t *exponent)
+{
+    // As the reference: near a power of two is one.
+    const double l = log((double)scale) * (1.0 / log(2.0)), whole = round(l);
+    *exponent = (int32_t)whole;
+    return fabs(l - whole) < 1e-3;
+}
+
+er_status er_prepare_add16(er_prepare *p, er_op *op, bool subtract)
+{
+    elementwise *s;
+    ER_TRY(prepare(p, op, er_read_activation(op->def->options), &s));
+    const er_tensor *a = op->inputs[0], *b = op->inputs[1], *y = op->outputs[0];
+    s->subtract = subtract;
+    int32_t ea, eb, ey;
+    const bool powers = er_read_pot_scale_int16(op->def->options) && !s->a_zero && !s->b_zero && !er_zero(y) && log2_of(er_scale(a), &ea) &&
+                        log2_of(er_scale(b), &eb) && log2_of(er_scale(y), &ey);
+    if (powers) {
+        if ((ea != ey && eb != ey) || ea > ey || eb > ey)
+            return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales are powers of two, and neither input has the output's, or one is larger");
+        s->a.shift = ea - ey;
+        s->b.shift = eb - ey;
+        s->value = sum_of_powers;
+        return ER_OK;
+    }
+    const double sa = (double)er_scale(a), sb = (double)er_scale(b), twice = 2 * (sa > sb ? sa : sb);
+    s->shift = er_is_16bit(a) ? 15 : 20;
+    s->a = er_make_multiplier(sa / twice);
+    s->b = er_make_multiplier(sb / twice);
+    s->y = er_make_multiplier(twice / ((double)(1 << s->shift) * (double)er_scale(y)));
+    s->value = sum;
+    return ER_OK;
+}
+
+// ---- MUL
+
+static int32_t product(const elementwise *s, int32_t x, int32_t z) { return er_requantize(x * z, s->y); }
+
+er_status er_prepare_mul16(er_prepare *p, er_op *op)
+{
+    elementwise *s;
+    ER_TRY(prepare(p, op, er_read_activation(op->def->options), &s));
+    s->y = er_make_multiplier((double)(er_scale(op->inputs[0]) * er_scale(op->inputs[1]) / er_scale(op->outputs[0])));
+    s->value = product;
+    return ER_OK;
+}
+
+// ---- DIV: by a reciprocal in fixed point
+
+static int32_t quotient(const elementwise *s, int32_t x, int32_t z)
+{
+    if (z == 0) return 0;
+    const uint32_t divisor = z > 0 ? (uint32_t)z : 0 - (uint32_t)z;
+    const int32_t room = __builtin_clz(divisor);
+    int32_t inverse = er_one_over_one_plus((int32_t)((divisor << room) - (UINT32_C(1) << 31)));
+    if (z < 0) inverse = -inverse;
+    const int32_t magnitude = x ^ (x >> 31), left = magnitude ? __builtin_clz((uint32_t)magnitude) - 1 : 31;
+    const int32_t scaled = er_doubling_high_mul((int32_t)((uint32_t)x << left), inverse);
+    const int32_t right = -(s->y.shift - (31 - room) - left);
+    const int32_t v = er_doubling_high_mul(scaled, s->y.q);
+    return right >= 0 ? right > 31 ? 0 : er_rounding_shift(v, right) : (int32_t)((uint32_t)v << er_min32(-right, 31));
+}
+
+er_status er_prepare_quantized_div(er_prepare *p, er_op *op)
+{
+    elementwise *s;
+    ER_TRY(prepare(p, op, er_read_activation(op->def->options), &s));
+    s->y = er_make_multiplier((double)(er_scale(op->inputs[0]) / (er_scale(op->inputs[1]) * er_scale(op->outputs[0]))));
+    s->value = quotient;
+    s->zero_divides = true;
+    return ER_OK;
+}
+
+// ---- SQUARED_DIFFERENCE
+
+static int32_t squared_difference(const elementwise *s, int32_t x, int32_t z)
+{
+    const int32_t a = er_requantize((int32_t)((uint32_t)x << s->shift), s->a), b = er_requantize((int32_t)((uint32_t)z << s->shift), s->b), d = a - b;
+    return er_requantize((int32_t)((uint32_t)d * (uint32_t)d), s->y);
+}
+
+er_status er_prepare_quantized_squared_difference(er_prepare *p, er_op *op)
+{
+    elementwise *s;
+    ER_TRY(prepare(p, op, ER_ACT_NONE, &s));
+    const double sa = (double)er_scale(op->inputs[0]), sb = (double)er_scale(op->inputs[1]), twice = 2 * (sa > sb ? sa : sb);
+    s->shift = er_is_16bit(op->inputs[0]) ? 0 : 7;
+    s->a = er_make_multiplier(sa / twice);
+    s->b = er_make_multiplier(sb / twice);
+    s->y = er_make_multiplier(twice * twice / ((double)(1 << (2 * s->shift)) * (double)er_scale(op->outputs[0])));
+    s->value = squared_difference;
+    return ER_OK;
+}

@@ -1,0 +1,23 @@
+// CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED on int16 with int8 weights ("16x8"), one value at a time.
+#ifndef ER_PRODUCTS16_H
+#define ER_PRODUCTS16_H
+
+#include "ops/op.h"
+
+er_status er_prepare_conv16(er_prepare *p, er_op *op, const er_conv_options *o, bool depthwise);
+er_status er_prepare_fully_connected16(er_prepare *p, er_op *op, er_activation activation);
+
+// How a sum of one channel becomes an int16 output. Sums have 64 bits, or 32 where the bias has.
+typedef struct er_channel16 { int64_t bias; er_multiplier m; } er_channel16;
+
+// Of `channels` channels, weights quantized per tensor or along `dimension`; bias: int32, int64 or NULL. `*wide`: sums of 64 bits. The list is in
+// plan memory.
+er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y, int32_t dimension,
+                        size_t channels, er_channel16 **out, bool *wide);
+
+static inline int32_t er_finish16(const er_channel16 *c, int64_t sum, bool wide)
+{
+    return wide ? er_requantize64(sum, c->m) : er_requantize((int32_t)sum, c->m);
+}
+
+#endif

@@ -1,0 +1,183 @@
+// SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN, REDUCE_ANY, REDUCE_ALL over any axes. (MEAN: mean.c.)
+#include "ops/reduce.h"
+
+#include <math.h>
+#include <string.h>
+
+er_status er_reduction_prepare(er_prepare *p, er_op *op, er_reduction *r)
+{
+    const er_tensor *x = op->inputs[0];
+    int32_t axes[ER_MAX_RANK], n_axes, dims[ER_MAX_RANK], rank = 0;
+    ER_TRY(er_read_ints(p, op->inputs[1], "axis", axes, &n_axes));
+    bool reduced[ER_MAX_RANK] = {false}, keep = er_read_keep_dims(op->def->options);
+    for (int32_t i = 0; i < n_axes && x->rank; i++) {
+        int32_t axis;
+        ER_TRY(er_resolve_axis(p, axes[i], x->rank, &axis));
+        reduced[axis] = true;
+    }
+    for (int32_t d = 0; d < x->rank; d++)
+        if (keep || !reduced[d]) dims[rank++] = reduced[d] ? 1 : x->dims[d];
+    ER_TRY(er_set_shape(p, op->outputs[0], dims, rank));
+    *r = (er_reduction){.rank = x->rank, .n = 1};
+    size_t stride = 1;
+    for (int32_t d = x->rank - 1; d >= 0; d--) {
+        r->dims[d] = x->dims[d];
+        r->out_stride[d] = reduced[d] ? 0 : stride;
+        if (reduced[d]) r->n *= (size_t)x->dims[d];
+        else stride *= (size_t)x->dims[d];
+    }
+    return ER_OK;
+}
+
+void er_reduction_walk(const er_reduction *r, size_t count, void (*fn)(void *, size_t, size_t), void *arg)
+{
+    int32_t at[ER_MAX_RANK] = {0};
+    size_t o = 0;
+    for (size_t i = 0; i < count; i++) {
+        fn(arg, i, o);
+        for (int32_t d = r->rank - 1; d >= 0; d--) {
+            o += r->out_stride[d];
+            if (++at[d] < r->dims[d]) break;
+            o -= r->out_stride[d] * (size_t)r->dims[d];
+            at[d] = 0;
+        }
+    }
+}
+
+typedef enum { REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN, REDUCE_ANY, REDUCE_ALL } function;
+
+typedef struct {
+    er_reduction r;
+    function f;
+    edgert_type type;
+    bool quantized;
+    int32_t x_zero, y_zero, low, high;
+    er_multiplier m;
+} reduce;
+
+typedef struct { const reduce *s; const void *x; void *y; int64_t *sums; } walk_arg;
+
+static inline int64_t whole(const void *data, edgert_type type, size_t i)
+{
+    switch (type) {
+    case EDGERT_INT8: return ((const int8_t *)data)[i];
+    case EDGERT_UINT8: case EDGERT_BOOL: return ((const uint8_t *)data)[i];
+    case EDGERT_INT16: return ((const int16_t *)data)[i];
+    case EDGERT_INT32: return ((const int32_t *)data)[i];
+    default: return ((const int64_t *)data)[i];
+    }
+}
+
+static inline void put_whole(void *data, edgert_type type, size_t i, int64_t v)
+{
+    switch (type) {
+    case EDGERT_INT8: case EDGERT_UINT8: case EDGERT_BOOL: ((uint8_t *)data)[i] = (uint8_t)v; break;
+    case EDGERT_INT16: ((int16_t *)data)[i] = (int16_t)v; break;
+    case EDGERT_INT32: ((int32_t *)data)[i] = (int32_t)v; break;
+    default: ((int64_t *)data)[i] = v;
+    }
+}
+
+static void take_float(void *arg, size_t i, size_t o)
+{
+    const walk_arg *w = arg;
+    const float x = ((const float *)w->x)[i];
+    float *y = (float *)w->y + o;
+    switch (w->s->f) {
+    case REDUCE_SUM: *y += x; break;
+    case REDUCE_PROD: *y *= x; break;
+    case REDUCE_MAX: *y = x > *y ? x : *y; break;
+    default: *y = x < *y ? x : *y;
+    }
+}
+
+static void take_whole(void *arg, size_t i, size_t o)
+{
+    const walk_arg *w = arg;
+    const reduce *s = w->s;
+    const int64_t x = whole(w->x, s->type, i);
+    int64_t *y = w->sums + o;
+    switch (s->f) {
+    case REDUCE_SUM: *y = (int64_t)((uint64_t)*y + (uint64_t)x); break;
+    case REDUCE_PROD:
+        if (s->quantized) *y = er_requantize((int32_t)((uint32_t)*y * (uint32_t)(x - s->x_zero)), s->m);
+        else *y = (int64_t)((uint64_t)*y * (uint64_t)x);
+        break;
+    case REDUCE_MAX: *y = x > *y ? x : *y; break;
+    case REDUCE_MIN: *y = x < *y ? x : *y; break;
+    case REDUCE_ANY: *y = *y || x; break;
+    default: *y = *y && x;
+    }
+}
+
+static void run_reduce(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const reduce *s = op->state;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    walk_arg w = {s, x->data, y->data, (int64_t *)(void *)op->scratch};
+    if (s->type == EDGERT_FLOAT32) {
+        // The reference begins with the lowest and highest finite numbers.
+        const float first = s->f == REDUCE_SUM ? 0 : s->f == REDUCE_PROD ? 1 : s->f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f;
+        for (size_t o = 0; o < y->count; o++) er_f32(y)[o] = first;
+        er_reduction_walk(&s->r, x->count, take_float, &w);
+        return;
+    }
+    int64_t first = 0, low = INT64_MIN, high = INT64_MAX;
+    if (s->type == EDGERT_INT8) { low = INT8_MIN; high = INT8_MAX; }
+    if (s->type == EDGERT_UINT8) { low = 0; high = UINT8_MAX; }
+    if (s->type == EDGERT_INT16) { low = INT16_MIN; high = INT16_MAX; }
+    if (s->type == EDGERT_INT32) { low = INT32_MIN; high = INT32_MAX; }
+    if (s->f == REDUCE_PROD || s->f == REDUCE_ALL) first = 1;
+    if (s->f == REDUCE_MAX) first = low;
+    if (s->f == REDUCE_MIN) first = high;
+    for (size_t o = 0; o < y->count; o++) w.sums[o] = first;
+    er_reduction_walk(&s->r, x->count, take_whole, &w);
+    for (size_t o = 0; o < y->count; o++) {
+        int64_t v = w.sums[o];
+        if (s->quantized && s->f == REDUCE_SUM) {
+            v = er_requantize((int32_t)((uint32_t)v - (uint32_t)s->x_zero * (uint32_t)s->r.n), s->m) + (int64_t)s->y_zero;
+            v = v < low ? low : v > high ? high : v;
+        }
+        if (s->quantized && s->f == REDUCE_PROD) {
+            v += s->y_zero;
+            v = v < low ? low : v > high ? high : v;
+        }
+        put_whole(y->data, s->type, o, v);
+    }
+}
+
+static er_status prepare(er_prepare *p, er_op *op, function f)
+{
+    ER_TRY(er_expect_io(p, op, 2, 2, 1));
+    const er_tensor *x = op->inputs[0];
+    er_tensor *y = op->outputs[0];
+    ER_TRY(er_expect_type(p, y, x->def->type, "output"));
+    er_status status;
+    reduce *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    ER_TRY(er_reduction_prepare(p, op, &s->r));
+    s->f = f;
+    s->type = x->def->type;
+    const bool narrow = er_is_8bit(x) || er_is_16bit(x);
+    s->quantized = narrow && (f == REDUCE_SUM || (f == REDUCE_PROD && x->def->quant.n));
+    if (s->quantized) {
+        ER_TRY(er_expect_quantized(p, x, "input"));
+        ER_TRY(er_expect_quantized(p, y, "output"));
+        s->x_zero = er_zero(x);
+        s->y_zero = er_zero(y);
+        const double sx = (double)er_scale(x), sy = (double)er_scale(y);
+        // Each factor of a product takes its share of the output's scale.
+        s->m = er_make_multiplier(f == REDUCE_SUM ? sx / sy : sx / pow(sy, 1.0 / (double)(s->r.n ? s->r.n : 1)));
+    }
+    op->run = run_reduce;
+    if (s->type != EDGERT_FLOAT32) op->scratch_bytes = y->count * sizeof(int64_t);
+    return ER_OK;
+}
+
+er_status er_prepare_sum(er_prepare *p, er_op *op) { return prepare(p, op, REDUCE_SUM); }
+er_status er_prepare_reduce_prod(er_prepare *p, er_op *op) { return prepare(p, op, REDUCE_PROD); }
+er_status er_prepare_reduce_max(er_prepare *p, er_op *op) { return prepare(p, op, REDUCE_MAX); }
+er_status er_prepare_reduce_min(er_prepare *p, er_op *op) { return prepare(p, op, REDUCE_MIN); }
+er_status er_prepare_reduce_any(er_prepare *p, er_op *op) { return prepare(p, op, REDUCE_ANY); }
+er_status er_prepare_reduce_all(er_prepare *p, er_op *op) { return prepare(p, op, REDUCE_ALL); }

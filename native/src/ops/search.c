@@ -1,0 +1,286 @@
+// TOPK_V2, UNIQUE, CUMSUM, ADD_N, BUCKETIZE.
+#include <string.h>
+
+#include "ops/op.h"
+
+static int64_t whole(const er_tensor *t, size_t i)
+{
+    switch (t->def->type) {
+    case EDGERT_INT8: return er_i8(t)[i];
+    case EDGERT_UINT8: case EDGERT_BOOL: return er_u8(t)[i];
+    case EDGERT_INT16: return ((const int16_t *)t->data)[i];
+    case EDGERT_INT64: return ((const int64_t *)t->data)[i];
+    default: return er_i32(t)[i];
+    }
+}
+
+static void put_index(const er_tensor *t, size_t i, int64_t v)
+{
+    switch (t->def->type) {
+    case EDGERT_INT16: ((int16_t *)t->data)[i] = (int16_t)v; break;
+    case EDGERT_INT64: ((int64_t *)t->data)[i] = v; break;
+    default: er_i32(t)[i] = (int32_t)v;
+    }
+}
+
+// ---- TOPK_V2: the k largest of each row, of equal ones the first; in descending order
+
+typedef struct { size_t rows, n, k; } top;
+
+// Whether element a comes after b.
+static bool after(const er_tensor *x, size_t row, int32_t a, int32_t b)
+{
+    if (x->def->type == EDGERT_FLOAT32) {
+        const float v = er_f32(x)[row + (size_t)a], w = er_f32(x)[row + (size_t)b];
+        return v < w || (!(v > w) && a > b);
+    }
+    const int64_t v = whole(x, row + (size_t)a), w = whole(x, row + (size_t)b);
+    return v < w || (v == w && a > b);
+}
+
+// heap[0] comes last of the n.
+static void sift(const er_tensor *x, size_t row, int32_t *heap, size_t i, size_t n)
+{
+    for (;;) {
+        size_t last = i, child = 2 * i + 1;
+        if (child < n && after(x, row, heap[child], heap[last])) last = child;
+        if (child + 1 < n && after(x, row, heap[child + 1], heap[last])) last = child + 1;
+        if (last == i) return;
+        const int32_t t = heap[i];
+        heap[i] = heap[last];
+        heap[last] = t;
+        i = last;
+    }
+}
+
+static void run_top(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const top *s = op->state;
+    const er_tensor *x = op->inputs[0], *values = op->outputs[0], *indices = op->outputs[1];
+    const size_t each = er_type_size(x->def->type);
+    int32_t *heap = (int32_t *)(void *)op->scratch;
+    for (size_t r = 0; r < s->rows && s->k; r++) {
+        const size_t row = r * s->n;
+        for (size_t i = 0; i < s->k; i++) heap[i] = (int32_t)i;
+        for (size_t i = s->k / 2; i-- > 0;) sift(x, row, heap, i, s->k);
+        for (size_t i = s->k; i < s->n; i++) {
+            if (!after(x, row, heap[0], (int32_t)i)) continue;
+            heap[0] = (int32_t)i;
+            sift(x, row, heap, 0, s->k);
+        }
+        for (size_t i = s->k; i-- > 0;) {
+            memcpy(er_u8(values) + (r * s->k + i) * each, er_u8(x) + (row + (size_t)heap[0]) * each, each);
+            put_index(indices, r * s->k + i, heap[0]);
+            heap[0] = heap[i];
+            sift(x, row, heap, 0, i);
+        }
+    }
+}
+
+er_status er_prepare_topk_v2(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 2, 2, 2));
+    const er_tensor *x = op->inputs[0], *count = op->inputs[1];
+    ER_TRY(er_expect_values(p, count, "k"));
+    if (x->rank < 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is a scalar");
+    if (count->count != 1 || !(ER_T(count->def->type) & (ER_INDEX | ER_16BIT))) return er_op_fail(p, EDGERT_ERROR_MODEL, "its k is not one whole number");
+    const int64_t k = whole(count, 0), n = x->dims[x->rank - 1];
+    if (k < 0 || k > n) return er_op_fail(p, EDGERT_ERROR_MODEL, "it takes the first %lld of %lld", (long long)k, (long long)n);
+    ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
+    if (!(ER_T(op->outputs[1]->def->type) & (ER_INDEX | ER_16BIT))) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its indices are %s", er_type_name(op->outputs[1]->def->type));
+    er_status status;
+    top *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    int32_t dims[ER_MAX_RANK];
+    memcpy(dims, x->dims, sizeof dims);
+    dims[x->rank - 1] = (int32_t)k;
+    *s = (top){n ? x->count / (size_t)n : 0, (size_t)n, (size_t)k};
+    op->scratch_bytes = (size_t)k * sizeof(int32_t);
+    op->run = run_top;
+    ER_TRY(er_set_shape(p, op->outputs[0], dims, x->rank));
+    return er_set_shape(p, op->outputs[1], dims, x->rank);
+}
+
+// ---- UNIQUE: each value once, in the order of their first places, and for each element the number of its value
+
+typedef struct { int32_t *number, *first; int32_t n; } unique;     // made when it is prepared
+
+static bool same(const er_tensor *x, size_t a, size_t b)
+{
+    if (x->def->type == EDGERT_FLOAT32) return er_f32(x)[a] == er_f32(x)[b];
+    return whole(x, a) == whole(x, b);
+}
+
+static size_t hash(const er_tensor *x, size_t i)
+{
+    uint64_t v;
+    if (x->def->type == EDGERT_FLOAT32) {
+        const float f = er_f32(x)[i] == 0 ? 0 : er_f32(x)[i];       // 0 and -0 are the same
+        uint32_t bits;
+        memcpy(&bits, &f, 4);
+        v = bits;
+    } else {
+        v = (uint64_t)whole(x, i);
+    }
+    return (size_t)((v * UINT64_C(0x9E3779B97F4A7C15)) >> 24);
+}
+
+static void run_unique(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const unique *s = op->state;
+    const er_tensor *x = op->inputs[0];
+    const size_t each = er_type_size(x->def->type);
+    for (int32_t i = 0; i < s->n; i++) memcpy(er_u8(op->outputs[0]) + (size_t)i * each, er_u8(x) + (size_t)s->first[i] * each, each);
+    for (size_t i = 0; i < x->count; i++) put_index(op->outputs[1], i, s->number[i]);
+}
+
+er_status er_prepare_unique(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 1, 1, 2));
+    const er_tensor *x = op->inputs[0];
+    ER_TRY(er_expect_rank(p, x, 1, "input"));
+    ER_TRY(er_expect_values(p, x, "input"));
+    ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
+    if (!(ER_T(op->outputs[1]->def->type) & ER_INDEX)) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its indices are %s", er_type_name(op->outputs[1]->def->type));
+    er_status status;
+    unique *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    size_t slots = 16;
+    while (slots < 2 * x->count) slots *= 2;
+    int32_t *table = er_alloc(p, slots * sizeof *table, &status);
+    ER_TRY(status);
+    s->number = er_alloc(p, (x->count + 1) * sizeof *s->number, &status);
+    ER_TRY(status);
+    s->first = er_alloc(p, (x->count + 1) * sizeof *s->first, &status);
+    ER_TRY(status);
+    for (size_t i = 0; i < x->count; i++) {
+        size_t at = hash(x, i) & (slots - 1);
+        while (table[at] && !same(x, i, (size_t)s->first[table[at] - 1])) at = (at + 1) & (slots - 1);
+        if (!table[at]) {
+            s->first[s->n] = (int32_t)i;
+            table[at] = ++s->n;
+        }
+        s->number[i] = table[at] - 1;
+    }
+    op->run = run_unique;
+    ER_TRY(er_set_shape(p, op->outputs[0], &s->n, 1));
+    return er_set_same_shape(p, op->outputs[1], x);
+}
+
+// ---- CUMSUM
+
+typedef struct { size_t outer, n, inner; bool exclusive, reverse; } cumsum;
+
+static void run_cumsum(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const cumsum *s = op->state;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    for (size_t o = 0; o < s->outer; o++)
+        for (size_t i = 0; i < s->inner; i++) {
+            float real = 0;
+            uint64_t sum = 0;
+            for (size_t k = 0; k < s->n; k++) {
+                const size_t at = (o * s->n + (s->reverse ? s->n - 1 - k : k)) * s->inner + i;
+                if (x->def->type == EDGERT_FLOAT32) {
+                    const float v = er_f32(x)[at];
+                    er_f32(y)[at] = s->exclusive ? real : real + v;
+                    real += v;
+                } else {
+                    const uint64_t v = (uint64_t)whole(x, at), out = s->exclusive ? sum : sum + v;
+                    if (x->def->type == EDGERT_INT64) ((uint64_t *)y->data)[at] = out;
+                    else er_i32(y)[at] = (int32_t)out;
+                    sum += v;
+                }
+            }
+        }
+}
+
+er_status er_prepare_cumsum(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 2, 2, 1));
+    const er_tensor *x = op->inputs[0];
+    int32_t values[ER_MAX_RANK], n, axis;
+    ER_TRY(er_read_ints(p, op->inputs[1], "axis", values, &n));
+    if (n != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its axis has %d values, expected 1", n);
+    ER_TRY(er_resolve_axis(p, values[0], x->rank, &axis));
+    ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
+    er_status status;
+    cumsum *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    const er_cumsum_options o = er_read_cumsum(op->def->options);
+    *s = (cumsum){1, (size_t)x->dims[axis], 1, o.exclusive, o.reverse};
+    for (int32_t d = 0; d < axis; d++) s->outer *= (size_t)x->dims[d];
+    for (int32_t d = axis + 1; d < x->rank; d++) s->inner *= (size_t)x->dims[d];
+    op->run = run_cumsum;
+    return er_set_same_shape(p, op->outputs[0], x);
+}
+
+// ---- ADD_N
+
+static void run_add_n(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const er_tensor *y = op->outputs[0];
+    for (size_t i = 0; i < y->count; i++) {
+        if (y->def->type == EDGERT_FLOAT32) {
+            float v = er_f32(op->inputs[0])[i];
+            for (int32_t k = 1; k < op->n_inputs; k++) v += er_f32(op->inputs[k])[i];
+            er_f32(y)[i] = v;
+        } else {
+            uint32_t v = 0;
+            for (int32_t k = 0; k < op->n_inputs; k++) v += (uint32_t)er_i32(op->inputs[k])[i];
+            er_i32(y)[i] = (int32_t)v;
+        }
+    }
+}
+
+er_status er_prepare_add_n(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 2, INT32_MAX, 1));
+    const er_tensor *x = op->inputs[0];
+    ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
+    for (int32_t i = 0; i < op->n_inputs; i++) {
+        if (!op->inputs[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input %d is left out", i);
+        ER_TRY(er_expect_type(p, op->inputs[i], x->def->type, "input"));
+        if (op->inputs[i]->rank != x->rank || memcmp(op->inputs[i]->dims, x->dims, (size_t)x->rank * sizeof *x->dims))
+            return er_op_fail(p, EDGERT_ERROR_MODEL, "the shape of its input %d is not that of input 0", i);
+    }
+    op->run = run_add_n;
+    return er_set_same_shape(p, op->outputs[0], x);
+}
+
+// ---- BUCKETIZE: the number of boundaries that a value is not below
+
+static void run_bucketize(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const er_float_list *s = op->state;
+    const er_tensor *x = op->inputs[0];
+    for (size_t i = 0; i < x->count; i++) {
+        const double v = x->def->type == EDGERT_FLOAT32 ? (double)er_f32(x)[i] : x->def->type == EDGERT_FLOAT64 ? ((const double *)x->data)[i] : (double)whole(x, i);
+        uint32_t low = 0, high = s->n;
+        while (low < high) {
+            const uint32_t middle = low + (high - low) / 2;
+            if (v < (double)er_float_list_at(*s, middle)) high = middle;
+            else low = middle + 1;
+        }
+        er_i32(op->outputs[0])[i] = (int32_t)low;
+    }
+}
+
+er_status er_prepare_bucketize(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 1, 1, 1));
+    ER_TRY(er_expect_type(p, op->outputs[0], EDGERT_INT32, "output"));
+    er_status status;
+    er_float_list *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    *s = er_read_boundaries(op->def->options);
+    for (uint32_t i = 1; i < s->n; i++)
+        if (!(er_float_list_at(*s, i) >= er_float_list_at(*s, i - 1))) return er_op_fail(p, EDGERT_ERROR_MODEL, "its boundaries do not ascend");
+    op->run = run_bucketize;
+    return er_set_same_shape(p, op->outputs[0], op->inputs[0]);
+}

@@ -1,0 +1,285 @@
+// Functions of one value: ABS, NEG, SQUARE, SQRT, RSQRT, EXP, LOG, SIN, COS, FLOOR, CEIL, ROUND, SIGN, ELU, GELU, LOGICAL_NOT. float32, and what
+// else the reference has: int8 by a table of 256 values, int16 by one of lines, whole numbers as they are.
+#include <math.h>
+#include <stdlib.h>
+
+#include "ops/table16.h"
+
+// ---- float32. Through double where the C library's float functions differ from system to system.
+
+static float negative(float x) { return -x; }
+static float square(float x) { return x * x; }
+static float reciprocal_root(float x) { return 1.0f / sqrtf(x); }
+static float exponential(float x) { return (float)exp((double)x); }
+static float logarithm(float x) { return (float)log((double)x); }
+static float sine(float x) { return (float)sin((double)x); }
+static float cosine(float x) { return (float)cos((double)x); }
+static float sign(float x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : x; }
+static float elu(float x) { return x < 0 ? (float)expm1((double)x) : x; }
+static float gelu(float x) { return (float)(0.5 * (double)x * (1 + erf((double)x * 0.70710678118654752440))); }
+static float round_even(float x) { return nearbyintf(x); }       // halves to even
+
+static float gelu_by_tanh(float x)
+{
+    const double v = (double)x;
+    return (float)(0.5 * v * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v))));
+}
+
+typedef struct { float (*fn)(float); } function;
+
+static void float_span(const er_op *op, size_t from, size_t to)
+{
+    const function *s = op->state;
+    const float *x = er_f32(op->inputs[0]);
+    float *y = er_f32(op->outputs[0]);
+    for (size_t i = from; i < to; i++) y[i] = s->fn(x[i]);
+}
+
+static void run_floats(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 3, float_span, op); }
+
+static float on_value(float x, const void *arg) { return ((const function *)arg)->fn(x); }
+
+// Type and shape of the output; float32 is ready then.
+static er_status prepare(er_prepare *p, er_op *op, float (*fn)(float))
+{
+    ER_TRY(er_expect_io(p, op, 1, 1, 1));
+    const er_tensor *x = op->inputs[0];
+    ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
+    ER_TRY(er_set_same_shape(p, op->outputs[0], x));
+    er_status status;
+    function *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    s->fn = fn;
+    op->run = run_floats;
+    op->share = ER_SHARE_IN_PLACE;
+    return ER_OK;
+}
+
+static uint8_t clamp8(const er_tensor *y, double v) { return (uint8_t)(int32_t)(v < er_lowest(y) ? er_lowest(y) : v > er_highest(y) ? er_highest(y) : v); }
+
+// A table of `fn` in float32, rounded: int8, uint8, int16.
+static er_status use_function_table(er_prepare *p, er_op *op, er_function *fn, const void *arg)
+{
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    ER_TRY(er_expect_quantized(p, x, "input"));
+    ER_TRY(er_expect_quantized(p, y, "output"));
+    if (er_is_16bit(x)) {
+        ER_TRY(er_expect_symmetric(p, x, "input"));
+        ER_TRY(er_expect_symmetric(p, y, "output"));
+        int16_t *table;
+        ER_TRY(er_use_table16(p, op, &table));
+        er_table16_fill(er_scale(x), er_zero(x), er_scale(y), er_zero(y), fn, arg, table);
+        return ER_OK;
+    }
+    uint8_t *table;
+    ER_TRY(er_use_table(p, op, &table));
+    const float inverse = 1.0f / er_scale(y);
+    for (int32_t i = 0; i < 256; i++)
+        table[i] = clamp8(y, (double)(roundf(fn(er_scale(x) * (float)(er_byte_value(x, i) - er_zero(x)), arg) * inverse) + (float)er_zero(y)));
+    return ER_OK;
+}
+
+static er_status prepare_table(er_prepare *p, er_op *op, float (*fn)(float))
+{
+    ER_TRY(prepare(p, op, fn));
+    const function f = {fn};
+    return op->inputs[0]->def->type == EDGERT_FLOAT32 ? ER_OK : use_function_table(p, op, on_value, &f);
+}
+
+er_status er_prepare_square(er_prepare *p, er_op *op) { return prepare(p, op, square); }
+er_status er_prepare_sin(er_prepare *p, er_op *op) { return prepare(p, op, sine); }
+er_status er_prepare_cos(er_prepare *p, er_op *op) { return prepare(p, op, cosine); }
+er_status er_prepare_floor(er_prepare *p, er_op *op) { return prepare(p, op, floorf); }
+er_status er_prepare_ceil(er_prepare *p, er_op *op) { return prepare(p, op, ceilf); }
+er_status er_prepare_round(er_prepare *p, er_op *op) { return prepare(p, op, round_even); }
+er_status er_prepare_exp(er_prepare *p, er_op *op) { return prepare_table(p, op, exponential); }
+er_status er_prepare_elu(er_prepare *p, er_op *op) { return prepare_table(p, op, elu); }
+er_status er_prepare_gelu(er_prepare *p, er_op *op) { return prepare_table(p, op, er_read_gelu_approximate(op->def->options) ? gelu_by_tanh : gelu); }
+
+static void sqrt_span(const er_op *op, size_t from, size_t to)
+{
+    const float *x = er_f32(op->inputs[0]);
+    float *y = er_f32(op->outputs[0]);
+    for (size_t i = from; i < to; i++) y[i] = sqrtf(x[i]);
+}
+
+static void run_sqrt(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, sqrt_span, op); }
+
+er_status er_prepare_sqrt(er_prepare *p, er_op *op)
+{
+    ER_TRY(prepare(p, op, NULL));
+    op->run = run_sqrt;
+    return ER_OK;
+}
+
+// ---- LOG: of 0 and less, the lowest output
+
+static float log_or_lowest(float x, const void *arg) { return x <= 0 ? *(const float *)arg : logarithm(x); }
+
+er_status er_prepare_log(er_prepare *p, er_op *op)
+{
+    ER_TRY(prepare(p, op, logarithm));
+    const er_tensor *y = op->outputs[0];
+    if (y->def->type == EDGERT_FLOAT32) return ER_OK;
+    const float lowest = (float)(er_lowest(y) - er_zero(y)) * er_scale(y);
+    return use_function_table(p, op, log_or_lowest, &lowest);
+}
+
+// ---- RSQRT: int8 in fixed point, int16 by a table; negative values are an error
+
+typedef struct { uint8_t table[256]; } rsqrt8;
+
+static void check_not_negative(const er_op *op, er_run apply, er_pool *pool)
+{
+    const er_tensor *x = op->inputs[0];
+    bool fine = true;
+    if (er_is_16bit(x)) for (size_t i = 0; i < x->count; i++) fine = fine && ((const int16_t *)x->data)[i] >= 0;
+    else for (size_t i = 0; i < x->count; i++) fine = fine && er_i8(x)[i] >= er_zero(x);
+    if (!fine) er_op_fault(op, "a value is negative, which has no root");
+    apply(op, pool);
+}
+
+static void rsqrt8_span(const er_op *op, size_t from, size_t to)
+{
+    const rsqrt8 *s = op->state;
+    for (size_t i = from; i < to; i++) er_u8(op->outputs[0])[i] = s->table[er_u8(op->inputs[0])[i]];
+}
+
+static void run_rsqrt8_values(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, rsqrt8_span, op); }
+static void run_rsqrt8(const er_op *op, er_pool *pool) { check_not_negative(op, run_rsqrt8_values, pool); }
+
+static void rsqrt16_span(const er_op *op, size_t from, size_t to)
+{
+    const int16_t *x = op->inputs[0]->data;
+    int16_t *y = op->outputs[0]->data;
+    for (size_t i = from; i < to; i++) y[i] = er_table16_at(op->state, x[i]);
+}
+
+static void run_rsqrt16_values(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, rsqrt16_span, op); }
+static void run_rsqrt16(const er_op *op, er_pool *pool) { check_not_negative(op, run_rsqrt16_values, pool); }
+
+static float rsqrt_or_highest(float x, const void *arg) { return x <= 0 ? INT16_MAX * *(const float *)arg : 1.0f / sqrtf(x); }
+
+er_status er_prepare_rsqrt(er_prepare *p, er_op *op)
+{
+    ER_TRY(prepare(p, op, reciprocal_root));
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    if (x->def->type == EDGERT_FLOAT32) return ER_OK;
+    if (er_is_16bit(x)) {
+        const float scale = er_scale(y);
+        ER_TRY(use_function_table(p, op, rsqrt_or_highest, &scale));
+        op->run = run_rsqrt16;
+        return ER_OK;
+    }
+    ER_TRY(er_expect_quantized(p, x, "input"));
+    ER_TRY(er_expect_quantized(p, y, "output"));
+    er_status status;
+    rsqrt8 *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    enum { SHIFT = 20 };
+    er_multiplier m = er_make_multiplier(1.0 / (double)(sqrtf(er_scale(x)) * er_scale(y)));
+    for (int32_t i = 0; i < 256; i++) {
+        const int32_t v = (int8_t)i - er_zero(x);
+        if (v <= 0) {
+            s->table[i] = INT8_MAX;
+            continue;
+        }
+        er_multiplier root = er_inverse_root(v);
+        root.shift += SHIFT;
+        er_multiplier out = {m.q, m.shift - SHIFT};
+        s->table[i] = clamp8(y, (double)((int64_t)er_requantize(er_requantize(1, root), out) + er_zero(y)));
+    }
+    op->run = run_rsqrt8;
+    op->kernel = "table";
+    return ER_OK;
+}
+
+// ---- whole numbers
+
+typedef enum { WHOLE_ABS, WHOLE_NEG, WHOLE_SIGN, WHOLE_NOT } whole;
+
+static inline int64_t whole_value(whole f, int64_t x)
+{
+    switch (f) {
+    case WHOLE_ABS: return x < 0 ? (int64_t)(0 - (uint64_t)x) : x;
+    case WHOLE_NEG: return (int64_t)(0 - (uint64_t)x);
+    case WHOLE_SIGN: return (x > 0) - (x < 0);
+    default: return !x;
+    }
+}
+
+static void whole_span(const er_op *op, size_t from, size_t to)
+{
+    const whole f = *(const whole *)op->state;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    switch (x->def->type) {
+    case EDGERT_BOOL: for (size_t i = from; i < to; i++) er_u8(y)[i] = !er_u8(x)[i]; break;
+    case EDGERT_INT16: for (size_t i = from; i < to; i++) ((int16_t *)y->data)[i] = (int16_t)whole_value(f, ((const int16_t *)x->data)[i]); break;
+    case EDGERT_INT32: for (size_t i = from; i < to; i++) er_i32(y)[i] = (int32_t)whole_value(f, er_i32(x)[i]); break;
+    case EDGERT_FLOAT64: for (size_t i = from; i < to; i++) ((double *)y->data)[i] = sign((float)((const double *)x->data)[i]); break;
+    default: for (size_t i = from; i < to; i++) ((int64_t *)y->data)[i] = whole_value(f, ((const int64_t *)x->data)[i]); break;
+    }
+}
+
+static void run_whole(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, whole_span, op); }
+
+static er_status prepare_whole(er_prepare *p, er_op *op, float (*fn)(float), whole f)
+{
+    ER_TRY(prepare(p, op, fn));
+    if (op->inputs[0]->def->type == EDGERT_FLOAT32) return ER_OK;
+    er_status status;
+    whole *s = op->state = er_alloc(p, sizeof *s, &status);
+    ER_TRY(status);
+    *s = f;
+    op->run = run_whole;
+    return ER_OK;
+}
+
+er_status er_prepare_neg(er_prepare *p, er_op *op) { return prepare_whole(p, op, negative, WHOLE_NEG); }
+er_status er_prepare_sign(er_prepare *p, er_op *op) { return prepare_whole(p, op, sign, WHOLE_SIGN); }
+er_status er_prepare_logical_not(er_prepare *p, er_op *op) { return prepare_whole(p, op, NULL, WHOLE_NOT); }
+
+// ---- ABS: quantized values are measured from their zero point
+
+typedef struct { bool rescales; er_multiplier m; int32_t x_zero, y_zero; } absolute;
+
+static int32_t absolute_value(const absolute *s, int32_t x, int32_t low, int32_t high)
+{
+    const int32_t v = abs(x - s->x_zero);
+    const int64_t y = (int64_t)(s->rescales ? er_requantize(v, s->m) : v) + s->y_zero;
+    return (int32_t)(y < low ? low : y > high ? high : y);
+}
+
+static void abs16_span(const er_op *op, size_t from, size_t to)
+{
+    const int16_t *x = op->inputs[0]->data;
+    for (size_t i = from; i < to; i++) ((int16_t *)op->outputs[0]->data)[i] = (int16_t)absolute_value(op->state, x[i], INT16_MIN, INT16_MAX);
+}
+
+static void run_abs16(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 2, abs16_span, op); }
+
+er_status er_prepare_abs(er_prepare *p, er_op *op)
+{
+    const er_tensor *x = op->n_inputs ? op->inputs[0] : NULL;
+    if (!x || x->def->type != EDGERT_INT8) ER_TRY(prepare_whole(p, op, fabsf, WHOLE_ABS));
+    else ER_TRY(prepare(p, op, fabsf));
+    const er_tensor *y = op->outputs[0];
+    if (!er_is_8bit(x) && !(er_is_16bit(x) && x->def->quant.n)) return ER_OK;
+    ER_TRY(er_expect_quantized(p, x, "input"));
+    ER_TRY(er_expect_quantized(p, y, "output"));
+    const absolute a = {er_scale(x) != er_scale(y), er_make_multiplier((double)(er_scale(x) / er_scale(y))), er_zero(x), er_zero(y)};
+    if (er_is_16bit(x)) {
+        ER_TRY(er_expect_symmetric(p, x, "input"));
+        ER_TRY(er_expect_symmetric(p, y, "output"));
+        er_status status;
+        absolute *s = op->state = er_alloc(p, sizeof *s, &status);
+        ER_TRY(status);
+        *s = a;
+        op->run = run_abs16;
+        return ER_OK;
+    }
+    uint8_t *table;
+    ER_TRY(er_use_table(p, op, &table));
+    for (int32_t i = 0; i < 256; i++) table[i] = (uint8_t)absolute_value(&a, (int8_t)i, INT8_MIN, INT8_MAX);
+    return ER_OK;
+}
