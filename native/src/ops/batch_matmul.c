@@ -43,9 +43,9 @@ static void product_whole(const matmul *s, const er_op *op, size_t x, size_t z, 
                 continue;
             }
             const int64_t v = (int64_t)(s->wide ? er_requantize64(sum, s->q) : er_requantize((int32_t)sum, s->q)) + s->o.zero;
-            const int32_t q = (int32_t)(v < s->o.min ? s->o.min : v > s->o.max ? s->o.max : v);
-            if (er_is_16bit(out)) ((int16_t *)out->data)[to] = (int16_t)q;
-            else er_i8(out)[to] = (int8_t)q;
+            const int32_t value = (int32_t)(v < s->o.min ? s->o.min : v > s->o.max ? s->o.max : v);
+            if (er_is_16bit(out)) ((int16_t *)out->data)[to] = (int16_t)value;
+            else er_i8(out)[to] = (int8_t)value;
         }
 }
 
@@ -144,13 +144,16 @@ er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
     s->raw = c == EDGERT_INT32;
     if (s->raw) return ER_OK;
     ER_TRY(er_expect_quantized(p, x, "first input"));
-    ER_TRY(er_expect_quantized(p, z, "second input"));
+    const er_quantization *w = &z->def->quant;
+    const bool per_channel = w->n > 1 && (size_t)w->n == s->n;
+    if (!per_channel) ER_TRY(er_expect_quantized(p, z, "second input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
     ER_TRY(er_activation_output(p, ER_ACT_NONE, y, &s->o));
     s->wide = wide;
     s->x_zero = er_zero(x);
     s->z_zero = er_zero(z);
-    s->q = er_make_multiplier((double)(er_scale(x) * er_scale(z)) / (double)er_scale(y));
+    // The reference knows one scale here, and takes 0 for it where there are more: its answer, on any path, is the zero point.
+    s->q = er_make_multiplier(per_channel ? 0 : (double)(er_scale(x) * er_scale(z)) / (double)er_scale(y));
     if (wide && s->q.shift > 7) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make too large a multiplier");
     return ER_OK;
 }

@@ -39,6 +39,9 @@ static inline void er_op_fault_with(const er_op *op, er_host *h, er_status statu
     if (!op->fault->what) *op->fault = (er_fault){op, er_host_error(h)->message, status};
 }
 
+// What the file says of a tensor of the operator's subgraph.
+const er_tensor_def *er_host_tensor(const er_host *h, int32_t tensor);
+
 // Whether the subgraph has run as one that runs once; marks it so.
 bool er_host_once(er_host *h, int32_t subgraph);
 

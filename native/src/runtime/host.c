@@ -76,6 +76,8 @@ er_status er_host_check(er_host *h, edgert_error *error) { return er_session_che
 int64_t er_host_max_iterations(const er_host *h) { return h->it->session->max_iterations; }
 edgert_error *er_host_error(er_host *h) { return &h->it->session->error; }
 
+const er_tensor_def *er_host_tensor(const er_host *h, int32_t tensor) { return &h->it->graph->tensors[tensor]; }
+
 bool er_host_once(er_host *h, int32_t subgraph)
 {
     bool *done = &h->it->session->once[subgraph], was = *done;

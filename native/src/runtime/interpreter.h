@@ -21,6 +21,7 @@ typedef struct er_basis { int32_t tensor; size_t bytes; const void *data; } er_b
 
 typedef struct er_stage {
     int32_t from, to;           // its operators
+    bool first;
     er_heap heap;
     uint8_t *arena;
     size_t arena_bytes;

@@ -110,7 +110,7 @@ static void place_in(const edgert_interpreter *it, const er_tensor *x, const er_
 // What is joined is written where it is joined, and so is what becomes that without a byte changed. The last first: a part may have parts.
 static void join_in_place(const edgert_interpreter *it, const er_stage *s, layout *l, const int32_t *first, const int32_t *last)
 {
-    if (it->preserve_all || !it->rewrites || s->from > 0 || s->to < it->graph->n_ops) return;
+    if (it->preserve_all || !it->rewrites || !s->first || s->to < it->graph->n_ops) return;
     for (int32_t i = it->graph->n_ops - 1; i >= 0; i--) {
         const er_op *op = &it->ops[i];
         if (op->def->builtin != CONCATENATION) continue;
@@ -134,8 +134,8 @@ static er_status lay_out(edgert_interpreter *it, er_stage *s, layout *l, int32_t
     const er_subgraph *g = it->graph;
     find_lives(it, s, first, last);
     for (int32_t t = 0; t < g->n_tensors; t++) l->block_of[t] = -1;
-    for (int32_t i = 0; i < g->n_inputs && s->from == 0; i++) add_block(l, &it->tensors[g->inputs[i]], first[g->inputs[i]], last[g->inputs[i]]);
-    for (int32_t t = 0; t < g->n_tensors && s->from == 0; t++)
+    for (int32_t i = 0; i < g->n_inputs && s->first; i++) add_block(l, &it->tensors[g->inputs[i]], first[g->inputs[i]], last[g->inputs[i]]);
+    for (int32_t t = 0; t < g->n_tensors && s->first; t++)
         if (g->tensors[t].is_variable) add_block(l, &it->tensors[t], first[t], last[t]);
     join_in_place(it, s, l, first, last);
     size_t threads = (size_t)er_pool_threads(it->pool);
@@ -174,7 +174,7 @@ static er_status lay_out(edgert_interpreter *it, er_stage *s, layout *l, int32_t
         it->ops[i].shared = it->ops[i].scratch + it->ops[i].scratch_stride * threads;
     }
     for (int32_t t = 0; t < g->n_tensors; t++) {
-        if (s->from > 0 && (it->uses[t].writer < s->from || it->uses[t].writer >= s->to)) continue;
+        if (!s->first && (it->uses[t].writer < s->from || it->uses[t].writer >= s->to)) continue;
         it->readable[t] = !it->tensors[t].flipped && (l->block_of[t] < 0 ? it->tensors[t].data != NULL : l->blocks[l->block_of[t]].last == g->n_ops);
     }
     return ER_OK;

@@ -167,7 +167,7 @@ static er_status prepare_ops(edgert_interpreter *it, er_stage *s, edgert_error *
         *op = (er_op){.def = def, .n_inputs = def->n_inputs, .n_outputs = def->n_outputs, .fault = &it->fault};
         status = link_tensors(it, op, written, &s->heap, error);
         if (status == ER_OK) status = er_prepare_op(&p, it, op, s->from);
-        if (status == ER_LATER && (s->to > s->from || s->from == 0)) {
+        if (status == ER_LATER && (s->to > s->from || s->first)) {
             reset_tensors_of(it, s->to);
             status = ER_OK;
             break;
@@ -180,7 +180,7 @@ static er_status prepare_ops(edgert_interpreter *it, er_stage *s, edgert_error *
         }
     }
     free(written);
-    const bool whole = s->from == 0 && s->to == g->n_ops;
+    const bool whole = s->first && s->to == g->n_ops;
     return status == ER_OK && whole ? er_fuse(&p, it) : status;
 }
 
@@ -210,7 +210,7 @@ static er_status plan_stage(edgert_interpreter *it, int32_t from, edgert_error *
         it->room = room;
     }
     er_stage *s = &it->stages[it->n_stages++];
-    *s = (er_stage){.from = from};
+    *s = (er_stage){.from = from, .first = it->n_stages == 1};
     er_status status = prepare_ops(it, s, error);
     if (status == ER_OK) status = copy_basis(it, s, error);
     if (status == ER_OK) status = er_place_tensors(it, s, error);

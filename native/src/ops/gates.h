@@ -1,0 +1,35 @@
+// What recurrent operators share: products with weights that are float32 or int8, activations, and gemmlowp's functions of int16.
+#ifndef ER_GATES_H
+#define ER_GATES_H
+
+#include "ops/op.h"
+
+// A vector as float32, and as int8 for products with int8 weights ("hybrid"), a row for each batch. `zero`: nothing in it but zeros.
+typedef struct er_vector {
+    const float *values;
+    int8_t *bytes;
+    float *scale;               // [batches]
+    int32_t *zero_point;        // [batches]
+    size_t n, batches;
+    bool zero;
+} er_vector;
+
+// Quantizes the rows where int8 weights need it (v->bytes is set): symmetric, or asymmetric.
+void er_vector_quantize(er_vector *v, bool asymmetric);
+
+// y[batch][row] += weights[row][n] * x[batch][n]. Weights: [rows][n], or [rows], a diagonal; float32 or int8.
+void er_gate_accumulate(const er_tensor *weights, const er_vector *x, size_t rows, float *y);
+
+// TANH and the like of attributes, as far as recurrent operators have them.
+er_status er_expect_gate_activation(er_prepare *p, er_activation a);
+void er_gate_activate(er_activation a, size_t n, const float *x, float *y);
+void er_gate_sigmoid(size_t n, float *x);
+
+// (x - mean) / deviation of each row.
+void er_gate_normalize(size_t n, size_t batches, float *x);
+
+// int16 in Q(bits).(15 - bits); the results are in Q0.15.
+int16_t er_sigmoid_q15(int16_t x);                  // bits = 3
+int16_t er_tanh_q15(int16_t x, int32_t bits);       // 0 <= bits <= 6
+
+#endif
