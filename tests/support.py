@@ -59,19 +59,23 @@ def run(interpreter: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
     return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
 
 
-def reference(model: bytes, inputs: list[np.ndarray]) -> list[np.ndarray] | None:
-    """The reference's answers, None where it refuses the model."""
+def reference(model: bytes, inputs: list[np.ndarray], builtin: bool = False) -> list[np.ndarray] | None:
+    """The reference's answers, None where it refuses the model. `builtin`: LiteRT's other kernels, where the reference lacks the operator or
+    is wrong (docs/numerics.md)."""
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if builtin else OpResolverType.BUILTIN_REF
     try:
-        return run(LiteRT(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF), inputs)
+        return run(LiteRT(model_content=model, experimental_op_resolver_type=resolver), inputs)
     except (RuntimeError, ValueError):
         return None
 
 
-def assert_same_as_reference(model: Model | bytes, inputs: list[np.ndarray], threads: int = 1, magnitude: float = 0.0) -> None:
+def assert_same_as_reference(
+    model: Model | bytes, inputs: list[np.ndarray], threads: int = 1, magnitude: float = 0.0, builtin: bool = False
+) -> None:
     """Integers equal; floats within 1e-5 of the largest reference magnitude, or of `magnitude` where sums go through larger
     values than their results. What the reference refuses is no example."""
     content = model if isinstance(model, bytes) else model.bytes()
-    expected = reference(content, inputs)
+    expected = reference(content, inputs, builtin)
     assume(expected is not None)
     assert expected is not None
     got = run(Interpreter(model_content=content, num_threads=threads), inputs)

@@ -154,6 +154,6 @@ er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
     s->z_zero = er_zero(z);
     // The reference knows one scale here, and takes 0 for it where there are more: its answer, on any path, is the zero point.
     s->q = er_make_multiplier(per_channel ? 0 : (double)(er_scale(x) * er_scale(z)) / (double)er_scale(y));
-    if (wide && s->q.shift > 7) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make too large a multiplier");
+    if (wide && s->q.shift > 14) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make too large a multiplier");
     return ER_OK;
 }

@@ -176,7 +176,7 @@ er_status er_prepare_div(er_prepare *p, er_op *op)
 
 er_status er_prepare_squared_difference(er_prepare *p, er_op *op)
 {
-    if (op->n_inputs > 0 && op->inputs[0] && (er_is_8bit(op->inputs[0]) || er_is_16bit(op->inputs[0]))) return er_prepare_quantized_squared_difference(p, op);
+    if (op->n_inputs > 0 && op->inputs[0] && er_is_8bit(op->inputs[0])) return er_prepare_quantized_squared_difference(p, op);
     return er_prepare_binary(p, op, ER_BINARY_SQUARED_DIFFERENCE, ER_ACT_NONE);
 }
 

@@ -107,7 +107,7 @@ er_status er_prepare_add16(er_prepare *p, er_op *op, bool subtract)
         return ER_OK;
     }
     const double sa = (double)er_scale(a), sb = (double)er_scale(b), twice = 2 * (sa > sb ? sa : sb);
-    s->shift = er_is_16bit(a) ? 15 : 20;
+    s->shift = 15;
     s->a = er_make_multiplier(sa / twice);
     s->b = er_make_multiplier(sb / twice);
     s->y = er_make_multiplier(twice / ((double)(1 << s->shift) * (double)er_scale(y)));
@@ -167,7 +167,7 @@ er_status er_prepare_quantized_squared_difference(er_prepare *p, er_op *op)
     elementwise *s;
     ER_TRY(prepare(p, op, ER_ACT_NONE, &s));
     const double sa = (double)er_scale(op->inputs[0]), sb = (double)er_scale(op->inputs[1]), twice = 2 * (sa > sb ? sa : sb);
-    s->shift = er_is_16bit(op->inputs[0]) ? 0 : 7;
+    s->shift = 7;
     s->a = er_make_multiplier(sa / twice);
     s->b = er_make_multiplier(sb / twice);
     s->y = er_make_multiplier(twice * twice / ((double)(1 << (2 * s->shift)) * (double)er_scale(op->outputs[0])));

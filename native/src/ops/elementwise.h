@@ -9,6 +9,6 @@ er_status er_prepare_add16(er_prepare *p, er_op *op, bool subtract);
 er_status er_prepare_mul16(er_prepare *p, er_op *op);
 
 er_status er_prepare_quantized_div(er_prepare *p, er_op *op);                     // uint8, int8
-er_status er_prepare_quantized_squared_difference(er_prepare *p, er_op *op);      // int8, int16
+er_status er_prepare_quantized_squared_difference(er_prepare *p, er_op *op);      // int8
 
 #endif

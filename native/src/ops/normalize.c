@@ -75,9 +75,10 @@ static void run_response(const er_op *op, er_pool *pool)
     for (size_t from = 0; s->depth && from < x->count; from += (size_t)s->depth) {
         const float *v = er_f32(x) + from;
         for (int32_t c = 0; c < s->depth; c++) {
-            const int64_t first = (int64_t)c - s->o.radius, last = (int64_t)c + s->o.radius;
+            // Not the one at +radius: so the reference.
+            const int64_t first = (int64_t)c - s->o.radius, end = (int64_t)c + s->o.radius;
             float sum = 0;
-            for (int64_t i = first < 0 ? 0 : first; i <= last && i < s->depth; i++) sum += v[i] * v[i];
+            for (int64_t i = first < 0 ? 0 : first; i < end && i < s->depth; i++) sum += v[i] * v[i];
             er_f32(op->outputs[0])[from + (size_t)c] = v[c] * (float)pow((double)(s->o.bias + s->o.alpha * sum), (double)-s->o.beta);
         }
     }

@@ -30,8 +30,8 @@ er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, c
     ER_TRY(status);
     for (size_t i = 0; i < channels; i++) {
         const double m = (double)er_scale(x) * (double)q->scale[q->n == 1 ? 0 : i] / (double)er_scale(y);
-        if (!(m < 128)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make a multiplier of %g, which is too large", m);
-        c[i] = (er_channel16){bias ? *wide ? ((const int64_t *)bias->data)[i] : er_i32(bias)[i] : 0, er_make_multiplier(m)};
+        if (!(m < 16384)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make a multiplier of %g, which is too large", m);
+        c[i] = (er_channel16){bias ? *wide ? ((const int64_t *)bias->data)[i] : er_i32(bias)[i] : 0, er_make_multiplier(m), 0};
         if (c[i].m.shift < -31) c[i].m = (er_multiplier){0, 0};
     }
     return ER_OK;
@@ -86,7 +86,7 @@ static void run_conv16(const er_op *op, er_pool *pool)
     if (op->outputs[0]->count) er_for(pool, (size_t)s->batch * (size_t)s->out_h, op->macs * 16, run_pixel_row, &t);
 }
 
-static er_status finish(er_prepare *p, er_op *op, conv16 h, int32_t dimension, er_activation activation, size_t k)
+static er_status finish(er_prepare *p, er_op *op, conv16 h, int32_t dimension, er_activation activation, size_t k, bool real)
 {
     const er_tensor *x = op->inputs[0], *w = op->inputs[1], *y = op->outputs[0];
     er_status status;
@@ -96,6 +96,10 @@ static er_status finish(er_prepare *p, er_op *op, conv16 h, int32_t dimension, e
     er_channel16 *channels;
     ER_TRY(er_expect_type(p, y, EDGERT_INT16, "output"));
     ER_TRY(er_channels16(p, x, w, op->n_inputs > 2 ? op->inputs[2] : NULL, y, dimension, (size_t)h.out_c, &channels, &s->wide));
+    for (int32_t i = 0; real && i < h.out_c; i++) {
+        const er_quantization *q = &w->def->quant;
+        channels[i].real = (double)er_scale(x) * (double)q->scale[q->n == 1 ? 0 : i] / (double)er_scale(y);
+    }
     s->channels = channels;
     s->x_zero = er_zero(x);
     ER_TRY(er_expect_type(p, w, EDGERT_INT8, "weights"));
@@ -121,7 +125,7 @@ er_status er_prepare_conv16(er_prepare *p, er_op *op, const er_conv_options *o, 
     const conv16 h = {.depthwise = depthwise, .batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c,
                       .kh = w->dims[1], .kw = w->dims[2], .kc = kc, .multiplier = depthwise ? out_c / in_c : 1, .stride_h = o->stride_h, .stride_w = o->stride_w,
                       .dilation_h = o->dilation_h, .dilation_w = o->dilation_w, .pad_top = wy.before, .pad_left = wx.before};
-    return finish(p, op, h, depthwise ? 3 : 0, o->activation, w->count / (size_t)out_c);
+    return finish(p, op, h, depthwise ? 3 : 0, o->activation, w->count / (size_t)out_c, false);
 }
 
 er_status er_prepare_fully_connected16(er_prepare *p, er_op *op, er_activation activation)
@@ -130,5 +134,5 @@ er_status er_prepare_fully_connected16(er_prepare *p, er_op *op, er_activation a
     const int32_t k = w->dims[1];
     const conv16 h = {.batch = (int32_t)(op->inputs[0]->count / (size_t)k), .in_h = 1, .in_w = 1, .in_c = k, .out_h = 1, .out_w = 1, .out_c = w->dims[0], .kh = 1, .kw = 1, .kc = k,
                       .multiplier = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
-    return finish(p, op, h, 0, activation, (size_t)k);
+    return finish(p, op, h, 0, activation, (size_t)k, true);
 }

@@ -8,7 +8,8 @@ er_status er_prepare_conv16(er_prepare *p, er_op *op, const er_conv_options *o, 
 er_status er_prepare_fully_connected16(er_prepare *p, er_op *op, er_activation activation);
 
 // How a sum of one channel becomes an int16 output. Sums have 64 bits, or 32 where the bias has.
-typedef struct er_channel16 { int64_t bias; er_multiplier m; } er_channel16;
+// `real`: FULLY_CONNECTED multiplies by a real number, as it does on 8 bits; 0: by `m`.
+typedef struct er_channel16 { int64_t bias; er_multiplier m; double real; } er_channel16;
 
 // Of `channels` channels, weights quantized per tensor or along `dimension`; bias: int32, int64 or NULL. `*wide`: sums of 64 bits. The list is in
 // plan memory.
@@ -17,6 +18,7 @@ er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, c
 
 static inline int32_t er_finish16(const er_channel16 *c, int64_t sum, bool wide)
 {
+    if (c->real > 0) return er_requantize_real64(sum, c->real);
     return wide ? er_requantize64(sum, c->m) : er_requantize((int32_t)sum, c->m);
 }
 

@@ -1,4 +1,4 @@
-// QUANTIZE: float32 to 8 bits, or 8 bits to 8 bits of another scale; int16 and int32 plainly. DEQUANTIZE: 8 bits, int4, int16, int32 or float16 to float32.
+// QUANTIZE: float32 to 8 bits, or 8 bits to 8 bits of another scale; int16 and int32 plainly. DEQUANTIZE: 8 bits, int4, int16 or float16 to float32.
 // FAKE_QUANT: float32 as if it were quantized.
 #include <math.h>
 #include <string.h>
@@ -137,7 +137,7 @@ static void dequantize_span(const er_op *op, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         size_t c = i / s->inner % s->n;
         int32_t zero = s->n_zero ? (int32_t)s->zero[s->n_zero == 1 ? 0 : c] : 0;
-        const int32_t q = er_is_16bit(x) ? ((const int16_t *)x->data)[i] : x->def->type == EDGERT_INT32 ? er_i32(x)[i] : is_signed ? er_i8(x)[i] : er_u8(x)[i];
+        const int32_t q = er_is_16bit(x) ? ((const int16_t *)x->data)[i] : is_signed ? er_i8(x)[i] : er_u8(x)[i];
         const int32_t v = (int32_t)((uint32_t)q - (uint32_t)zero);
         y[i] = s->scale[c] * (float)v;
     }

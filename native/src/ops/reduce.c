@@ -100,7 +100,8 @@ static void take_whole(void *arg, size_t i, size_t o)
     switch (s->f) {
     case REDUCE_SUM: *y = (int64_t)((uint64_t)*y + (uint64_t)x); break;
     case REDUCE_PROD:
-        if (s->quantized) *y = er_requantize((int32_t)((uint32_t)*y * (uint32_t)(x - s->x_zero)), s->m);
+        // The first factor as it is: INT64_MIN stands for none yet.
+        if (s->quantized) *y = *y == INT64_MIN ? x - s->x_zero : er_requantize((int32_t)((uint32_t)*y * (uint32_t)(x - s->x_zero)), s->m);
         else *y = (int64_t)((uint64_t)*y * (uint64_t)x);
         break;
     case REDUCE_MAX: *y = x > *y ? x : *y; break;
@@ -129,6 +130,7 @@ static void run_reduce(const er_op *op, er_pool *pool)
     if (s->type == EDGERT_INT16) { low = INT16_MIN; high = INT16_MAX; }
     if (s->type == EDGERT_INT32) { low = INT32_MIN; high = INT32_MAX; }
     if (s->f == REDUCE_PROD || s->f == REDUCE_ALL) first = 1;
+    if (s->f == REDUCE_PROD && s->quantized) first = INT64_MIN;
     if (s->f == REDUCE_MAX) first = low;
     if (s->f == REDUCE_MIN) first = high;
     for (size_t o = 0; o < y->count; o++) w.sums[o] = first;
@@ -140,7 +142,7 @@ static void run_reduce(const er_op *op, er_pool *pool)
             v = v < low ? low : v > high ? high : v;
         }
         if (s->quantized && s->f == REDUCE_PROD) {
-            v += s->y_zero;
+            v = (int64_t)er_requantize(v == INT64_MIN ? 1 : (int32_t)v, s->m) + s->y_zero;
             v = v < low ? low : v > high ? high : v;
         }
         put_whole(y->data, s->type, o, v);

@@ -57,7 +57,7 @@ void er_sigmoid_points(uint16_t *points)
 {
     // The reference's points are the rounded function, but for these, which are one higher.
     static const uint8_t higher[] = {4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41,
-                                     43, 44, 45, 46, 49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135};
+                                     43, 44, 45, 46, 49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255};
     for (int32_t i = 0; i < 256; i++) points[i] = (uint16_t)round(65536 / (1 + exp(-i / 24.0)));
     for (size_t i = 0; i < sizeof higher; i++) points[higher[i]]++;
 }

@@ -44,12 +44,12 @@ static int64_t dot_whole(const transpose_conv *s, const er_tensor *x, size_t fro
     return sum;
 }
 
-// The inputs that reach output row or column `o`: the first, and the filter tap that it lies under; the next lies under one `stride` taps before.
+// The inputs that reach output row or column `o`: the first, and the filter tap that it lies under, -1 where there is none; the next lies under one `stride` taps before.
 static int32_t taps_of(int32_t o, int32_t pad, int32_t stride, int32_t filter, int32_t *tap)
 {
-    const int32_t at = o + pad;
-    *tap = at % stride + (filter - 1 - at % stride) / stride * stride;      // the last tap that an input lies under
-    return (at - *tap) / stride;
+    const int32_t at = o + pad, first = at % stride;
+    *tap = first < filter ? first + (filter - 1 - first) / stride * stride : -1;     // the last tap that an input lies under
+    return *tap < 0 ? 0 : (at - *tap) / stride;
 }
 
 static void run_row(void *arg, size_t row, int thread)
