@@ -61,6 +61,11 @@ class Interpreter:
       experimental_op_resolver_type, experimental_disable_delegate_clustering: accepted and not used; results are
         always those of the reference kernels.
       experimental_preserve_all_tensors: middle tensors keep their values and can be read by `get_tensor`.
+      memory_limit: bytes that all tensors together may take; None: what the environment variable EDGERT_MEMORY_LIMIT says, or what the
+        machine has. A model that needs more is refused by `allocate_tensors`, or `invoke` where shapes depend on data, naming the tensor.
+      time_limit: seconds that one `invoke` may take, looked at between operators; None: any time.
+      max_iterations: how often one WHILE may turn; None: any number.
+      max_depth: how deep subgraphs may call each other; None: 32.
 
     Raises:
       ModelError: (a ValueError) the model cannot be read, or needs what edgert does not have.
@@ -77,6 +82,11 @@ class Interpreter:
         experimental_preserve_all_tensors: bool = False,
         experimental_disable_delegate_clustering: bool = False,
         experimental_default_delegate_latest_features: bool = False,
+        *,
+        memory_limit: int | None = None,
+        time_limit: float | None = None,
+        max_iterations: int | None = None,
+        max_depth: int | None = None,
     ) -> None:
         if (model_path is None) == (model_content is None):
             raise ValueError("`model_path` or `model_content` must be specified, and not both.")
@@ -87,7 +97,17 @@ class Interpreter:
                 raise ValueError("type of num_threads should be int")
             if num_threads < 1:
                 raise ValueError("num_threads should >= 1")
-        self._open(_Model(model_path, model_content), num_threads or 1, experimental_preserve_all_tensors)
+        for name, value in (("memory_limit", memory_limit), ("time_limit", time_limit), ("max_iterations", max_iterations), ("max_depth", max_depth)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value}, expected a positive number")
+        options = {
+            "num_threads": num_threads or 1,
+            "preserve_all_tensors": int(experimental_preserve_all_tensors),
+            "memory_limit": memory_limit or 0,
+            "max_iterations": max_iterations or 0,
+            "max_depth": max_depth or 0,
+        }
+        self._open(_Model(model_path, model_content), options, time_limit)
 
     def clone(self, num_threads: int | None = None) -> Interpreter:
         """Another interpreter of the same model, not yet allocated: for another thread, or with other input shapes. The two share the file
@@ -95,17 +115,21 @@ class Interpreter:
         if num_threads is not None and (not isinstance(num_threads, int) or num_threads < 1):
             raise ValueError("num_threads should >= 1")
         other = Interpreter.__new__(Interpreter)
-        other._open(self._model, num_threads or 1, False)
+        other._open(self._model, dict(self._options, num_threads=num_threads or 1, preserve_all_tensors=0), self._time_limit)
         return other
 
-    def _open(self, model: _Model, num_threads: int, preserve_all: bool) -> None:
-        options = ffi.new("edgert_options *", {"num_threads": num_threads, "preserve_all_tensors": int(preserve_all)})
+    def _open(self, model: _Model, options: dict[str, int], time_limit: float | None) -> None:
         error = new_error()
-        handle = lib.edgert_interpreter_new(model.handle, options, error)
+        handle = lib.edgert_interpreter_new(model.handle, ffi.new("edgert_options *", options), error)
         if handle == ffi.NULL:
             raise exception(error)
         self._model = model
+        self._options = options
+        self._time_limit = time_limit
         self._handle = ffi.gc(handle, lib.edgert_interpreter_close)
+        if time_limit is not None:
+            lib.edgert_set_time_limit(self._handle, max(1, int(time_limit * 1e9)))
+        self._subgraphs: dict[int, Interpreter] = {}
         self._error = error
         self._allocated = False
         self._safe_references = 0
@@ -132,6 +156,26 @@ class Interpreter:
             self._ensure_safe()
         if lib.edgert_invoke(self._handle, self._error):
             raise RuntimeError(str(exception(self._error)))
+
+    def cancel(self) -> None:
+        """From another thread: the `invoke` that is running raises RuntimeError when its present operator is done. Else it does nothing."""
+        lib.edgert_cancel(self._handle)
+
+    def _subgraph(self, index: int) -> Interpreter:
+        """The interpreter of another subgraph, which shares this one's variables, threads and limits."""
+        if index == 0:
+            return self
+        if index not in self._subgraphs:
+            error = new_error()
+            handle = lib.edgert_interpreter_subgraph(self._handle, index, error)
+            if handle == ffi.NULL:
+                raise exception(error)
+            other = Interpreter.__new__(Interpreter)
+            other._model, other._options, other._time_limit = self._model, self._options, self._time_limit
+            other._handle, other._error, other._allocated, other._safe_references, other._subgraphs = handle, error, False, 0, {}
+            other._owner = self  # type: ignore[attr-defined]
+            self._subgraphs[index] = other
+        return self._subgraphs[index]
 
     def reset_all_variables(self) -> None:
         """Sets variable tensors to their initial value, zero. Before `allocate_tensors` there is nothing to do."""
@@ -188,8 +232,8 @@ class Interpreter:
         check(status, self._error)
 
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> NDArray[Any]:
-        """A copy of a tensor's value."""
-        value: NDArray[Any] = self._view(tensor_index).copy()
+        """A copy of a tensor's value; of another subgraph than the first where `subgraph_index` says so."""
+        value: NDArray[Any] = self._subgraph(subgraph_index)._view(tensor_index).copy()
         return value
 
     def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
@@ -228,6 +272,10 @@ class Interpreter:
     def get_input_details(self) -> list[dict[str, Any]]:
         """For each input: `name`, `index`, `shape`, `shape_signature`, `dtype`, `quantization`, `quantization_parameters`, `sparsity_parameters`."""
         return [self._details(lib.edgert_input(self._handle, i)) for i in range(lib.edgert_inputs(self._handle))]
+
+    def num_subgraphs(self) -> int:
+        """How many subgraphs the model has."""
+        return int(lib.edgert_model_subgraphs(self._model.handle))
 
     def get_output_details(self) -> list[dict[str, Any]]:
         """The same for each output."""
@@ -286,7 +334,7 @@ class Interpreter:
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
         """Signature keys, each with the names of its `inputs` and `outputs`."""
-        return {key: {"inputs": list(inputs), "outputs": list(outputs)} for key, (inputs, outputs) in self._signatures().items()}
+        return {key: {"inputs": list(inputs), "outputs": list(outputs)} for key, (inputs, outputs, _) in self._signatures().items()}
 
     def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
         """A function of the signature's named inputs that gives its named outputs.
@@ -304,11 +352,11 @@ class Interpreter:
             signature_key = next(iter(signatures))
         if signature_key not in signatures:
             raise ValueError(f"Invalid signature_key provided: '{signature_key}'; the model has {sorted(signatures)}.")
-        inputs, outputs = signatures[signature_key]
-        return SignatureRunner(self, inputs, outputs)
+        inputs, outputs, subgraph = signatures[signature_key]
+        return SignatureRunner(self._subgraph(subgraph), inputs, outputs)
 
-    def _signatures(self) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
-        """Signatures of the first subgraph: name → tensor index of inputs and of outputs."""
+    def _signatures(self) -> dict[str, tuple[dict[str, int], dict[str, int], int]]:
+        """For each signature: name → tensor index of its inputs and of its outputs, and its subgraph."""
         model, tensor = self._model.handle, ffi.new("int32_t *")
 
         def names(fn: Any, signature: int, n: int) -> dict[str, int]:
@@ -321,11 +369,9 @@ class Interpreter:
         found = {}
         for s in range(lib.edgert_model_signatures(model)):
             info = lib.edgert_model_signature(model, s)
-            if info.subgraph != 0:
-                continue
             inputs = names(lib.edgert_signature_input, s, info.n_inputs)
             outputs = names(lib.edgert_signature_output, s, info.n_outputs)
-            found[text(info.key)] = (inputs, outputs)
+            found[text(info.key)] = (inputs, outputs, int(info.subgraph))
         return found
 
     # ---- measuring

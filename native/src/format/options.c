@@ -122,7 +122,7 @@ er_recurrent_options er_read_bidirectional_lstm(er_fb_table o)
 const char *er_read_variable_container(er_fb_table o) { return er_fb_string(o, 0); }
 const char *er_read_variable_name(er_fb_table o) { return er_fb_string(o, 1); }
 uint64_t er_read_random_seed(er_fb_table o, int which) { return er_fb_u64(o, which, 0); }
-int32_t er_read_composite_subgraph(er_fb_table o) { return er_fb_i32(o, 1, -1); }
+int32_t er_read_composite_subgraph(er_fb_table o) { return er_fb_i32(o, 1, 0); }
 
 er_float_list er_read_boundaries(er_fb_table o)
 {

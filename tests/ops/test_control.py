@@ -1,0 +1,243 @@
+"""Operators that run subgraphs, and state under names, against the reference; and their limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgert import Interpreter
+
+from ..build import Builder
+from ..support import assert_same_as_reference, reference, run
+from .test_recurrent import assert_same_steps
+
+
+def counting_loop(step: np.ndarray | None = None) -> bytes:
+    """While the counter is below the limit: counter += 1, value *= 2. Its inputs are counter, limit, value."""
+    b = Builder()
+    m, condition, body = b.main, b.subgraph(), b.subgraph()
+    for g in (condition, body):
+        for shape, dtype in (((1,), "int32"), ((1,), "int32"), ((2,), "float32")):
+            g.input(shape, dtype)
+    less = condition.tensor((1,), "bool")
+    condition.op("LESS", [0, 1], [less])
+    condition.outputs(less)
+    one, two = body.constant(np.array([1], np.int32)), body.constant(np.array([2], np.float32))
+    counter, value = body.tensor((1,), "int32"), body.tensor((2,), "float32")
+    body.op("ADD", [0, one], [counter])
+    body.op("MUL", [2, two], [value])
+    body.outputs(counter, 1, value)
+    t = [m.input((1,), "int32"), m.input((1,), "int32"), m.input((2,), "float32")]
+    o = [m.tensor((1,), "int32"), m.tensor((1,), "int32"), m.tensor((2,), "float32")]
+    m.op("WHILE", t, o, condSubgraphIndex=1, bodySubgraphIndex=2)
+    m.outputs(*o)
+    return b.bytes()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 7])
+def test_while(turns: int) -> None:
+    assert_same_as_reference(counting_loop(), [np.array([0], np.int32), np.array([turns], np.int32), np.array([1.5, -2], np.float32)])
+
+
+def growing_loop() -> bytes:
+    """A value that gets longer from turn to turn."""
+    b = Builder()
+    m, condition, body = b.main, b.subgraph(), b.subgraph()
+    for g in (condition, body):
+        g.input((1,), "int32")
+        g.input((1,), "float32")
+    less, limit = condition.tensor((1,), "bool"), condition.constant(np.array([3], np.int32))
+    condition.op("LESS", [0, limit], [less])
+    condition.outputs(less)
+    one, counter, longer = body.constant(np.array([1], np.int32)), body.tensor((1,), "int32"), body.tensor((2,), "float32")
+    body.op("ADD", [0, one], [counter])
+    body.op("CONCATENATION", [1, 1], [longer], axis=0)
+    body.outputs(counter, longer)
+    t, o = [m.input((1,), "int32"), m.input((1,), "float32")], [m.tensor((1,), "int32"), m.tensor((1,), "float32")]
+    m.op("WHILE", t, o, condSubgraphIndex=1, bodySubgraphIndex=2)
+    twice = m.tensor((1,), "float32")
+    m.op("ADD", [o[1], o[1]], [twice])
+    m.outputs(o[0], twice)
+    return b.bytes()
+
+
+def test_while_with_shapes_that_change() -> None:
+    it = Interpreter(model_content=growing_loop())
+    for start, length in ((0, 8), (2, 2), (3, 1), (1, 4)):
+        inputs = [np.array([start], np.int32), np.array([1.5], np.float32)]
+        expected = reference(growing_loop(), inputs)
+        assert expected is not None
+        for g, e in zip(run(it, inputs), expected):
+            np.testing.assert_array_equal(g, e)
+        assert len(run(it, inputs)[1]) == length
+
+
+def test_loops_end() -> None:
+    endless = [np.array([0], np.int32), np.array([2**31 - 1], np.int32), np.ones(2, np.float32)]
+    it = Interpreter(model_content=counting_loop(), max_iterations=1000)
+    with pytest.raises(RuntimeError, match="WHILE.*more than 1000 times"):
+        run(it, endless)
+    it = Interpreter(model_content=counting_loop(), time_limit=0.05)
+    with pytest.raises(RuntimeError, match="time limit of 0.05 s"):
+        run(it, endless)
+
+
+def test_an_invoke_is_cancelled_from_another_thread() -> None:
+    import threading
+
+    it = Interpreter(model_content=counting_loop())
+    it.allocate_tensors()
+    for d, x in zip(it.get_input_details(), [np.array([0], np.int32), np.array([2**31 - 1], np.int32), np.ones(2, np.float32)]):
+        it.set_tensor(d["index"], x)
+    timer = threading.Timer(0.05, it.cancel)
+    timer.start()
+    with pytest.raises(RuntimeError, match="cancelled"):
+        it.invoke()
+    timer.join()
+    it.set_tensor(it.get_input_details()[1]["index"], np.array([3], np.int32))
+    it.invoke()  # the next one runs
+    assert it.get_tensor(it.get_output_details()[0]["index"])[0] == 3
+
+
+def choice(same_shape: bool) -> bytes:
+    b = Builder()
+    m, first, second = b.main, b.subgraph(), b.subgraph()
+    for g in (first, second):
+        g.input((2,), "float32")
+    y = first.tensor((2,), "float32")
+    first.op("ADD", [0, 0], [y])
+    first.outputs(y)
+    z = second.tensor((2,), "float32")
+    if same_shape:
+        second.op("MUL", [0, 0], [z])
+    else:
+        second.op("CONCATENATION", [0, 0], [z], axis=0)
+    second.outputs(z)
+    t, o = [m.input((1,), "bool"), m.input((2,), "float32")], m.tensor((2,), "float32")
+    m.op("IF", t, [o], thenSubgraphIndex=1, elseSubgraphIndex=2)
+    m.outputs(o)
+    return b.bytes()
+
+
+@pytest.mark.parametrize("same_shape", [True, False])
+def test_if(same_shape: bool) -> None:
+    content = choice(same_shape)
+    it = Interpreter(model_content=content)
+    for condition in (True, False, True):
+        inputs = [np.array([condition]), np.array([3, 4], np.float32)]
+        expected = reference(content, inputs)
+        assert expected is not None
+        np.testing.assert_array_equal(run(it, inputs)[0], expected[0])
+
+
+def test_composites_run_their_decomposition() -> None:
+    b = Builder()
+    m, inner = b.main, b.subgraph()
+    inner.input((2,), "float32")
+    y = inner.tensor((2,), "float32")
+    inner.op("MUL", [0, 0], [y])
+    inner.outputs(y)
+    x, o = m.input((2,), "float32"), m.tensor((2,), "float32")
+    m.op("STABLEHLO_COMPOSITE", [x], [o], name=b"square", decompositionSubgraphIndex=1, compositeAttributes=np.zeros(1, np.uint8))
+    m.outputs(o)
+    assert_same_as_reference(b.bytes(), [np.array([3, 4], np.float32)])
+
+
+def counter_model() -> bytes:
+    """A variable that starts at 10, set once, to which the input is added at every invoke."""
+    b = Builder()
+    m, init = b.main, b.subgraph()
+    handle, start = init.tensor([], "resource"), init.constant(np.array([10, 20], np.float32))
+    init.op("VAR_HANDLE", [], [handle], sharedName=b"total", container=b"")
+    init.op("ASSIGN_VARIABLE", [handle, start], [])
+    init.outputs()
+    x, handle, old, new = m.input((2,), "float32"), m.tensor([], "resource"), m.tensor((2,), "float32"), m.tensor((2,), "float32")
+    m.op("CALL_ONCE", [], [], initSubgraphIndex=1)
+    m.op("VAR_HANDLE", [], [handle], sharedName=b"total", container=b"")
+    m.op("READ_VARIABLE", [handle], [old])
+    m.op("ADD", [old, x], [new])
+    m.op("ASSIGN_VARIABLE", [handle, new], [])
+    m.outputs(new)
+    return b.bytes()
+
+
+def test_variables() -> None:
+    assert_same_steps(counter_model(), [[np.array([1, 2], np.float32)] for _ in range(3)])
+
+
+def test_two_interpreters_have_variables_of_their_own() -> None:
+    first = Interpreter(model_content=counter_model())
+    second = first.clone()
+    x = [np.array([1, 2], np.float32)]
+    assert [run(first, x)[0][0] for _ in range(3)] == [11, 12, 13]
+    assert run(second, x)[0][0] == 11
+
+
+def test_a_variable_that_is_read_before_it_has_a_value() -> None:
+    b = Builder()
+    m = b.main
+    handle, y = m.tensor([], "resource"), m.tensor((2,), "float32")
+    m.op("VAR_HANDLE", [], [handle], sharedName=b"nothing", container=b"")
+    m.op("READ_VARIABLE", [handle], [y])
+    m.outputs(y)
+    with pytest.raises(RuntimeError, match="READ_VARIABLE.*before a value is assigned"):
+        run(Interpreter(model_content=b.bytes()), [])
+
+
+def test_hash_tables() -> None:
+    b = Builder()
+    m, init = b.main, b.subgraph()
+    for g in (init, m):
+        table = g.tensor((1,), "resource")
+        g.op("HASHTABLE", [], [table], tableId=7, keyDtype=4, valueDtype=4)
+    init.op("HASHTABLE_IMPORT", [0, init.constant(np.array([5, 6, 900], np.int64)), init.constant(np.array([50, 60, -1], np.int64))], [])
+    init.outputs()
+    keys, other, values, size = m.input((4,), "int64"), m.constant(np.array([-7], np.int64)), m.tensor((4,), "int64"), m.tensor((1,), "int64")
+    m.op("CALL_ONCE", [], [], initSubgraphIndex=1)
+    m.op("HASHTABLE_FIND", [0, keys, other], [values])
+    m.op("HASHTABLE_SIZE", [0], [size])
+    m.outputs(values, size)
+    it = Interpreter(model_content=b.bytes())
+    found, n = run(it, [np.array([6, 1, 900, 5], np.int64)])
+    assert found.tolist() == [60, -7, -1, 50] and n.tolist() == [3]
+
+
+def test_a_subgraph_that_calls_itself_is_refused() -> None:
+    b = Builder()
+    m = b.main
+    x, o = m.input((2,), "float32"), m.tensor((2,), "float32")
+    m.op("STABLEHLO_COMPOSITE", [x], [o], name=b"again", decompositionSubgraphIndex=0)
+    m.outputs(o)
+    it = Interpreter(model_content=b.bytes())
+    with pytest.raises(ValueError, match="call each other over"):
+        it.allocate_tensors()
+
+
+def test_shapes_computed_while_running() -> None:
+    """RESHAPE by a tensor that comes in, then what follows has another shape at every invoke."""
+    b = Builder()
+    m = b.main
+    x, shape = m.input((6,), "float32"), m.input((2,), "int32")
+    y, z = m.tensor((1, 1), "float32"), m.tensor((1, 1), "float32")
+    m.op("RESHAPE", [x, shape], [y])
+    m.op("ADD", [y, y], [z])
+    m.outputs(z)
+    it = Interpreter(model_content=b.bytes())
+    for dims in ((2, 3), (6, 1), (2, 3), (1, -1)):
+        inputs = [np.arange(6, dtype=np.float32), np.array(dims, np.int32)]
+        expected = reference(b.bytes(), inputs)
+        assert expected is not None
+        np.testing.assert_array_equal(run(it, inputs)[0], expected[0])
+    with pytest.raises(RuntimeError, match="RESHAPE"):
+        run(it, [np.arange(6, dtype=np.float32), np.array([4, 4], np.int32)])
+
+
+def test_memory_limit_names_the_tensor() -> None:
+    b = Builder()
+    m = b.main
+    x, y = m.input((1,), "float32"), m.tensor((1,), "float32", name="huge")
+    m.op("TILE", [x, m.constant(np.array([100_000_000], np.int32))], [y])
+    m.outputs(y)
+    it = Interpreter(model_content=b.bytes(), memory_limit=50_000_000)
+    with pytest.raises(Exception, match=r'TILE "huge".*381 MiB, over the memory limit of 47 MiB'):
+        it.allocate_tensors()
