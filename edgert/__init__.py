@@ -14,6 +14,7 @@ if not os.path.exists(os.path.join(os.path.dirname(__file__), "binding", "_edger
 
     __path__ = extend_path(__path__, __name__)
 
+from .custom import custom_op
 from .errors import (
     ConversionError,
     DataError,
@@ -37,5 +38,6 @@ __all__ = [
     "ModelError",
     "SignatureRunner",
     "UnsupportedError",
+    "custom_op",
     "load",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from edgert import Interpreter
 
 EXAMPLES = int(os.environ.get("EDGERT_EXAMPLES", "1"))
+CORPUS = os.environ.get("EDGERT_CORPUS")  # a folder that gets the models of the tests, as seeds of a fuzzer
 
 
 def examples(n: int) -> settings:
@@ -75,6 +78,8 @@ def assert_same_as_reference(
     """Integers equal; floats within 1e-5 of the largest reference magnitude, or of `magnitude` where sums go through larger
     values than their results. What the reference refuses is no example."""
     content = model if isinstance(model, bytes) else model.bytes()
+    if CORPUS:
+        Path(CORPUS, hashlib.sha256(content).hexdigest()[:16] + ".tflite").write_bytes(content)
     expected = reference(content, inputs, builtin)
     assume(expected is not None)
     assert expected is not None

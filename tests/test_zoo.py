@@ -19,19 +19,17 @@ from .conftest import shared_folder
 
 SHARED = shared_folder()
 ENTRIES = {e["name"]: e for e in json.loads((SHARED / "zoo/index.json").read_text())} if SHARED else {}
-# What this version must run: every model whose operators and types it has, told here so that none is lost unnoticed.
-MUST_PASS = [
-    "ad01_int8", "add_quantized", "add_quantized_int8", "deeplabv3_mnv2_dm05_pascal_quant", "hello_world_int8", "kws_ref_model", "kws_ref_model_float32",
-    "micro_speech_quantized", "movenet_single_pose_lightning_ptq", "mobilenet_v1_0.25_128_quant", "mobilenet_v1_0.5_160_quant",
-    "mobilenet_v2_1.0_224_quant", "pretrainedResnet", "pretrainedResnet_quant", "simple_add_model", "sine_float",
-    "test_model_redux_precision", "tf2_mobilenet_v2_1.0_224_ptq", "topo_sort_fork", "topo_sort_fork_violation", "vww_96_float", "vww_96_int8",
-    "zero_size_constant", "attn_vec_einsum", "no_signatures_no_tensor_names", "multi_signature_model", "test_min_runtime",
-]  # fmt: skip
+# Every model with answers must give them.
+MUST_PASS = sorted(name for name, e in ENTRIES.items() if "golden" in e)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_zoo_has_its_answers() -> None:
+    assert not ENTRIES or len(MUST_PASS) >= 165
+
+
 @pytest.mark.parametrize("name", MUST_PASS)
-def test_golden(shared: Path, name: str, threads: int) -> None:
+def test_golden(shared: Path, name: str) -> None:
+    threads = 1 + sum(name.encode()) % 4  # any number gives the same bytes
     entry = ENTRIES[name]
     it = Interpreter(model_path=shared / "zoo" / entry["file"], num_threads=threads)
     it.allocate_tensors()
@@ -56,7 +54,7 @@ def test_every_model_runs_or_says_why(shared: Path) -> None:
 import sys, numpy as np, edgert
 for path in sys.argv[1:]:
     try:
-        it = edgert.Interpreter(model_path=path)
+        it = edgert.Interpreter(model_path=path, time_limit=10)
         it.allocate_tensors()
         for d in it.get_input_details():
             it.set_tensor(d["index"], np.zeros(d["shape"], d["dtype"]))
@@ -65,9 +63,11 @@ for path in sys.argv[1:]:
     except (edgert.EdgertError, ValueError) as e:
         assert path in str(e) and len(str(e)) > len(path) + 15, str(e)
         print("refused", e)
+    except RuntimeError as e:  # while it ran: loops that zeros do not end, divisions by 0
+        print("failed", e)
 """
     paths = [str(shared / "zoo" / e["file"]) for e in ENTRIES.values()]
-    r = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, timeout=300)
+    r = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, timeout=600)
     assert r.returncode == 0, r.stderr[-2000:]
     lines = r.stdout.splitlines()
     assert len(lines) == len(paths) and sum(line.startswith("ran") for line in lines) >= len(MUST_PASS)

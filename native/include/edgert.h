@@ -190,6 +190,49 @@ edgert_memory_info edgert_memory(const edgert_interpreter *interpreter);
 void edgert_profile(edgert_interpreter *interpreter, int32_t on);
 uint64_t edgert_profile_get(const edgert_interpreter *interpreter, int32_t op);
 
+// ---- operators of your own
+
+// What an operator is called with; valid during the call.
+typedef struct edgert_op_call edgert_op_call;
+
+typedef struct edgert_op_tensor {
+    edgert_type type;
+    int32_t rank;                   // -1: an optional input that the model leaves out
+    const int32_t *dims;            // [rank]
+    size_t bytes;
+    void *data;                     // NULL in prepare, but for constants. Inputs must not be written.
+    float scale;                    // 0 where it is not quantized per tensor
+    int32_t zero_point;
+} edgert_op_tensor;
+
+// A custom operator. `prepare` (may be NULL) is called when a model is planned: it checks its inputs and sets the shapes of outputs, which
+// are the model's own otherwise. `invoke` computes the outputs, on the thread that calls edgert_invoke. Both return EDGERT_OK, or what
+// edgert_call_fail returns.
+typedef struct edgert_op_definition {
+    const char *name;               // as in the model's custom code; copied
+    edgert_status (*prepare)(edgert_op_call *call, void *user);
+    edgert_status (*invoke)(edgert_op_call *call, void *user);
+    void *user;
+} edgert_op_definition;
+
+// Makes an operator known to the models that are opened from now on, in the whole process; takes the place of one with that name. May be
+// called from any thread.
+edgert_status edgert_register_op(const edgert_op_definition *definition, edgert_error *error);
+
+int32_t edgert_call_inputs(const edgert_op_call *call);
+int32_t edgert_call_outputs(const edgert_op_call *call);
+edgert_op_tensor edgert_call_input(const edgert_op_call *call, int32_t i);
+edgert_op_tensor edgert_call_output(const edgert_op_call *call, int32_t i);
+
+// The operator's custom options, as they are in the model.
+const void *edgert_call_options(const edgert_op_call *call, size_t *bytes);
+
+// In prepare: the shape of output `i`.
+edgert_status edgert_call_set_shape(edgert_op_call *call, int32_t i, const int32_t *dims, int32_t rank);
+
+// Says what is wrong, in one sentence; to be returned.
+edgert_status edgert_call_fail(edgert_op_call *call, const char *message);
+
 // [/cffi]
 
 #if defined(__GNUC__)

@@ -152,8 +152,11 @@ def test_lstm_int8(data: st.DataObject) -> None:
     assert_same_steps(b.bytes(), [[rng.integers(-128, 128, shape).astype(np.int8)] for _ in range(3)])
 
 
-@HYBRID
-@pytest.mark.parametrize("op", ["RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN"])
+# LiteRT crashes on the bidirectional one with int8 weights.
+@pytest.mark.parametrize(
+    ("op", "weights"),
+    [("RNN", "float32"), ("RNN", "int8"), ("UNIDIRECTIONAL_SEQUENCE_RNN", "float32"), ("UNIDIRECTIONAL_SEQUENCE_RNN", "int8"), ("BIDIRECTIONAL_SEQUENCE_RNN", "float32")],
+)
 @examples(8)
 @given(data=st.data())
 def test_rnn(op: str, weights: str, data: st.DataObject) -> None:
@@ -167,7 +170,7 @@ def test_rnn(op: str, weights: str, data: st.DataObject) -> None:
     def layer() -> list[int]:
         return [w.matrix(units, n_in), w.matrix(units, units), w.vector(units), w.state(batch, units)]
 
-    attrs: dict[str, Any] = {"fusedActivationFunction": data.draw(st.sampled_from(["TANH", "RELU", "NONE"])), "asymmetricQuantizeInputs": weights == "int8" and not op.startswith("BI") and data.draw(st.booleans())}  # LiteRT crashes there
+    attrs: dict[str, Any] = {"fusedActivationFunction": data.draw(st.sampled_from(["TANH", "RELU", "NONE"])), "asymmetricQuantizeInputs": weights == "int8" and data.draw(st.booleans())}
     t, n = [x, *layer()], 1
     if op != "RNN":
         attrs["timeMajor"] = time_major

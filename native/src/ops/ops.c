@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "format/schema.h"
-#include "ops/op.h"
+#include "ops/custom.h"
 
 #define ER_OP(number, name, function, types, pair, storage) er_status function(er_prepare *p, er_op *op);
 #define ER_CUSTOM(name, function, types) er_status function(er_prepare *p, er_op *op);
@@ -33,7 +33,7 @@ const er_op_type *er_op_type_of(const er_op_def *op)
     if (op->builtin != ER_BUILTIN_CUSTOM) return op->builtin < ER_BUILTINS && op_types[op->builtin].prepare ? &op_types[op->builtin] : NULL;
     for (size_t i = 0; custom_types[i].name; i++)
         if (!strcmp(custom_types[i].name, op->name)) return &custom_types[i].type;
-    return NULL;
+    return er_registered_op(op->name);
 }
 
 // float32 by int8 (hybrid) or less; int8 and int16 by int8 or less.
