@@ -54,6 +54,12 @@ class Model:
         return to_tflite(self.graph)
 
 
+def keep(content: bytes) -> None:
+    """Puts a model into the corpus, where there is one."""
+    if CORPUS:
+        Path(CORPUS, hashlib.sha256(content).hexdigest()[:16] + ".tflite").write_bytes(content)
+
+
 def run(interpreter: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
     interpreter.allocate_tensors()
     for d, x in zip(interpreter.get_input_details(), inputs):
@@ -78,8 +84,7 @@ def assert_same_as_reference(
     """Integers equal; floats within 1e-5 of the largest reference magnitude, or of `magnitude` where sums go through larger
     values than their results. What the reference refuses is no example."""
     content = model if isinstance(model, bytes) else model.bytes()
-    if CORPUS:
-        Path(CORPUS, hashlib.sha256(content).hexdigest()[:16] + ".tflite").write_bytes(content)
+    keep(content)
     expected = reference(content, inputs, builtin)
     assume(expected is not None)
     assert expected is not None

@@ -76,8 +76,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         int64_t v = 0;
         memcpy(&v, data + p.at, p.size);
         switch (next(&rng) % 5) {
-        case 0: v += (int64_t)(next(&rng) % 5) - 2; break;
-        case 1: v ^= INT64_C(1) << (next(&rng) % (8 * p.size)); break;
+        case 0: v = (int64_t)((uint64_t)v + next(&rng) % 5 - 2); break;
+        case 1: v ^= (int64_t)(UINT64_C(1) << (next(&rng) % (8 * p.size))); break;
         case 2: {       // what stands elsewhere
             const place other = w.places[next(&rng) % w.n];
             if (other.size == p.size) memcpy(&v, data + other.at, p.size);

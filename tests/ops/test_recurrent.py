@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from edgert import Interpreter
 
 from ..build import Builder, Subgraph
-from ..support import examples, run
+from ..support import examples, keep, run
 
 HYBRID = pytest.mark.parametrize("weights", ["float32", "int8"])
 
 
 def assert_same_steps(content: bytes, steps: list[list[np.ndarray]], tolerance: float = 2e-5) -> None:
+    keep(content)
     ours = Interpreter(model_content=content)
     theirs = LiteRT(model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     for step, inputs in enumerate(steps):

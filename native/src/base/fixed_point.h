@@ -15,6 +15,7 @@ static inline er_multiplier er_make_multiplier(double m)
 {
     er_multiplier r = {0, 0};
     if (!(m > 0)) return r;
+    if (!(m < 4294967296.0)) m = 4294967296.0;
     int e;
     double f = frexp(m, &e);
     int64_t q = (int64_t)round(f * 2147483648.0);
@@ -96,7 +97,7 @@ static inline int32_t er_requantize64(int64_t x, er_multiplier m)
 {
     const int64_t q = m.q < 0x7FFF0000 ? (m.q + (1 << 15)) >> 16 : 0x7FFF;
     const int32_t shift = 15 - m.shift;
-    return (int32_t)((x * q + (INT64_C(1) << (shift - 1))) >> shift);
+    return (int32_t)((int64_t)((uint64_t)x * (uint64_t)q + (UINT64_C(1) << (shift - 1))) >> shift);      // wraps, as the reference's
 }
 
 #endif

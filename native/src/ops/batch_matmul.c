@@ -65,7 +65,7 @@ static void product_hybrid(const matmul *s, const er_op *op, const float *x, con
         if (s->asymmetric && high > low) {
             const double step = ((double)high - (double)low) / 255, from_low = -128 - (double)low / step, from_high = 127 - (double)high / step;
             const double point = fabs(-128 - fabs((double)low / step)) < fabs(127 + fabs((double)high / step)) ? from_low : from_high;
-            zero = point <= -128 ? -128 : point >= 127 ? 127 : (int32_t)round(point);
+            zero = !(point > -128) ? -128 : point >= 127 ? 127 : (int32_t)round(point);
             scale = (float)step;
         } else if (!s->asymmetric) {
             const float most = fmaxf(fabsf(low), fabsf(high));
@@ -75,7 +75,7 @@ static void product_hybrid(const matmul *s, const er_op *op, const float *x, con
         for (size_t i = 0; i < s->k; i++) {
             const float v = roundf(x[x_at(s, r, i)] * inverse + (s->asymmetric ? (float)zero : 0));
             const float least = s->asymmetric ? -128 : -127;
-            row[i] = (int8_t)(v < least ? least : v > 127 ? 127 : v);
+            row[i] = (int8_t)(!(v > least) ? least : v > 127 ? 127 : v);
         }
         for (size_t c = 0; c < s->n; c++) {
             int32_t sum = 0;

@@ -38,7 +38,7 @@ static void fill_table(const er_tensor *x, const er_tensor *y, uint8_t *table)
     float inverse = 1.0f / er_scale(y), scale = er_scale(x) * inverse, bias = -(float)er_zero(x) * scale;
     for (int32_t i = 0; i < 256; i++) {
         float v = roundf((float)i * scale + bias) + (float)er_zero(y);
-        table[i ^ (x->flipped ? 0x80 : 0)] = (uint8_t)((v < 0 ? 0 : v > 255 ? 255 : (int32_t)v) ^ (y->flipped ? 0x80 : 0));
+        table[i ^ (x->flipped ? 0x80 : 0)] = (uint8_t)((!(v > 0) ? 0 : v > 255 ? 255 : (int32_t)v) ^ (y->flipped ? 0x80 : 0));
     }
 }
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-static int8_t rounded(float v, float low) { return (int8_t)(v < low ? low : v > 127 ? 127 : v); }
+static int8_t rounded(float v, float low) { return (int8_t)(!(v > low) ? low : v > 127 ? 127 : v); }
 
 static void quantize_row(er_vector *v, size_t b, bool asymmetric)
 {
@@ -29,7 +29,7 @@ static void quantize_row(er_vector *v, size_t b, bool asymmetric)
     // Whichever end gives the zero point with the smaller error.
     const double low = (double)least, high = (double)most, scale = (high - low) / 255;
     const double zero = 128 + fabs(low / scale) < 127 + fabs(high / scale) ? -128 - low / scale : 127 - high / scale;
-    const int32_t nudged = zero <= -128 ? -128 : zero >= 127 ? 127 : (int32_t)round(zero);
+    const int32_t nudged = !(zero > -128) ? -128 : zero >= 127 ? 127 : (int32_t)round(zero);
     const float inverse = 1.0f / (float)scale;
     for (size_t i = 0; i < v->n; i++) q[i] = rounded(roundf((float)nudged + x[i] * inverse), -128);
     v->scale[b] = (float)scale;

@@ -62,7 +62,7 @@ static sample_quantization quantize_asymmetric(const float *x, size_t n, int8_t 
     double low = (double)least, high = (double)most, scale = (high - low) / 255;
     double from_low = -128 - low / scale, from_high = 127 - high / scale;
     double zero = 128 + fabs(low / scale) < 127 + fabs(high / scale) ? from_low : from_high;
-    int32_t nudged = zero <= -128 ? -128 : zero >= 127 ? 127 : (int32_t)round(zero);
+    int32_t nudged = !(zero > -128) ? -128 : zero >= 127 ? 127 : (int32_t)round(zero);
     float inverse = 1.0f / (float)scale;
     for (size_t i = 0; i < n; i++) q[i] = (int8_t)rounded((float)nudged + x[i] * inverse, -128, 127);
     return (sample_quantization){(float)scale, nudged};

@@ -42,7 +42,7 @@ static void plain_span(const er_op *op, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         if (x->def->type == EDGERT_FLOAT32) {
             const float v = roundf(er_f32(x)[i] / er_scale(y)) + (float)er_zero(y);
-            put(y, i, v < (float)s->low ? s->low : v >= (float)s->high ? s->high : (int64_t)v);
+            put(y, i, !(v > (float)s->low) ? s->low : v >= (float)s->high ? s->high : (int64_t)v);     // NaN is lowest
             continue;
         }
         const int32_t v = er_is_8bit(x) ? er_byte_value(x, er_u8(x)[i]) : er_is_16bit(x) ? ((const int16_t *)x->data)[i] : er_i32(x)[i];

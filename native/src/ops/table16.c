@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static int16_t clamp16(double v) { return (int16_t)(v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v); }
+static int16_t clamp16(double v) { return (int16_t)(!(v > INT16_MIN) ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v); }
 
 void er_table16_fill(float x_scale, int32_t x_zero, float y_scale, int32_t y_zero, er_function *f, const void *arg, int16_t *table)
 {

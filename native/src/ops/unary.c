@@ -55,7 +55,7 @@ static er_status prepare(er_prepare *p, er_op *op, float (*fn)(float))
     return ER_OK;
 }
 
-static uint8_t clamp8(const er_tensor *y, double v) { return (uint8_t)(int32_t)(v < er_lowest(y) ? er_lowest(y) : v > er_highest(y) ? er_highest(y) : v); }
+static uint8_t clamp8(const er_tensor *y, double v) { return (uint8_t)(int32_t)(!(v > er_lowest(y)) ? er_lowest(y) : v > er_highest(y) ? er_highest(y) : v); }
 
 // A table of `fn` in float32, rounded: int8, uint8, int16.
 static er_status use_function_table(er_prepare *p, er_op *op, er_function *fn, const void *arg)
