@@ -97,7 +97,12 @@ class Interpreter:
                 raise ValueError("type of num_threads should be int")
             if num_threads < 1:
                 raise ValueError("num_threads should >= 1")
-        for name, value in (("memory_limit", memory_limit), ("time_limit", time_limit), ("max_iterations", max_iterations), ("max_depth", max_depth)):
+        for name, value in (
+            ("memory_limit", memory_limit),
+            ("time_limit", time_limit),
+            ("max_iterations", max_iterations),
+            ("max_depth", max_depth),
+        ):
             if value is not None and not value > 0:
                 raise ValueError(f"{name} is {value}, expected a positive number")
         options = {
@@ -334,7 +339,9 @@ class Interpreter:
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
         """Signature keys, each with the names of its `inputs` and `outputs`."""
-        return {key: {"inputs": list(inputs), "outputs": list(outputs)} for key, (inputs, outputs, _) in self._signatures().items()}
+        return {
+            key: {"inputs": list(inputs), "outputs": list(outputs)} for key, (inputs, outputs, _) in self._signatures().items()
+        }
 
     def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
         """A function of the signature's named inputs that gives its named outputs.

@@ -48,7 +48,7 @@ class Platform:
     processor: str
     python: str
     static: str = ""
-    limit: int = 600_000
+    limit: int = 1_200_000
 
 
 _V7 = "generic+v7a+vfp3d16-neon-d32"

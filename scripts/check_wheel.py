@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
-LIBRARY_LIMIT = 600_000
+LIBRARY_LIMIT = 1_200_000
 
 
 def isa_of(library: Path) -> str:

@@ -23,17 +23,30 @@ FUZZ = ROOT / "native/fuzz"
 def tool(name: str) -> str:
     found = shutil.which(name) or next((p for v in range(22, 12, -1) if (p := shutil.which(f"{name}-{v}"))), None)
     if not found:
-        raise SystemExit(f"fuzz.py: {name} is not installed (Debian: apt-get install clang libclang-rt-14-dev llvm cmake ninja-build)")
+        raise SystemExit(
+            f"fuzz.py: {name} is not installed (Debian: apt-get install clang libclang-rt-14-dev llvm cmake ninja-build)"
+        )
     return found
 
 
 def build(folder: Path, coverage: bool) -> None:
     sanitize = [] if coverage else ["-DEDGERT_SANITIZE=address,undefined"]
-    options = ["-DEDGERT_FUZZ=ON", "-DEDGERT_TOOLS=OFF", "-DCMAKE_BUILD_TYPE=Debug" if coverage else "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_C_COMPILER={tool('clang')}"]
+    options = [
+        "-DEDGERT_FUZZ=ON",
+        "-DEDGERT_TOOLS=OFF",
+        "-DCMAKE_BUILD_TYPE=Debug" if coverage else "-DCMAKE_BUILD_TYPE=Release",
+        f"-DCMAKE_C_COMPILER={tool('clang')}",
+    ]
     if coverage:
         options.append("-DEDGERT_COVERAGE=ON")
-    subprocess.run([tool("cmake"), "-S", ROOT / "native", "-B", folder, "-G", "Ninja", *options, *sanitize], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([tool("cmake"), "--build", folder, "-j2", "--target", "fuzz_open", "fuzz_run"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [tool("cmake"), "-S", ROOT / "native", "-B", folder, "-G", "Ninja", *options, *sanitize],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    subprocess.run(
+        [tool("cmake"), "--build", folder, "-j2", "--target", "fuzz_open", "fuzz_run"], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def choose_seeds(folder: Path) -> None:
@@ -80,11 +93,21 @@ def coverage(folder: Path, corpus: Path) -> None:
     profiles = []
     for name in ("open", "run"):
         profiles.append(folder / f"{name}.profraw")
-        command = [folder / f"tests/fuzz_{name}", corpus / name, FUZZ / "seeds", FUZZ / "regressions", "-runs=0", "-max_len=60000"]
+        command = [
+            folder / f"tests/fuzz_{name}",
+            corpus / name,
+            FUZZ / "seeds",
+            FUZZ / "regressions",
+            "-runs=0",
+            "-max_len=60000",
+        ]
         subprocess.run(command, check=True, env={"LLVM_PROFILE_FILE": str(profiles[-1])}, stderr=subprocess.DEVNULL)
     subprocess.run([tool("llvm-profdata"), "merge", "-o", folder / "all.profdata", *profiles], check=True)
     out = subprocess.run(
-        [tool("llvm-cov"), "export", "-summary-only", f"-instr-profile={folder / 'all.profdata'}", folder / "tests/fuzz_run"], check=True, capture_output=True, text=True
+        [tool("llvm-cov"), "export", "-summary-only", f"-instr-profile={folder / 'all.profdata'}", folder / "tests/fuzz_run"],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     lines: dict[str, list[int]] = {}
     for f in json.loads(out)["data"][0]["files"]:

@@ -39,10 +39,24 @@ class Subgraph:
         model.t.subgraphs.append(self.t)
 
     def tensor(
-        self, shape: Any, dtype: str, data: Any = None, scale: Any = None, zero: Any = 0, axis: int = 0, variable: bool = False, name: str = ""
+        self,
+        shape: Any,
+        dtype: str,
+        data: Any = None,
+        scale: Any = None,
+        zero: Any = 0,
+        axis: int = 0,
+        variable: bool = False,
+        name: str = "",
     ) -> int:
         t = schema.TensorT()
-        t.shape, t.type, t.name, t.isVariable, t.hasRank = [int(n) for n in shape], TYPES[dtype], (name or f"t{len(self.t.tensors)}").encode(), variable, True
+        t.shape, t.type, t.name, t.isVariable, t.hasRank = (
+            [int(n) for n in shape],
+            TYPES[dtype],
+            (name or f"t{len(self.t.tensors)}").encode(),
+            variable,
+            True,
+        )
         t.buffer = self.model.buffer(data) if data is not None else 0
         if scale is not None:
             q = t.quantization = schema.QuantizationParametersT()
@@ -61,7 +75,15 @@ class Subgraph:
         self.t.inputs.append(i)
         return i
 
-    def op(self, op: str, inputs: list[int], outputs: list[int], custom: bytes = b"", intermediates: list[int] | None = None, **attrs: Any) -> None:
+    def op(
+        self,
+        op: str,
+        inputs: list[int],
+        outputs: list[int],
+        custom: bytes = b"",
+        intermediates: list[int] | None = None,
+        **attrs: Any,
+    ) -> None:
         o = schema.OperatorT()
         o.inputs, o.outputs = list(inputs), list(outputs)
         o.opcodeIndex = self.model.code(op)
@@ -75,7 +97,9 @@ class Subgraph:
             options = cls()
             for key, value in attrs.items():
                 assert hasattr(options, key), f"{op} has no option {key}: {sorted(vars(options))}"
-                setattr(options, key, ACTIVATIONS[value] if key == "fusedActivationFunction" and isinstance(value, str) else value)
+                setattr(
+                    options, key, ACTIVATIONS[value] if key == "fusedActivationFunction" and isinstance(value, str) else value
+                )
             second = hasattr(schema.BuiltinOptions2, name)
             if second:
                 o.builtinOptions2Type, o.builtinOptions2 = getattr(schema.BuiltinOptions2, name), options

@@ -60,7 +60,12 @@ def test_all_unknown_operators_in_one_message() -> None:
     m.input("x", (1, 4), "float32")
     for name in "abcd":
         m.tensor(name, (1, 4), "float32")
-    m.graph.nodes = [Node("SKIP_GRAM", ["x"], ["a"]), Node("DELEGATE", ["a"], ["b"]), Node("SKIP_GRAM", ["b"], ["c"]), Node("RELU", ["c"], ["d"])]
+    m.graph.nodes = [
+        Node("SKIP_GRAM", ["x"], ["a"]),
+        Node("DELEGATE", ["a"], ["b"]),
+        Node("SKIP_GRAM", ["b"], ["c"]),
+        Node("RELU", ["c"], ["d"]),
+    ]
     m.graph.outputs = ["d"]
     with pytest.raises(UnsupportedError, match=r"SKIP_GRAM \(op 0\); DELEGATE \(op 1\)$"):
         Interpreter(model_content=m.bytes())

@@ -60,7 +60,11 @@ def test_mistakes_are_messages() -> None:
     edgert.custom_op("TestRaises")(lambda x: 1 / 0)
     edgert.custom_op("TestShape")(lambda x: x[:1])
     edgert.custom_op("TestType")(lambda x: x.astype(np.float64))
-    for name, message in (("TestRaises", "ZeroDivisionError"), ("TestShape", r"output 0 is float32\[1, 3\], expected float32\[2, 3\]"), ("TestType", "float64")):
+    for name, message in (
+        ("TestRaises", "ZeroDivisionError"),
+        ("TestShape", r"output 0 is float32\[1, 3\], expected float32\[2, 3\]"),
+        ("TestType", "float64"),
+    ):
         with pytest.raises(RuntimeError, match=f"{name}.*{message}"):
             run(Interpreter(model_content=model(name)), [X])
     with pytest.raises(ValueError, match="needs a name"):
@@ -76,7 +80,9 @@ def test_the_newest_definition_counts() -> None:
 def test_the_python_example(tmp_path: Path) -> None:
     path = tmp_path / "sinh.tflite"
     path.write_bytes(model("Sinh"))
-    out = subprocess.run([sys.executable, ROOT / "examples/custom_op/custom_op.py", path], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, ROOT / "examples/custom_op/custom_op.py", path], capture_output=True, text=True, check=True
+    ).stdout
     assert "1.17" in out
 
 
@@ -86,7 +92,19 @@ def test_the_c_example(tmp_path: Path) -> None:
     path.write_bytes(model("Sinh"))
     compiler = shutil.which("cc") or "gcc"
     library = library_path()
-    command = [compiler, "-Wall", "-Werror", ROOT / "examples/custom_op/custom_op.c", "-I", ROOT / "native/include", library, "-lm", "-lpthread", "-o", program]
+    command = [
+        compiler,
+        "-Wall",
+        "-Werror",
+        ROOT / "examples/custom_op/custom_op.c",
+        "-I",
+        ROOT / "native/include",
+        library,
+        "-lm",
+        "-lpthread",
+        "-o",
+        program,
+    ]
     subprocess.run(command, check=True)
     r = subprocess.run([program, path], capture_output=True, text=True, env=dict(os.environ, LD_LIBRARY_PATH=str(library.parent)))
     assert r.returncode == 0, r.stderr

@@ -14,7 +14,9 @@ from ..support import ACTIVATIONS, assert_same_as_reference, examples, quantizat
 from .test_elementwise import broadcast_pair
 
 
-def two(op: str, x: np.ndarray, z: np.ndarray, out: str, qx: dict[str, Any], qz: dict[str, Any], qy: dict[str, Any], **attrs: Any) -> bytes:
+def two(
+    op: str, x: np.ndarray, z: np.ndarray, out: str, qx: dict[str, Any], qz: dict[str, Any], qy: dict[str, Any], **attrs: Any
+) -> bytes:
     b = Builder()
     i, k = b.main.input(x.shape, str(x.dtype), **qx), b.main.input(z.shape, str(z.dtype), **qz)
     o = b.main.tensor(np.broadcast_shapes(x.shape, z.shape), out, **qy)
@@ -123,7 +125,10 @@ def test_comparisons(op: str, dtype: str, data: st.DataObject) -> None:
     x, z = (np.round(v) if dtype == "float32" else v for v in (x, z))
     q: list[dict[str, Any]] = [{}, {}]
     if dtype in ("int8", "uint8", "int16"):
-        q = [{"scale": data.draw(scales(1e-2, 0.9)), "zero": 0 if dtype == "int16" else data.draw(st.integers(0, 5))} for _ in range(2)]
+        q = [
+            {"scale": data.draw(scales(1e-2, 0.9)), "zero": 0 if dtype == "int16" else data.draw(st.integers(0, 5))}
+            for _ in range(2)
+        ]
         if data.draw(st.booleans()):
             q[1] = q[0]
     assert_same_as_reference(two(op, x, z, "bool", q[0], q[1], {}), [x, z])

@@ -36,7 +36,9 @@ def counting_loop(step: np.ndarray | None = None) -> bytes:
 
 @pytest.mark.parametrize("turns", [0, 1, 7])
 def test_while(turns: int) -> None:
-    assert_same_as_reference(counting_loop(), [np.array([0], np.int32), np.array([turns], np.int32), np.array([1.5, -2], np.float32)])
+    assert_same_as_reference(
+        counting_loop(), [np.array([0], np.int32), np.array([turns], np.int32), np.array([1.5, -2], np.float32)]
+    )
 
 
 def growing_loop() -> bytes:
@@ -190,9 +192,18 @@ def test_hash_tables() -> None:
     for g in (init, m):
         table = g.tensor((1,), "resource")
         g.op("HASHTABLE", [], [table], tableId=7, keyDtype=4, valueDtype=4)
-    init.op("HASHTABLE_IMPORT", [0, init.constant(np.array([5, 6, 900], np.int64)), init.constant(np.array([50, 60, -1], np.int64))], [])
+    init.op(
+        "HASHTABLE_IMPORT",
+        [0, init.constant(np.array([5, 6, 900], np.int64)), init.constant(np.array([50, 60, -1], np.int64))],
+        [],
+    )
     init.outputs()
-    keys, other, values, size = m.input((4,), "int64"), m.constant(np.array([-7], np.int64)), m.tensor((4,), "int64"), m.tensor((1,), "int64")
+    keys, other, values, size = (
+        m.input((4,), "int64"),
+        m.constant(np.array([-7], np.int64)),
+        m.tensor((4,), "int64"),
+        m.tensor((1,), "int64"),
+    )
     m.op("CALL_ONCE", [], [], initSubgraphIndex=1)
     m.op("HASHTABLE_FIND", [0, keys, other], [values])
     m.op("HASHTABLE_SIZE", [0], [size])

@@ -22,7 +22,13 @@ def test_gather(dtype: str, data: st.DataObject) -> None:
     shape = data.draw(shapes(1, 4, 4))
     axis = data.draw(st.integers(0, len(shape) - 1))
     batch = data.draw(st.integers(0, axis))
-    indices = numbers(data, (*shape[:batch], *data.draw(shapes(0 if batch else 1, 2, 3))), data.draw(st.sampled_from(["int32", "int64"])), 0, shape[axis])
+    indices = numbers(
+        data,
+        (*shape[:batch], *data.draw(shapes(0 if batch else 1, 2, 3))),
+        data.draw(st.sampled_from(["int32", "int64"])),
+        0,
+        shape[axis],
+    )
     assert_same_as_reference(*model("GATHER", [numbers(data, shape, dtype), indices], [dtype], axis=axis, batchDims=batch))
 
 
@@ -63,7 +69,12 @@ def test_sparse_to_dense(dtype: str, data: st.DataObject) -> None:
     values = numbers(data, (len(flat),), dtype, 0, 5)
     b = Builder()
     q = {"scale": 0.5, "zero": 0} if dtype in ("int8", "uint8") else {}
-    t = [b.main.input(indices.shape, "int32"), b.main.constant(np.array(shape, np.int32)), b.main.input(values.shape, dtype, **q), b.main.constant(np.array(7, dtype), **q)]
+    t = [
+        b.main.input(indices.shape, "int32"),
+        b.main.constant(np.array(shape, np.int32)),
+        b.main.input(values.shape, dtype, **q),
+        b.main.constant(np.array(7, dtype), **q),
+    ]
     o = b.main.tensor(shape, dtype, **q)
     b.main.op("SPARSE_TO_DENSE", t, [o])
     b.main.outputs(o)
@@ -77,7 +88,9 @@ def test_dynamic_update_slice(dtype: str, data: st.DataObject) -> None:
     shape = data.draw(shapes(1, 4, 4))
     part = tuple(data.draw(st.integers(1, n)) for n in shape)
     start = np.array([data.draw(st.integers(-2, n + 1)) for n in shape], data.draw(st.sampled_from([np.int32, np.int64])))
-    assert_same_as_reference(*model("DYNAMIC_UPDATE_SLICE", [numbers(data, shape, dtype), numbers(data, part, dtype), start], [dtype]))
+    assert_same_as_reference(
+        *model("DYNAMIC_UPDATE_SLICE", [numbers(data, shape, dtype), numbers(data, part, dtype), start], [dtype])
+    )
 
 
 @pytest.mark.parametrize("dtype", ["bool", "float32", "int32", "int64", "int8", "uint8", "uint32"])

@@ -41,7 +41,12 @@ def test_convolutions(op: str, wide: str, data: st.DataObject) -> None:
     if wide != "none":
         t.append(b.main.constant(bias(data, channels, wide)))
     o = b.main.tensor([1, 1, 1, 1], "int16", scale=data.draw(scales(1e-3, 1e-1)), zero=0)
-    attrs = {"padding": data.draw(st.integers(0, 1)), "strideW": data.draw(st.integers(1, 2)), "strideH": data.draw(st.integers(1, 2)), "fusedActivationFunction": data.draw(ACTIVATIONS)}
+    attrs = {
+        "padding": data.draw(st.integers(0, 1)),
+        "strideW": data.draw(st.integers(1, 2)),
+        "strideH": data.draw(st.integers(1, 2)),
+        "fusedActivationFunction": data.draw(ACTIVATIONS),
+    }
     if attrs["padding"] == 1 and (kh > h or kw > w):
         attrs["padding"] = 0
     if depthwise:
@@ -65,7 +70,13 @@ def test_fully_connected(wide: str, data: st.DataObject) -> None:
     if wide != "none":
         t.append(b.main.constant(bias(data, n, wide)))
     o = b.main.tensor([rows, n], "int16", scale=data.draw(scales(1e-3, 1e-1)), zero=0)
-    b.main.op("FULLY_CONNECTED", t, [o], fusedActivationFunction=data.draw(ACTIVATIONS), quantizedBiasType={"int64": 4, "int32": 2, "none": 0}[wide])
+    b.main.op(
+        "FULLY_CONNECTED",
+        t,
+        [o],
+        fusedActivationFunction=data.draw(ACTIVATIONS),
+        quantizedBiasType={"int64": 4, "int32": 2, "none": 0}[wide],
+    )
     b.main.outputs(o)
     assert_same_as_reference(b.bytes(), [x])
 
@@ -91,16 +102,29 @@ def test_transpose_conv(dtype: str, data: st.DataObject) -> None:
         k, q = weights(data, (out, kh, kw, c), out, 0)
     constant = data.draw(st.booleans())
     shape = np.array([n, oh, ow, out], np.int32)
-    t = [b.main.constant(shape) if constant else b.main.input((4,), "int32"), b.main.constant(k, **q), b.main.input(x.shape, dtype, **qx)]
+    t = [
+        b.main.constant(shape) if constant else b.main.input((4,), "int32"),
+        b.main.constant(k, **q),
+        b.main.input(x.shape, dtype, **qx),
+    ]
     if data.draw(st.booleans()):
-        t.append(b.main.constant(np.arange(out, dtype=np.float32) if dtype == "float32" else bias(data, out, "int64" if dtype == "int16" else "int32")))
+        t.append(
+            b.main.constant(
+                np.arange(out, dtype=np.float32)
+                if dtype == "float32"
+                else bias(data, out, "int64" if dtype == "int16" else "int32")
+            )
+        )
     o = b.main.tensor([1, 1, 1, 1], dtype, **qy)
     b.main.op("TRANSPOSE_CONV", t, [o], padding=0 if same else 1, strideW=sw, strideH=sh)
     b.main.outputs(o)
     assert_same_as_reference(b.bytes(), ([] if constant else [shape]) + [x], magnitude=10 if dtype == "float32" else 0)
 
 
-@pytest.mark.parametrize(("x_type", "z_type", "out"), [("float32", "float32", "float32"), ("int8", "int8", "int8"), ("int16", "int16", "int16"), ("int8", "int8", "int32")])
+@pytest.mark.parametrize(
+    ("x_type", "z_type", "out"),
+    [("float32", "float32", "float32"), ("int8", "int8", "int8"), ("int16", "int16", "int16"), ("int8", "int8", "int32")],
+)
 @examples(12)
 @given(data=st.data())
 def test_batch_matmul(x_type: str, z_type: str, out: str, data: st.DataObject) -> None:
@@ -110,7 +134,10 @@ def test_batch_matmul(x_type: str, z_type: str, out: str, data: st.DataObject) -
     ax, az = data.draw(st.booleans()), data.draw(st.booleans())
     x = data.draw(values(bx + ((k, m) if ax else (m, k)), x_type))
     z = data.draw(values(bz + ((n, k) if az else (k, n)), z_type))
-    qx, qz, qy = (dict(data.draw(quantization(t)), **({"zero": 0} if t == "int16" else {})) if t != "int32" else {} for t in (x_type, z_type, out))
+    qx, qz, qy = (
+        dict(data.draw(quantization(t)), **({"zero": 0} if t == "int16" else {})) if t != "int32" else {}
+        for t in (x_type, z_type, out)
+    )
     if out == "int32":
         qx["zero"] = qz["zero"] = 0
         qy = {"scale": 1.0, "zero": 0}

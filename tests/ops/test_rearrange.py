@@ -16,7 +16,9 @@ from .test_binary import numbers
 ANY = pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "int32", "int64"])
 
 
-def model(op: str, inputs: list[Any], outputs: list[str], constant: tuple[int, ...] = (), **attrs: Any) -> tuple[bytes, list[np.ndarray]]:
+def model(
+    op: str, inputs: list[Any], outputs: list[str], constant: tuple[int, ...] = (), **attrs: Any
+) -> tuple[bytes, list[np.ndarray]]:
     """One operator on arrays, of which those in `constant` are part of the model."""
     b = Builder()
     q = {"scale": 0.5, "zero": 3}
@@ -26,7 +28,9 @@ def model(op: str, inputs: list[Any], outputs: list[str], constant: tuple[int, .
 
     arrays = [np.asarray(x) for x in inputs]
     t = [
-        b.main.constant(x, **quantization(str(x.dtype))) if i in constant else b.main.input(x.shape, str(x.dtype), **quantization(str(x.dtype)))
+        b.main.constant(x, **quantization(str(x.dtype)))
+        if i in constant
+        else b.main.input(x.shape, str(x.dtype), **quantization(str(x.dtype)))
         for i, x in enumerate(arrays)
     ]
     o = [b.main.tensor([1], dtype, **quantization(dtype)) for dtype in outputs]
@@ -74,7 +78,9 @@ def test_reverse_sequence(dtype: str, data: st.DataObject) -> None:
     if along == 0 and batch == 0:
         return
     lengths = np.array([data.draw(st.integers(1, shape[along])) for _ in range(shape[batch])], np.int32)
-    assert_same_as_reference(*model("REVERSE_SEQUENCE", [numbers(data, shape, dtype), lengths], [dtype], (1,), seqDim=along, batchDim=batch))
+    assert_same_as_reference(
+        *model("REVERSE_SEQUENCE", [numbers(data, shape, dtype), lengths], [dtype], (1,), seqDim=along, batchDim=batch)
+    )
 
 
 @pytest.mark.parametrize("op", ["DEPTH_TO_SPACE", "SPACE_TO_DEPTH"])
@@ -97,7 +103,9 @@ def test_space_to_batch(dtype: str, data: st.DataObject) -> None:
     before = [data.draw(st.integers(0, 2)) for _ in range(spatial)]
     pads = [[p, -(n + p) % b] for n, p, b in zip(size, before, block)]
     x = numbers(data, (data.draw(st.integers(1, 2)), *size, data.draw(st.integers(1, 3))), dtype)
-    assert_same_as_reference(*model("SPACE_TO_BATCH_ND", [x, np.array(block, np.int32), np.array(pads, np.int32)], [dtype], (1, 2)))
+    assert_same_as_reference(
+        *model("SPACE_TO_BATCH_ND", [x, np.array(block, np.int32), np.array(pads, np.int32)], [dtype], (1, 2))
+    )
 
 
 @ANY
@@ -109,7 +117,9 @@ def test_batch_to_space(dtype: str, data: st.DataObject) -> None:
     size = [data.draw(st.integers(1, 4)) for _ in range(spatial)]
     crops = [[data.draw(st.integers(0, b - 1)), 0] for b in block]
     x = numbers(data, (data.draw(st.integers(1, 2)) * int(np.prod(block)), *size, data.draw(st.integers(1, 3))), dtype)
-    assert_same_as_reference(*model("BATCH_TO_SPACE_ND", [x, np.array(block, np.int32), np.array(crops, np.int32)], [dtype], (1, 2)))
+    assert_same_as_reference(
+        *model("BATCH_TO_SPACE_ND", [x, np.array(block, np.int32), np.array(crops, np.int32)], [dtype], (1, 2))
+    )
 
 
 @ANY
@@ -119,7 +129,9 @@ def test_split(dtype: str, data: st.DataObject) -> None:
     shape = list(data.draw(shapes(1, 4, 4)))
     axis, n = data.draw(st.integers(-len(shape), len(shape) - 1)), data.draw(st.integers(1, 3))
     shape[axis] *= n
-    assert_same_as_reference(*model("SPLIT", [np.array(axis, np.int32), numbers(data, tuple(shape), dtype)], [dtype] * n, (0,), numSplits=n))
+    assert_same_as_reference(
+        *model("SPLIT", [np.array(axis, np.int32), numbers(data, tuple(shape), dtype)], [dtype] * n, (0,), numSplits=n)
+    )
 
 
 @ANY
@@ -133,7 +145,15 @@ def test_split_v(dtype: str, data: st.DataObject) -> None:
     if data.draw(st.booleans()):
         sizes[0] = -1
     x = numbers(data, tuple(shape), dtype)
-    assert_same_as_reference(*model("SPLIT_V", [x, np.array(sizes, np.int32), np.array(axis, np.int32)], [dtype] * len(sizes), (1, 2), numSplits=len(sizes)))
+    assert_same_as_reference(
+        *model(
+            "SPLIT_V",
+            [x, np.array(sizes, np.int32), np.array(axis, np.int32)],
+            [dtype] * len(sizes),
+            (1, 2),
+            numSplits=len(sizes),
+        )
+    )
 
 
 @ANY
@@ -155,10 +175,14 @@ def test_diagonals(dtype: str, data: st.DataObject) -> None:
     matrix = (*shape, data.draw(st.integers(1, 4)))
     if len(matrix) >= 2:
         diagonal = (*matrix[:-2], min(matrix[-2:]))
-        assert_same_as_reference(*model("MATRIX_SET_DIAG", [numbers(data, matrix, dtype), numbers(data, diagonal, dtype)], [dtype]))
+        assert_same_as_reference(
+            *model("MATRIX_SET_DIAG", [numbers(data, matrix, dtype), numbers(data, diagonal, dtype)], [dtype])
+        )
 
 
-@pytest.mark.parametrize(("dtype", "to"), [("float32", "int32"), ("int32", "uint8"), ("uint8", "int16"), ("int16", "uint16"), ("int64", "int32")])
+@pytest.mark.parametrize(
+    ("dtype", "to"), [("float32", "int32"), ("int32", "uint8"), ("uint8", "int16"), ("int16", "uint16"), ("int64", "int32")]
+)
 @examples(4)
 @given(data=st.data())
 def test_bitcast(dtype: str, to: str, data: st.DataObject) -> None:

@@ -27,7 +27,9 @@ def assert_same_steps(content: bytes, steps: list[list[np.ndarray]], tolerance: 
         for g, e in zip(run(ours, inputs), run(theirs, inputs)):
             assert g.shape == e.shape and g.dtype == e.dtype
             if e.dtype.kind == "f":
-                np.testing.assert_allclose(g, e, rtol=0, atol=tolerance * max(1.0, float(np.abs(e).max())), err_msg=f"step {step}")
+                np.testing.assert_allclose(
+                    g, e, rtol=0, atol=tolerance * max(1.0, float(np.abs(e).max())), err_msg=f"step {step}"
+                )
             else:
                 np.testing.assert_array_equal(g, e, err_msg=f"step {step}")
 
@@ -41,7 +43,9 @@ class Weights:
     def matrix(self, *shape: int) -> int:
         if self.dtype == "float32":
             return self.graph.constant((self.rng.standard_normal(shape) * 0.5).astype(np.float32))
-        return self.graph.constant(self.rng.integers(-127, 128, shape).astype(np.int8), scale=float(self.rng.uniform(0.003, 0.01)))
+        return self.graph.constant(
+            self.rng.integers(-127, 128, shape).astype(np.int8), scale=float(self.rng.uniform(0.003, 0.01))
+        )
 
     def vector(self, n: int) -> int:
         return self.graph.constant((self.rng.standard_normal(n) * 0.5).astype(np.float32))
@@ -84,7 +88,9 @@ def test_lstm(op: str, weights: str, data: st.DataObject) -> None:
               asymmetricQuantizeInputs=data.draw(st.booleans()) and weights == "int8", **attrs)  # fmt: skip
     b.main.outputs(y)
     rng = np.random.default_rng(1)
-    assert_same_steps(b.bytes(), [[rng.standard_normal(shape).astype(np.float32)] for _ in range(3)], 1e-5 if weights == "float32" else 2e-3)
+    assert_same_steps(
+        b.bytes(), [[rng.standard_normal(shape).astype(np.float32)] for _ in range(3)], 1e-5 if weights == "float32" else 2e-3
+    )
 
 
 @HYBRID
@@ -107,7 +113,9 @@ def test_bidirectional_lstm(weights: str, data: st.DataObject) -> None:
     b.main.op("BIDIRECTIONAL_SEQUENCE_LSTM", t, ys, fusedActivationFunction="TANH", mergeOutputs=merge, timeMajor=time_major)
     b.main.outputs(*ys)
     rng = np.random.default_rng(1)
-    assert_same_steps(b.bytes(), [[rng.standard_normal(shape).astype(np.float32)] for _ in range(2)], 1e-5 if weights == "float32" else 2e-3)
+    assert_same_steps(
+        b.bytes(), [[rng.standard_normal(shape).astype(np.float32)] for _ in range(2)], 1e-5 if weights == "float32" else 2e-3
+    )
 
 
 @examples(25)
@@ -137,15 +145,31 @@ def test_lstm_int8(data: st.DataObject) -> None:
     x_zero, y_zero = int(rng.integers(-100, 100)), int(rng.integers(-50, 50))
     x = g.input(shape, "int8", scale=0.02, zero=x_zero)
     first = -1 if o["cifg"] else None
-    t = [x, first or matrix(cells, n_in), *(matrix(cells, n_in) for _ in range(3)), first or matrix(cells, out), *(matrix(cells, out) for _ in range(3))]
+    t = [
+        x,
+        first or matrix(cells, n_in),
+        *(matrix(cells, n_in) for _ in range(3)),
+        first or matrix(cells, out),
+        *(matrix(cells, out) for _ in range(3)),
+    ]
     t += [first or vector16(), vector16(), vector16()] if o["peephole"] else [-1] * 3
     t += [first or bias(cells), *(bias(cells) for _ in range(3))]
     t += [matrix(out, cells), bias(out)] if o["project"] else [-1, -1]
     state_scale = 0.008
-    t += [g.tensor((batch, out), "int8", scale=state_scale, zero=y_zero, variable=True), g.tensor((batch, cells), "int16", scale=2.0 ** data.draw(st.integers(-13, -10)), zero=0, variable=True)]
+    t += [
+        g.tensor((batch, out), "int8", scale=state_scale, zero=y_zero, variable=True),
+        g.tensor((batch, cells), "int16", scale=2.0 ** data.draw(st.integers(-13, -10)), zero=0, variable=True),
+    ]
     t += [first or vector16(), *(vector16() for _ in range(3))] if norm else [-1] * 4
     inner = [g.tensor([0], "int16", scale=float(rng.uniform(1e-4, 1e-3)), zero=0) for _ in range(4)]
-    inner.append(g.tensor([0], "int8", scale=0.008 if not o["project"] else 0.006, zero=y_zero if not o["project"] else int(rng.integers(-20, 20))))
+    inner.append(
+        g.tensor(
+            [0],
+            "int8",
+            scale=0.008 if not o["project"] else 0.006,
+            zero=y_zero if not o["project"] else int(rng.integers(-20, 20)),
+        )
+    )
     y = g.tensor([1], "int8", scale=state_scale, zero=y_zero)
     b.main.op("UNIDIRECTIONAL_SEQUENCE_LSTM", t, [y], intermediates=inner, fusedActivationFunction="TANH",
               cellClip=data.draw(st.sampled_from([0.0, 1.0])), projClip=data.draw(st.sampled_from([0.0, 0.5])))  # fmt: skip
@@ -156,7 +180,13 @@ def test_lstm_int8(data: st.DataObject) -> None:
 # LiteRT crashes on the bidirectional one with int8 weights.
 @pytest.mark.parametrize(
     ("op", "weights"),
-    [("RNN", "float32"), ("RNN", "int8"), ("UNIDIRECTIONAL_SEQUENCE_RNN", "float32"), ("UNIDIRECTIONAL_SEQUENCE_RNN", "int8"), ("BIDIRECTIONAL_SEQUENCE_RNN", "float32")],
+    [
+        ("RNN", "float32"),
+        ("RNN", "int8"),
+        ("UNIDIRECTIONAL_SEQUENCE_RNN", "float32"),
+        ("UNIDIRECTIONAL_SEQUENCE_RNN", "int8"),
+        ("BIDIRECTIONAL_SEQUENCE_RNN", "float32"),
+    ],
 )
 @examples(8)
 @given(data=st.data())
@@ -171,7 +201,10 @@ def test_rnn(op: str, weights: str, data: st.DataObject) -> None:
     def layer() -> list[int]:
         return [w.matrix(units, n_in), w.matrix(units, units), w.vector(units), w.state(batch, units)]
 
-    attrs: dict[str, Any] = {"fusedActivationFunction": data.draw(st.sampled_from(["TANH", "RELU", "NONE"])), "asymmetricQuantizeInputs": weights == "int8" and data.draw(st.booleans())}
+    attrs: dict[str, Any] = {
+        "fusedActivationFunction": data.draw(st.sampled_from(["TANH", "RELU", "NONE"])),
+        "asymmetricQuantizeInputs": weights == "int8" and data.draw(st.booleans()),
+    }
     t, n = [x, *layer()], 1
     if op != "RNN":
         attrs["timeMajor"] = time_major
@@ -181,7 +214,9 @@ def test_rnn(op: str, weights: str, data: st.DataObject) -> None:
     b.main.op(op, t, ys, **attrs)
     b.main.outputs(*ys)
     rng = np.random.default_rng(1)
-    assert_same_steps(b.bytes(), [[rng.standard_normal(shape).astype(np.float32)] for _ in range(2)], 1e-5 if weights == "float32" else 2e-3)
+    assert_same_steps(
+        b.bytes(), [[rng.standard_normal(shape).astype(np.float32)] for _ in range(2)], 1e-5 if weights == "float32" else 2e-3
+    )
 
 
 @HYBRID
@@ -192,12 +227,29 @@ def test_svdf(weights: str, data: st.DataObject) -> None:
     b = Builder()
     w = Weights(b.main, data.draw(st.integers(0, 2**32 - 1)), weights)
     x = b.main.input((batch, n_in), "float32")
-    t = [x, w.matrix(units * rank, n_in), w.matrix(units * rank, memory), w.vector(units) if data.draw(st.booleans()) else -1, w.state(batch, memory * units * rank)]
+    t = [
+        x,
+        w.matrix(units * rank, n_in),
+        w.matrix(units * rank, memory),
+        w.vector(units) if data.draw(st.booleans()) else -1,
+        w.state(batch, memory * units * rank),
+    ]
     y = b.main.tensor([1], "float32")
-    b.main.op("SVDF", t, [y], rank=rank, fusedActivationFunction=data.draw(st.sampled_from(["RELU", "NONE"])), asymmetricQuantizeInputs=weights == "int8" and data.draw(st.booleans()))
+    b.main.op(
+        "SVDF",
+        t,
+        [y],
+        rank=rank,
+        fusedActivationFunction=data.draw(st.sampled_from(["RELU", "NONE"])),
+        asymmetricQuantizeInputs=weights == "int8" and data.draw(st.booleans()),
+    )
     b.main.outputs(y)
     rng = np.random.default_rng(1)
-    assert_same_steps(b.bytes(), [[rng.standard_normal((batch, n_in)).astype(np.float32)] for _ in range(3)], 1e-5 if weights == "float32" else 2e-3)
+    assert_same_steps(
+        b.bytes(),
+        [[rng.standard_normal((batch, n_in)).astype(np.float32)] for _ in range(3)],
+        1e-5 if weights == "float32" else 2e-3,
+    )
 
 
 @examples(15)
@@ -209,8 +261,15 @@ def test_svdf_int8(data: st.DataObject) -> None:
     g = b.main
     n = units * rank
     x = g.input((batch, n_in), "int8", scale=0.05, zero=int(rng.integers(-100, 100)))
-    t = [x, g.constant(rng.integers(-127, 128, (n, n_in)).astype(np.int8), scale=0.01), g.constant(rng.integers(-3000, 3000, (n, memory)).astype(np.int16), scale=1e-4)]
-    t += [g.constant(rng.integers(-9999, 9999, units).astype(np.int32), scale=1e-6), g.tensor((batch, memory * n), "int16", scale=1e-3, zero=0, variable=True)]
+    t = [
+        x,
+        g.constant(rng.integers(-127, 128, (n, n_in)).astype(np.int8), scale=0.01),
+        g.constant(rng.integers(-3000, 3000, (n, memory)).astype(np.int16), scale=1e-4),
+    ]
+    t += [
+        g.constant(rng.integers(-9999, 9999, units).astype(np.int32), scale=1e-6),
+        g.tensor((batch, memory * n), "int16", scale=1e-3, zero=0, variable=True),
+    ]
     y = g.tensor([1], "int8", scale=float(rng.uniform(0.01, 0.1)), zero=int(rng.integers(-100, 100)))
     b.main.op("SVDF", t, [y], rank=rank, fusedActivationFunction="RELU")
     b.main.outputs(y)

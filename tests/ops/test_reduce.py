@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ..build import Builder
 from edgert import Interpreter
 
+from ..build import Builder
 from ..support import assert_same_as_reference, examples, quantization, reference, run, scales, shapes, values
 from .test_binary import numbers
 
@@ -39,10 +39,14 @@ def test_plain(op: str, dtype: str, data: st.DataObject) -> None:
     axes = data.draw(st.lists(st.integers(-len(shape), len(shape) - 1), min_size=1, max_size=len(shape)))
     x = numbers(data, shape, dtype, -3, 4)
     q = {"scale": 0.5, "zero": 0} if dtype in ("int8", "uint8", "int16") else {}
-    assert_same_as_reference(reduction(op, x, axes, data.draw(st.booleans()), q, q), [x], magnitude=10 if dtype == "float32" else 0)
+    assert_same_as_reference(
+        reduction(op, x, axes, data.draw(st.booleans()), q, q), [x], magnitude=10 if dtype == "float32" else 0
+    )
 
 
-@pytest.mark.parametrize(("op", "dtype"), [("SUM", "uint8"), ("MEAN", "int16"), ("REDUCE_PROD", "int8"), ("REDUCE_PROD", "int16")])
+@pytest.mark.parametrize(
+    ("op", "dtype"), [("SUM", "uint8"), ("MEAN", "int16"), ("REDUCE_PROD", "int8"), ("REDUCE_PROD", "int16")]
+)
 @examples(15)
 @given(data=st.data())
 def test_quantized(op: str, dtype: str, data: st.DataObject) -> None:
@@ -94,7 +98,11 @@ def test_arg_min(dtype: str, data: st.DataObject) -> None:
     x = numbers(data, shape, dtype, -3, 3)
     b = Builder()
     q = {"scale": 0.5, "zero": 0} if dtype in ("int8", "uint8") else {}
-    i, a, o = b.main.input(shape, dtype, **q), b.main.constant(np.int32(data.draw(st.integers(-len(shape), len(shape) - 1)))), b.main.tensor([1], "int32")
+    i, a, o = (
+        b.main.input(shape, dtype, **q),
+        b.main.constant(np.int32(data.draw(st.integers(-len(shape), len(shape) - 1)))),
+        b.main.tensor([1], "int32"),
+    )
     b.main.op("ARG_MIN", [i, a], [o], outputType=2)
     b.main.outputs(o)
     assert_same_as_reference(b.bytes(), [x])
@@ -121,7 +129,11 @@ def test_cumsum(dtype: str, data: st.DataObject) -> None:
     shape = data.draw(shapes(1, 4, 5))
     x = numbers(data, shape, dtype)
     b = Builder()
-    i, a, o = b.main.input(shape, dtype), b.main.constant(np.int32(data.draw(st.integers(-len(shape), len(shape) - 1)))), b.main.tensor(shape, dtype)
+    i, a, o = (
+        b.main.input(shape, dtype),
+        b.main.constant(np.int32(data.draw(st.integers(-len(shape), len(shape) - 1)))),
+        b.main.tensor(shape, dtype),
+    )
     b.main.op("CUMSUM", [i, a], [o], exclusive=data.draw(st.booleans()), reverse=data.draw(st.booleans()))
     b.main.outputs(o)
     assert_same_as_reference(b.bytes(), [x])
@@ -163,7 +175,10 @@ def test_softmax_int16(data: st.DataObject) -> None:
     shape = data.draw(shapes(1, 3, 12))
     x = data.draw(values(shape, "int16"))
     b = Builder()
-    i, o = b.main.input(shape, "int16", scale=data.draw(scales(1e-5, 1e-2)), zero=0), b.main.tensor(shape, "int16", scale=2.0**-15, zero=0)
+    i, o = (
+        b.main.input(shape, "int16", scale=data.draw(scales(1e-5, 1e-2)), zero=0),
+        b.main.tensor(shape, "int16", scale=2.0**-15, zero=0),
+    )
     b.main.op("SOFTMAX", [i], [o], beta=data.draw(st.sampled_from([1.0, 0.5, 2.0])))
     b.main.outputs(o)
     assert_same_as_reference(b.bytes(), [x])
@@ -176,13 +191,23 @@ def test_local_response_normalization(data: st.DataObject) -> None:
     x = numbers(data, shape, "float32")
     b = Builder()
     i, o = b.main.input(shape, "float32"), b.main.tensor(shape, "float32")
-    b.main.op("LOCAL_RESPONSE_NORMALIZATION", [i], [o], radius=data.draw(st.integers(0, 4)), bias=1.0, alpha=0.3, beta=data.draw(st.sampled_from([0.5, 0.75, 1.0])))
+    b.main.op(
+        "LOCAL_RESPONSE_NORMALIZATION",
+        [i],
+        [o],
+        radius=data.draw(st.integers(0, 4)),
+        bias=1.0,
+        alpha=0.3,
+        beta=data.draw(st.sampled_from([0.5, 0.75, 1.0])),
+    )
     b.main.outputs(o)
     assert_same_as_reference(b.bytes(), [x])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
-@pytest.mark.parametrize("op", ["SEGMENT_SUM", "UNSORTED_SEGMENT_SUM", "UNSORTED_SEGMENT_PROD", "UNSORTED_SEGMENT_MAX", "UNSORTED_SEGMENT_MIN"])
+@pytest.mark.parametrize(
+    "op", ["SEGMENT_SUM", "UNSORTED_SEGMENT_SUM", "UNSORTED_SEGMENT_PROD", "UNSORTED_SEGMENT_MAX", "UNSORTED_SEGMENT_MIN"]
+)
 @examples(8)
 @given(data=st.data())
 def test_segments(op: str, dtype: str, data: st.DataObject) -> None:

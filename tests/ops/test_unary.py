@@ -12,7 +12,24 @@ from hypothesis import strategies as st
 from ..build import Builder
 from ..support import assert_same_as_reference, examples, quantization, reference, run, scales, shapes, zeros
 
-FLOAT = ["SQUARE", "SQRT", "RSQRT", "EXP", "LOG", "SIN", "COS", "FLOOR", "CEIL", "ROUND", "ABS", "NEG", "SIGN", "ELU", "RELU_0_TO_1", "GELU"]
+FLOAT = [
+    "SQUARE",
+    "SQRT",
+    "RSQRT",
+    "EXP",
+    "LOG",
+    "SIN",
+    "COS",
+    "FLOOR",
+    "CEIL",
+    "ROUND",
+    "ABS",
+    "NEG",
+    "SIGN",
+    "ELU",
+    "RELU_0_TO_1",
+    "GELU",
+]
 # The resolver of the reference kernels does not register these; LiteRT's other one has them.
 NOT_IN_REFERENCE = ("CEIL", "ROUND", "ELU")
 
@@ -39,12 +56,19 @@ def test_float(op: str, data: st.DataObject) -> None:
     assert_same_as_reference(one(op, x, "float32", {}, {}, **attrs), [x], builtin=op in NOT_IN_REFERENCE)
 
 
-@pytest.mark.parametrize(("op", "dtype"), [("NEG", "int32"), ("NEG", "int64"), ("ABS", "int32"), ("ABS", "int16"), ("SIGN", "int32"), ("LOGICAL_NOT", "bool")])
+@pytest.mark.parametrize(
+    ("op", "dtype"),
+    [("NEG", "int32"), ("NEG", "int64"), ("ABS", "int32"), ("ABS", "int16"), ("SIGN", "int32"), ("LOGICAL_NOT", "bool")],
+)
 @examples(8)
 @given(data=st.data())
 def test_whole(op: str, dtype: str, data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    x = rng.integers(0, 2, data.draw(shapes(1, 3))).astype(bool) if dtype == "bool" else rng.integers(-1000, 1000, data.draw(shapes(1, 3))).astype(dtype)
+    x = (
+        rng.integers(0, 2, data.draw(shapes(1, 3))).astype(bool)
+        if dtype == "bool"
+        else rng.integers(-1000, 1000, data.draw(shapes(1, 3))).astype(dtype)
+    )
     assert_same_as_reference(one(op, x, dtype, {}, {}), [x])
 
 
@@ -60,7 +84,8 @@ def same_but_for_libm(op: str, content: bytes, x: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "dtype"), [("EXP", "int8"), ("LOG", "int8"), ("ELU", "int8"), ("GELU", "int8"), ("GELU", "uint8"), ("EXP", "int16"), ("LOG", "int16")]
+    ("op", "dtype"),
+    [("EXP", "int8"), ("LOG", "int8"), ("ELU", "int8"), ("GELU", "int8"), ("GELU", "uint8"), ("EXP", "int16"), ("LOG", "int16")],
 )
 @examples(12)
 @given(data=st.data())
@@ -73,7 +98,9 @@ def test_tables_of_functions(op: str, dtype: str, data: st.DataObject) -> None:
     same_but_for_libm(op, one(op, x, dtype, qx, qy), x)
 
 
-@pytest.mark.parametrize(("op", "dtype"), [("ABS", "int8"), ("ABS", "int16"), ("RSQRT", "int8"), ("RELU_0_TO_1", "int8"), ("RELU_0_TO_1", "uint8")])
+@pytest.mark.parametrize(
+    ("op", "dtype"), [("ABS", "int8"), ("ABS", "int16"), ("RSQRT", "int8"), ("RELU_0_TO_1", "int8"), ("RELU_0_TO_1", "uint8")]
+)
 @examples(20)
 @given(data=st.data())
 def test_tables_of_integers(op: str, dtype: str, data: st.DataObject) -> None:
@@ -124,13 +151,33 @@ def test_relus_on_int16(op: str, data: st.DataObject) -> None:
     assert_same_as_reference(one(op, x, "int16", qx, qy, **attrs), [x])
 
 
-@pytest.mark.parametrize(("dtype", "to"), [("int16", "int16"), ("float32", "int16"), ("int8", "int16"), ("int16", "int8"), ("int32", "int8"), ("int32", "int16"), ("int16", "int32")])
+@pytest.mark.parametrize(
+    ("dtype", "to"),
+    [
+        ("int16", "int16"),
+        ("float32", "int16"),
+        ("int8", "int16"),
+        ("int16", "int8"),
+        ("int32", "int8"),
+        ("int32", "int16"),
+        ("int16", "int32"),
+    ],
+)
 @examples(12)
 @given(data=st.data())
 def test_quantize(dtype: str, to: str, data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    x = (rng.standard_normal(300) * 3).astype(np.float32) if dtype == "float32" else rng.integers(-30000, 30000, 300).astype(dtype)
-    q = {t: {} if t == "float32" else {"scale": data.draw(scales(1e-3, 1.0)), "zero": data.draw(zeros("int8")) if t == "int8" else 0} for t in (dtype, to)}
+    x = (
+        (rng.standard_normal(300) * 3).astype(np.float32)
+        if dtype == "float32"
+        else rng.integers(-30000, 30000, 300).astype(dtype)
+    )
+    q = {
+        t: {}
+        if t == "float32"
+        else {"scale": data.draw(scales(1e-3, 1.0)), "zero": data.draw(zeros("int8")) if t == "int8" else 0}
+        for t in (dtype, to)
+    }
     if dtype == to:
         q[to] = {"scale": data.draw(scales(1e-3, 1.0)), "zero": 0}
     b = Builder()
@@ -160,6 +207,14 @@ def test_fake_quant(data: st.DataObject) -> None:
     b = Builder()
     i, o = b.main.input(x.shape, "float32"), b.main.tensor(x.shape, "float32")
     low = data.draw(st.floats(-4, 0.5, width=32))
-    b.main.op("FAKE_QUANT", [i], [o], min=low, max=low + data.draw(st.floats(0.5, 5, width=32)), numBits=data.draw(st.sampled_from([4, 8, 16])), narrowRange=data.draw(st.booleans()))
+    b.main.op(
+        "FAKE_QUANT",
+        [i],
+        [o],
+        min=low,
+        max=low + data.draw(st.floats(0.5, 5, width=32)),
+        numBits=data.draw(st.sampled_from([4, 8, 16])),
+        narrowRange=data.draw(st.booleans()),
+    )
     b.main.outputs(o)
     assert_same_as_reference(b.bytes(), [x])
