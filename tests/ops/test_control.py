@@ -77,10 +77,10 @@ def test_while_with_shapes_that_change() -> None:
 def test_loops_end() -> None:
     endless = [np.array([0], np.int32), np.array([2**31 - 1], np.int32), np.ones(2, np.float32)]
     it = Interpreter(model_content=counting_loop(), max_iterations=1000)
-    with pytest.raises(RuntimeError, match="WHILE.*more than 1000 times"):
+    with pytest.raises(RuntimeError, match=r"WHILE.*more than 1000 times"):
         run(it, endless)
     it = Interpreter(model_content=counting_loop(), time_limit=0.05)
-    with pytest.raises(RuntimeError, match="time limit of 0.05 s"):
+    with pytest.raises(RuntimeError, match=r"time limit of 0.05 s"):
         run(it, endless)
 
 
@@ -182,7 +182,7 @@ def test_a_variable_that_is_read_before_it_has_a_value() -> None:
     m.op("VAR_HANDLE", [], [handle], sharedName=b"nothing", container=b"")
     m.op("READ_VARIABLE", [handle], [y])
     m.outputs(y)
-    with pytest.raises(RuntimeError, match="READ_VARIABLE.*before a value is assigned"):
+    with pytest.raises(RuntimeError, match=r"READ_VARIABLE.*before a value is assigned"):
         run(Interpreter(model_content=b.bytes()), [])
 
 
