@@ -55,7 +55,7 @@ static void fill_by_float(const er_tensor *x, const er_tensor *y, float (*fn)(fl
     for (int32_t i = 0; i < 256; i++) {
         float v = fn(er_scale(x) * (float)(er_byte_value(x, i) - er_zero(x)), NULL);
         float q = roundf(v * inverse) + (float)er_zero(y);
-        table[i] = clamped(q < (float)min ? min : q > (float)max ? max : (int64_t)q, min, max);
+        table[i] = clamped(q > (float)max ? max : q >= (float)min ? (int64_t)q : min, min, max);
     }
 }
 

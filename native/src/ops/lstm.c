@@ -391,7 +391,8 @@ static er_status prepare_int8(er_prepare *p, const er_op *op, direction *d)
             ER_TRY(scale_of(p, op, g, &inner, &unused));
             ER_TRY(er_expect_quantized(p, w->norm[g], "layer normalization coefficients"));
             q->norm = er_make_multiplier((double)er_scale(w->norm[g]));
-            q->guard = er_max32(1, (int32_t)(10000 * er_scale(w->norm[g])));
+            const float guard = 10000 * er_scale(w->norm[g]);  // compared first: a scale may pass any integer
+            q->guard = !(guard >= 1) ? 1 : guard < 2147483520.0f ? (int32_t)guard : INT32_MAX;
         }
         q->input = er_make_multiplier((double)(er_scale(w->from_input[g]) * er_scale(x) / inner));
         q->recurrent = er_make_multiplier((double)(er_scale(w->recurrent[g]) * state_scale / inner));
