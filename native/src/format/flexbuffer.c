@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-enum { FLEX_INT = 1, FLEX_UINT = 2, FLEX_FLOAT = 3, FLEX_INDIRECT_INT = 6, FLEX_INDIRECT_UINT = 7, FLEX_INDIRECT_FLOAT = 8, FLEX_MAP = 9, FLEX_VECTOR = 10,
-       FLEX_VECTOR_INT = 11, FLEX_VECTOR_UINT = 12, FLEX_VECTOR_FLOAT = 13, FLEX_BOOL = 26, FLEX_VECTOR_BOOL = 36 };
+enum { FLEX_INT = 1, FLEX_UINT = 2, FLEX_FLOAT = 3, FLEX_INDIRECT_INT = 6, FLEX_INDIRECT_UINT = 7, FLEX_INDIRECT_FLOAT = 8, FLEX_MAP = 9,
+       FLEX_BOOL = 26 };
 
 // A value: where it lies, how many bytes, and its type with the width of what it points at.
 typedef struct { size_t at; unsigned width; uint8_t type; } value;
@@ -34,7 +34,7 @@ static bool root(er_flex f, value *v)
     return true;
 }
 
-// The vector, typed or not, of a value: its first item, their number and width.
+// The values of a map: the first, their number and width.
 static bool vector_of(er_flex f, value v, size_t *first, uint64_t *n, unsigned *width)
 {
     *width = 1u << (v.type & 3);
@@ -72,28 +72,6 @@ static bool number_of(er_flex f, value v, double *out)
     return true;
 }
 
-// Item i of an untyped vector, whose types follow it, or of a typed one.
-static bool item_of(er_flex f, value v, uint64_t i, value *out)
-{
-    size_t first;
-    uint64_t n;
-    unsigned width;
-    const uint8_t kind = v.type >> 2;
-    if (!vector_of(f, v, &first, &n, &width) || i >= n) return false;
-    uint64_t type;
-    if (kind == FLEX_MAP || kind == FLEX_VECTOR) {
-        if (!read_uint(f, first + (size_t)n * width + (size_t)i, 1, &type)) return false;
-    } else if (kind == FLEX_VECTOR_INT || kind == FLEX_VECTOR_UINT || kind == FLEX_VECTOR_FLOAT) {
-        type = (uint64_t)(kind - FLEX_VECTOR_INT + FLEX_INT) << 2;
-    } else if (kind == FLEX_VECTOR_BOOL) {
-        type = FLEX_BOOL << 2;
-    } else {
-        return false;
-    }
-    *out = (value){first + (size_t)i * width, width, (uint8_t)type};
-    return true;
-}
-
 // What the map at the root has under `key`. Before a map's values lie an offset to its keys and the width of these.
 static bool look_up(er_flex f, const char *key, value *out)
 {
@@ -109,7 +87,11 @@ static bool look_up(er_flex f, const char *key, value *out)
     for (uint64_t i = 0; i < n; i++) {
         size_t name;
         if (!follow(f, keys + (size_t)(i * key_width), (unsigned)key_width, &name)) return false;
-        if (length <= f.size - name && !memcmp(f.data + name, key, length)) return item_of(f, map, i, out);
+        if (length > f.size - name || memcmp(f.data + name, key, length)) continue;
+        uint64_t type;      // types follow the values, a byte each
+        if (!read_uint(f, first + (size_t)n * width + (size_t)i, 1, &type)) return false;
+        *out = (value){first + (size_t)i * width, width, (uint8_t)type};
+        return true;
     }
     return false;
 }
@@ -118,19 +100,4 @@ bool er_flex_number(er_flex f, const char *key, double *v)
 {
     value found;
     return look_up(f, key, &found) && number_of(f, found, v);
-}
-
-int64_t er_flex_count(er_flex f, const char *key)
-{
-    value found;
-    size_t first;
-    uint64_t n;
-    unsigned width;
-    return look_up(f, key, &found) && vector_of(f, found, &first, &n, &width) ? (int64_t)n : -1;
-}
-
-bool er_flex_item(er_flex f, const char *key, int64_t i, double *v)
-{
-    value found, item;
-    return i >= 0 && look_up(f, key, &found) && item_of(f, found, (uint64_t)i, &item) && number_of(f, item, v);
 }

@@ -13,8 +13,4 @@ typedef struct er_flex { const uint8_t *data; size_t size; } er_flex;
 // The value under `key` of the map at the root; false where there is none, or it is no number.
 bool er_flex_number(er_flex f, const char *key, double *value);
 
-// Number of values of the vector under `key` and its i-th; -1 and false where there is none.
-int64_t er_flex_count(er_flex f, const char *key);
-bool er_flex_item(er_flex f, const char *key, int64_t i, double *value);
-
 #endif

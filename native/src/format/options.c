@@ -58,7 +58,6 @@ float er_read_softmax_beta(er_fb_table o) { return er_fb_f32(o, 0, 0); }
 float er_read_leaky_relu_alpha(er_fb_table o) { return er_fb_f32(o, 0, 0); }
 bool er_read_keep_dims(er_fb_table o) { return er_fb_u8(o, 0, 0) != 0; }
 int32_t er_read_stack_axis(er_fb_table o) { return er_fb_i32(o, 1, 0); }
-int er_read_arg_max_type(er_fb_table o) { return er_fb_i8(o, 0, 0); }
 
 int32_t er_read_int(er_fb_table o) { return er_fb_i32(o, 0, 0); }
 int er_read_byte(er_fb_table o) { return er_fb_i8(o, 0, 0); }
@@ -77,13 +76,6 @@ er_batch_matmul_options er_read_batch_matmul(er_fb_table o) { return (er_batch_m
 er_cumsum_options er_read_cumsum(er_fb_table o) { return (er_cumsum_options){er_fb_u8(o, 0, 0) != 0, er_fb_u8(o, 1, 0) != 0}; }
 er_hash_table_options er_read_hash_table(er_fb_table o) { return (er_hash_table_options){er_fb_i32(o, 0, 0), er_fb_i8(o, 1, 0), er_fb_i8(o, 2, 0)}; }
 er_svdf_options er_read_svdf(er_fb_table o) { return (er_svdf_options){er_fb_i32(o, 0, 0), (er_activation)er_fb_i8(o, 1, 0), er_fb_u8(o, 2, 0) != 0}; }
-
-er_conv_3d_options er_read_conv_3d(er_fb_table o)
-{
-    return (er_conv_3d_options){
-        .padding = (er_padding)er_fb_i8(o, 0, 0), .stride = {er_fb_i32(o, 1, 0), er_fb_i32(o, 3, 0), er_fb_i32(o, 2, 0)},
-        .dilation = {er_fb_i32(o, 5, 1), er_fb_i32(o, 7, 1), er_fb_i32(o, 6, 1)}, .activation = (er_activation)er_fb_i8(o, 4, 0)};
-}
 
 er_recurrent_options er_read_rnn(er_fb_table o)
 {
@@ -121,7 +113,6 @@ er_recurrent_options er_read_bidirectional_lstm(er_fb_table o)
 
 const char *er_read_variable_container(er_fb_table o) { return er_fb_string(o, 0); }
 const char *er_read_variable_name(er_fb_table o) { return er_fb_string(o, 1); }
-uint64_t er_read_random_seed(er_fb_table o, int which) { return er_fb_u64(o, which, 0); }
 int32_t er_read_composite_subgraph(er_fb_table o) { return er_fb_i32(o, 1, 0); }
 
 er_float_list er_read_boundaries(er_fb_table o)

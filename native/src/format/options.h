@@ -41,7 +41,6 @@ typedef struct er_batch_matmul_options { bool adjoint_x, adjoint_y, asymmetric; 
 typedef struct er_cumsum_options { bool exclusive, reverse; } er_cumsum_options;
 typedef struct er_hash_table_options { int32_t id; int key, value; } er_hash_table_options;
 typedef struct er_svdf_options { int32_t rank; er_activation activation; bool asymmetric; } er_svdf_options;
-typedef struct er_conv_3d_options { er_padding padding; int32_t stride[3], dilation[3]; er_activation activation; } er_conv_3d_options;   // d, h, w
 
 // Recurrent operators, as far as each has them.
 typedef struct er_recurrent_options {
@@ -66,7 +65,6 @@ float er_read_softmax_beta(er_fb_table options);
 float er_read_leaky_relu_alpha(er_fb_table options);
 bool er_read_keep_dims(er_fb_table options);
 int32_t er_read_stack_axis(er_fb_table options);             // PACK, UNPACK
-int er_read_arg_max_type(er_fb_table options);
 er_int_list er_read_reshape(er_fb_table options);           // n = -1 where the options have no shape
 er_int_list er_read_squeeze(er_fb_table options);
 int32_t er_read_int(er_fb_table options);                    // the one number of DEPTH_TO_SPACE, SPACE_TO_DEPTH, SPLIT, ONE_HOT, CALL_ONCE
@@ -79,7 +77,6 @@ er_batch_matmul_options er_read_batch_matmul(er_fb_table options);
 er_cumsum_options er_read_cumsum(er_fb_table options);
 er_hash_table_options er_read_hash_table(er_fb_table options);
 er_svdf_options er_read_svdf(er_fb_table options);
-er_conv_3d_options er_read_conv_3d(er_fb_table options);
 er_recurrent_options er_read_rnn(er_fb_table options);
 er_recurrent_options er_read_sequence_rnn(er_fb_table options);
 er_recurrent_options er_read_bidirectional_rnn(er_fb_table options);
@@ -88,7 +85,6 @@ er_recurrent_options er_read_sequence_lstm(er_fb_table options);
 er_recurrent_options er_read_bidirectional_lstm(er_fb_table options);
 const char *er_read_variable_container(er_fb_table options);
 const char *er_read_variable_name(er_fb_table options);
-uint64_t er_read_random_seed(er_fb_table options, int which);
 er_float_list er_read_boundaries(er_fb_table options);
 int32_t er_read_composite_subgraph(er_fb_table options);
 int32_t er_int_list_at(er_int_list list, int32_t i);

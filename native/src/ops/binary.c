@@ -79,13 +79,10 @@ static inline int32_t power_int(const er_op *op, int32_t x, int32_t z)
     return v > -2147483649.0 && v < 2147483648.0 ? (int32_t)v : INT32_MIN;
 }
 
-LOOP(add_f32, float, clamp_float(x + z, s))
 LOOP(add_i32, int32_t, clamp_int((int32_t)((uint32_t)x + (uint32_t)z), s))
 LOOP(add_i64, int64_t, (uint64_t)x + (uint64_t)z)
-LOOP(sub_f32, float, clamp_float(x - z, s))
 LOOP(sub_i32, int32_t, clamp_int((int32_t)((uint32_t)x - (uint32_t)z), s))
 LOOP(sub_i64, int64_t, (uint64_t)x - (uint64_t)z)
-LOOP(mul_f32, float, clamp_float(x * z, s))
 LOOP(mul_i32, int32_t, clamp_int((int32_t)((uint32_t)x * (uint32_t)z), s))
 LOOP(mul_i64, int64_t, (uint64_t)x * (uint64_t)z)
 LOOP(div_f32, float, clamp_float(x / z, s))
@@ -132,9 +129,9 @@ LOOP(shift_u32, uint32_t, x >> shift_by(z, 32))
 #undef LOOP
 
 static loop *const loops[ER_BINARY_FUNCTIONS][EDGERT_UINT16 + 1] = {
-    [ER_BINARY_ADD] = {[EDGERT_FLOAT32] = add_f32, [EDGERT_INT32] = add_i32, [EDGERT_INT64] = add_i64},
-    [ER_BINARY_SUB] = {[EDGERT_FLOAT32] = sub_f32, [EDGERT_INT32] = sub_i32, [EDGERT_INT64] = sub_i64},
-    [ER_BINARY_MUL] = {[EDGERT_FLOAT32] = mul_f32, [EDGERT_INT32] = mul_i32, [EDGERT_INT64] = mul_i64},
+    [ER_BINARY_ADD] = {[EDGERT_INT32] = add_i32, [EDGERT_INT64] = add_i64},
+    [ER_BINARY_SUB] = {[EDGERT_INT32] = sub_i32, [EDGERT_INT64] = sub_i64},
+    [ER_BINARY_MUL] = {[EDGERT_INT32] = mul_i32, [EDGERT_INT64] = mul_i64},
     [ER_BINARY_DIV] = {[EDGERT_FLOAT32] = div_f32, [EDGERT_INT32] = div_i32},
     [ER_BINARY_FLOOR_DIV] = {[EDGERT_FLOAT32] = floor_div_f32, [EDGERT_INT8] = floor_div_i8, [EDGERT_INT16] = floor_div_i16, [EDGERT_INT32] = floor_div_i32, [EDGERT_INT64] = floor_div_i64},
     [ER_BINARY_FLOOR_MOD] = {[EDGERT_FLOAT32] = floor_mod_f32, [EDGERT_INT8] = floor_mod_i8, [EDGERT_INT16] = floor_mod_i16, [EDGERT_INT32] = floor_mod_i32, [EDGERT_INT64] = floor_mod_i64},
