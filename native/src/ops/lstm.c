@@ -128,11 +128,11 @@ static void normalize16(const er_tensor *norm, const er_tensor *bias, er_multipl
     const int32_t mean = (int32_t)(sum * 1024 / (int64_t)n), share = (1 << 20) / (int32_t)n;
     int32_t variance = (int32_t)((squares * share - (int64_t)mean * mean) / (1 << 20));
     if (variance < 1) variance = guard;
-    const er_multiplier inverse = er_inverse_root(variance), out = {m.q, m.shift + 12};
+    const er_multiplier inverse = er_inverse_root(variance);
     for (size_t i = 0; i < n; i++) {
         const int32_t r = er_requantize(1024 * x[i] - mean, inverse);
         const int64_t v = (int64_t)(int32_t)((uint32_t)r * (uint32_t)((const int16_t *)norm->data)[i]) + er_i32(bias)[i];
-        x[i] = clamp16(er_requantize((int32_t)((v > 0 ? v + 512 : v - 512) / 1024), out));
+        x[i] = clamp16(er_requantize((int32_t)((v > 0 ? v + 512 : v - 512) / 1024), m));
     }
 }
 
@@ -390,9 +390,11 @@ static er_status prepare_int8(er_prepare *p, const er_op *op, direction *d)
         if (w->norm[g]) {
             ER_TRY(scale_of(p, op, g, &inner, &unused));
             ER_TRY(er_expect_quantized(p, w->norm[g], "layer normalization coefficients"));
-            q->norm = er_make_multiplier((double)er_scale(w->norm[g]));
-            const float guard = 10000 * er_scale(w->norm[g]);  // compared first: a scale may pass any integer
-            q->guard = !(guard >= 1) ? 1 : guard < 2147483520.0f ? (int32_t)guard : INT32_MAX;
+            const float scale = er_scale(w->norm[g]);
+            if (!(scale < 65536)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its layer normalization coefficients have scale %g, expected less than 65536", (double)scale);
+            q->norm = er_make_multiplier((double)scale);
+            q->norm.shift += 12;        // inputs have so many bits of fraction
+            q->guard = er_max32(1, (int32_t)(10000 * scale));
         }
         q->input = er_make_multiplier((double)(er_scale(w->from_input[g]) * er_scale(x) / inner));
         q->recurrent = er_make_multiplier((double)(er_scale(w->recurrent[g]) * state_scale / inner));
