@@ -27,5 +27,6 @@ static inline size_t er_round_up(size_t n, size_t to) { return (n + to - 1) / to
 static inline int32_t er_min32(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t er_max32(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline int32_t er_clamp32(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
+static inline int32_t er_clamp64(int64_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : (int32_t)x; }
 
 #endif

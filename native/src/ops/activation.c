@@ -43,7 +43,7 @@ static er_status prepare(er_prepare *p, er_op *op, float_function f, uint8_t **t
 
 static uint8_t clamped(int64_t v, int32_t min, int32_t max)
 {
-    return (uint8_t)(v < min ? min : v > max ? max : (int32_t)v);
+    return (uint8_t)er_clamp64(v, min, max);
 }
 
 // ---- functions in float32, rounded

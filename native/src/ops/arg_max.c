@@ -1,5 +1,5 @@
 // ARG_MAX, ARG_MIN along one axis; the first of equal values wins. int8, uint8, float32, int32, bool in; int32 or int64 out.
-#include "ops/op.h"
+#include "ops/whole.h"
 
 typedef struct { size_t outer, n, inner; er_qarg_max *kernel; bool least; } arg_max;
 
@@ -10,7 +10,7 @@ static size_t best_of(const arg_max *s, const er_tensor *x, size_t base)
     double most = 0;
     for (size_t k = 0; k < s->n; k++) {
         const size_t i = base + k * s->inner;
-        const double v = x->def->type == EDGERT_FLOAT32 ? (double)er_f32(x)[i] : x->def->type == EDGERT_INT32 ? er_i32(x)[i] : x->def->type == EDGERT_INT8 ? er_i8(x)[i] : er_u8(x)[i];
+        const double v = x->def->type == EDGERT_FLOAT32 ? (double)er_f32(x)[i] : (double)er_whole(x, i);
         if (k && !(s->least ? v < most : v > most)) continue;
         best = k;
         most = v;

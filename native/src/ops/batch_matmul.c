@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/broadcast.h"
+#include "ops/whole.h"
 
 typedef struct {
     er_broadcast batches;       // of matrices
@@ -13,8 +14,6 @@ typedef struct {
     er_multiplier q;
     er_output o;
 } matmul;
-
-static inline int32_t whole(const er_tensor *t, size_t i) { return er_is_16bit(t) ? ((const int16_t *)t->data)[i] : er_i8(t)[i]; }
 
 // Where element (row, i) of the first matrix and (i, column) of the second lie.
 static inline size_t x_at(const matmul *s, size_t row, size_t i) { return s->transposed_x ? i * s->m + row : row * s->k + i; }
@@ -36,16 +35,14 @@ static void product_whole(const matmul *s, const er_op *op, size_t x, size_t z, 
     for (size_t r = 0; r < s->m; r++)
         for (size_t c = 0; c < s->n; c++) {
             int64_t sum = 0;
-            for (size_t i = 0; i < s->k; i++) sum += (int64_t)(whole(a, x + x_at(s, r, i)) - s->x_zero) * (whole(b, z + z_at(s, c, i)) - s->z_zero);
+            for (size_t i = 0; i < s->k; i++) sum += (er_whole(a, x + x_at(s, r, i)) - s->x_zero) * (er_whole(b, z + z_at(s, c, i)) - s->z_zero);
             const size_t to = y + r * s->n + c;
             if (s->raw) {
-                er_i32(out)[to] = (int32_t)sum;
+                er_put_whole(out, to, sum);
                 continue;
             }
             const int64_t v = (int64_t)(s->wide ? er_requantize64(sum, s->q) : er_requantize((int32_t)sum, s->q)) + s->o.zero;
-            const int32_t value = (int32_t)(v < s->o.min ? s->o.min : v > s->o.max ? s->o.max : v);
-            if (er_is_16bit(out)) ((int16_t *)out->data)[to] = (int16_t)value;
-            else er_i8(out)[to] = (int8_t)value;
+            er_put_whole(out, to, er_clamp64(v, s->o.min, s->o.max));
         }
 }
 

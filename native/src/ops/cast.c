@@ -3,49 +3,21 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/op.h"
+#include "ops/whole.h"
 
 enum { CASTS = ER_T(EDGERT_BOOL) | ER_T(EDGERT_INT8) | ER_T(EDGERT_UINT8) | ER_T(EDGERT_INT16) | ER_INDEX | ER_FLOAT };
 
+// A bool is 0 or 1, whatever byte it is.
 static inline int64_t int_at(const er_tensor *t, size_t i)
 {
-    switch (t->def->type) {
-    case EDGERT_BOOL: return er_u8(t)[i] != 0;
-    case EDGERT_INT8: return er_i8(t)[i];
-    case EDGERT_UINT8: return er_u8(t)[i];
-    case EDGERT_INT16: return ((const int16_t *)t->data)[i];
-    case EDGERT_INT32: return er_i32(t)[i];
-    default: return ((const int64_t *)t->data)[i];
-    }
+    const int64_t v = er_whole(t, i);
+    return t->def->type == EDGERT_BOOL ? v != 0 : v;
 }
 
 static int64_t cut(float x, int64_t low, int64_t high)
 {
     if (!(x == x)) return 0;
     return x <= (float)low ? low : x >= (float)high ? high : (int64_t)x;
-}
-
-static void put(const er_tensor *t, size_t i, int64_t v)
-{
-    switch (t->def->type) {
-    case EDGERT_BOOL: er_u8(t)[i] = v != 0; break;
-    case EDGERT_INT8: er_i8(t)[i] = (int8_t)v; break;
-    case EDGERT_UINT8: er_u8(t)[i] = (uint8_t)v; break;
-    case EDGERT_INT16: ((int16_t *)t->data)[i] = (int16_t)v; break;
-    case EDGERT_INT32: er_i32(t)[i] = (int32_t)v; break;
-    default: ((int64_t *)t->data)[i] = v;
-    }
-}
-
-static void limits(edgert_type type, int64_t *low, int64_t *high)
-{
-    switch (type) {
-    case EDGERT_INT8: *low = INT8_MIN; *high = INT8_MAX; break;
-    case EDGERT_UINT8: *low = 0; *high = UINT8_MAX; break;
-    case EDGERT_INT16: *low = INT16_MIN; *high = INT16_MAX; break;
-    case EDGERT_INT32: *low = INT32_MIN; *high = INT32_MAX; break;
-    default: *low = INT64_MIN; *high = INT64_MAX;
-    }
 }
 
 static void cast_span(const er_op *op, size_t first, size_t end)
@@ -62,10 +34,10 @@ static void cast_span(const er_op *op, size_t first, size_t end)
         for (size_t i = first; i < end; i++) er_u8(y)[i] = er_f32(x)[i] != 0;
     } else if (from == EDGERT_FLOAT32) {
         int64_t low, high;
-        limits(to, &low, &high);
-        for (size_t i = first; i < end; i++) put(y, i, cut(er_f32(x)[i], low, high));
+        er_whole_limits(to, &low, &high);
+        for (size_t i = first; i < end; i++) er_put_whole(y, i, cut(er_f32(x)[i], low, high));
     } else {
-        for (size_t i = first; i < end; i++) put(y, i, int_at(x, i));
+        for (size_t i = first; i < end; i++) er_put_whole(y, i, int_at(x, i));
     }
 }
 

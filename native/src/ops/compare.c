@@ -2,6 +2,7 @@
 //
 // Quantized values are compared on a common scale, with eight more bits, as rounded as the reference has them.
 #include "ops/broadcast.h"
+#include "ops/whole.h"
 
 typedef enum { IS_EQUAL, IS_NOT_EQUAL, IS_LESS, IS_LESS_EQUAL, IS_GREATER, IS_GREATER_EQUAL, IS_AND, IS_OR } relation;
 
@@ -25,17 +26,6 @@ static inline bool holds(relation r, bool less, bool equal)
     }
 }
 
-static inline int64_t whole(const er_tensor *t, size_t i)
-{
-    switch (t->def->type) {
-    case EDGERT_INT8: return er_i8(t)[i];
-    case EDGERT_INT16: return ((const int16_t *)t->data)[i];
-    case EDGERT_INT32: return er_i32(t)[i];
-    case EDGERT_INT64: return ((const int64_t *)t->data)[i];
-    default: return er_u8(t)[i];
-    }
-}
-
 static inline int32_t on_common_scale(int64_t v, int32_t zero, er_multiplier m)
 {
     const int32_t x = (int32_t)(v - zero) * (1 << 8);
@@ -53,7 +43,7 @@ static void compare_run(const compare *s, const er_tensor *x, const er_tensor *z
         } else if (s->relation >= IS_AND) {
             y[i] = s->relation == IS_AND ? er_u8(x)[a] && er_u8(z)[b] : er_u8(x)[a] || er_u8(z)[b];
         } else {
-            int64_t v = whole(x, a), w = whole(z, b);
+            int64_t v = er_whole(x, a), w = er_whole(z, b);
             if (s->scaled) {
                 v = on_common_scale(v, s->a_zero, s->a);
                 w = on_common_scale(w, s->b_zero, s->b);

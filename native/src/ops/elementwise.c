@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ops/broadcast.h"
+#include "ops/whole.h"
 
 typedef struct elementwise elementwise;
 
@@ -15,11 +16,6 @@ struct elementwise {
     er_output o;
 };
 
-static inline int32_t element(const er_tensor *t, size_t i)
-{
-    return er_is_16bit(t) ? ((const int16_t *)t->data)[i] : er_is_signed(t) ? er_i8(t)[i] : er_u8(t)[i];
-}
-
 static void run_elementwise(const er_op *op, er_pool *pool)
 {
     (void)pool;
@@ -29,12 +25,10 @@ static void run_elementwise(const er_op *op, er_pool *pool)
         size_t a, b;
         er_broadcast_offsets(&s->bc, r, &a, &b);
         for (size_t i = 0; i < s->bc.run; i++) {
-            const int32_t divisor = element(z, b + i * s->bc.b_step) - s->b_zero;
+            const int32_t divisor = (int32_t)er_whole(z, b + i * s->bc.b_step) - s->b_zero;
             if (s->zero_divides && divisor == 0) er_op_fault(op, "it divides by 0");
-            const int64_t v = (int64_t)s->value(s, element(x, a + i * s->bc.a_step) - s->a_zero, divisor) + s->o.zero;
-            const int32_t out = (int32_t)(v < s->o.min ? s->o.min : v > s->o.max ? s->o.max : v);
-            if (er_is_16bit(y)) ((int16_t *)y->data)[r * s->bc.run + i] = (int16_t)out;
-            else er_u8(y)[r * s->bc.run + i] = (uint8_t)out;
+            const int64_t v = (int64_t)s->value(s, (int32_t)er_whole(x, a + i * s->bc.a_step) - s->a_zero, divisor) + s->o.zero;
+            er_put_whole(y, r * s->bc.run + i, er_clamp64(v, s->o.min, s->o.max));
         }
     }
 }

@@ -1,18 +1,9 @@
 // GATHER: slices of the input along one axis, in the order of indices; with batch dimensions. EMBEDDING_LOOKUP: rows. Any type.
 #include <string.h>
 
-#include "ops/op.h"
+#include "ops/whole.h"
 
 typedef struct { size_t batches, outer, n, along, slice; } gather;       // slice: bytes
-
-static int64_t index_at(const er_tensor *t, size_t i)
-{
-    switch (t->def->type) {
-    case EDGERT_INT64: return ((const int64_t *)t->data)[i];
-    case EDGERT_INT16: return ((const int16_t *)t->data)[i];
-    default: return er_i32(t)[i];
-    }
-}
 
 static void run_gather(const er_op *op, er_pool *pool)
 {
@@ -24,7 +15,7 @@ static void run_gather(const er_op *op, er_pool *pool)
         for (size_t o = 0; o < s->outer; o++) {
             const uint8_t *from = er_u8(x) + (b * s->outer + o) * s->along * s->slice;
             for (size_t i = 0; i < s->n; i++, y += s->slice) {
-                const int64_t at = index_at(indices, b * s->n + i);
+                const int64_t at = er_whole(indices, b * s->n + i);
                 const bool inside = at >= 0 && (uint64_t)at < s->along;
                 if (!inside) er_op_fault(op, "an index lies outside of its input");
                 if (!s->slice) continue;

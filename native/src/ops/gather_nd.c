@@ -1,7 +1,7 @@
 // GATHER_ND: slices of the input at the places that rows of indices name. Any type; indices int32 or int64.
 #include <string.h>
 
-#include "ops/op.h"
+#include "ops/whole.h"
 
 typedef struct { size_t rows, depth, slice; size_t stride[ER_MAX_RANK]; } gather;   // slice, stride: bytes
 
@@ -16,7 +16,7 @@ static void run_gather(const er_op *op, er_pool *pool)
         bool inside = true;
         for (size_t d = 0; d < s->depth; d++) {
             size_t at = r * s->depth + d;
-            int64_t i = indices->def->type == EDGERT_INT64 ? ((const int64_t *)indices->data)[at] : er_i32(indices)[at];
+            int64_t i = er_whole(indices, at);
             if (i < 0 || i >= x->dims[d]) inside = false;
             else from += (size_t)i * s->stride[d];
         }

@@ -109,8 +109,8 @@ static void step_float(const direction *d, room *m, const float *x, const float 
 
 // ---- int8: gates are int16 with 12 bits of fraction, the cell state int16 with a power of two as scale
 
-static int16_t clamp16(int64_t v) { return (int16_t)(v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v); }
-static int8_t clamp8(int64_t v) { return (int8_t)(v < INT8_MIN ? INT8_MIN : v > INT8_MAX ? INT8_MAX : v); }
+static int16_t clamp16(int64_t v) { return (int16_t)er_clamp64(v, INT16_MIN, INT16_MAX); }
+static int8_t clamp8(int64_t v) { return (int8_t)er_clamp64(v, INT8_MIN, INT8_MAX); }
 
 static int32_t dot(const int8_t *w, const int8_t *x, size_t n, int32_t sum)
 {

@@ -2,13 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/op.h"
-
-static void put(void *data, edgert_type type, size_t i, int64_t v)
-{
-    if (type == EDGERT_INT64) ((int64_t *)data)[i] = v;
-    else ((int32_t *)data)[i] = (int32_t)v;
-}
+#include "ops/whole.h"
 
 er_status er_prepare_shape(er_prepare *p, er_op *op)
 {
@@ -18,8 +12,8 @@ er_status er_prepare_shape(er_prepare *p, er_op *op)
     if (!(ER_T(y->def->type) & ER_INDEX)) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its output is %s, expected int32 or int64", er_type_name(y->def->type));
     ER_TRY(er_set_shape(p, y, &x->rank, 1));
     er_status status;
-    void *data = er_constant_output(p, op, &status);
-    for (int32_t d = 0; data && d < x->rank; d++) put(data, y->def->type, (size_t)d, x->dims[d]);
+    const bool there = er_constant_output(p, op, &status) != NULL;
+    for (int32_t d = 0; there && d < x->rank; d++) er_put_whole(y, (size_t)d, x->dims[d]);
     return status;
 }
 
@@ -46,17 +40,13 @@ er_status er_prepare_broadcast_args(er_prepare *p, er_op *op)
     const int32_t n = er_max32(na, nb);
     ER_TRY(er_set_shape(p, y, &n, 1));
     er_status status;
-    // A constant only where the shapes are.
-    void *data = er_alloc(p, y->bytes, &status);
+    er_constant_output(p, op, &status);
     ER_TRY(status);
     for (int32_t d = 0; d < n; d++) {
         const int32_t x = d < n - na ? 1 : a[d - (n - na)], z = d < n - nb ? 1 : b[d - (n - nb)];
         if (x != z && x != 1 && z != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "sizes %d and %d do not broadcast", x, z);
-        put(data, y->def->type, (size_t)d, x == 1 ? z : x);
+        er_put_whole(y, (size_t)d, x == 1 ? z : x);
     }
-    y->data = data;
-    y->constant = y->known = true;
-    op->run = NULL;
     return ER_OK;
 }
 
@@ -122,7 +112,7 @@ er_status er_prepare_range(er_prepare *p, er_op *op)
     double v[3];
     for (int32_t i = 0; i < 3; i++) {
         const er_tensor *t = op->inputs[i];
-        v[i] = t->def->type == EDGERT_FLOAT32 ? (double)*er_f32(t) : t->def->type == EDGERT_INT64 ? (double)*(const int64_t *)t->data : (double)*er_i32(t);
+        v[i] = t->def->type == EDGERT_FLOAT32 ? (double)*er_f32(t) : (double)er_whole(t, 0);
     }
     if (!(v[2] != 0) || !((v[0] >= v[1] && v[2] < 0) || (v[0] <= v[1] && v[2] > 0)))
         return er_op_fail(p, EDGERT_ERROR_MODEL, "it goes from %g to %g by %g", v[0], v[1], v[2]);
@@ -148,7 +138,7 @@ static void run_one_hot(const er_op *op, er_pool *pool)
         for (size_t d = 0; d < s->depth; d++)
             for (size_t i = 0; i < s->inner; i++, to += each) {
                 const size_t at = o * s->inner + i;
-                const int64_t index = indices->def->type == EDGERT_INT64 ? ((const int64_t *)indices->data)[at] : er_i32(indices)[at];
+                const int64_t index = er_whole(indices, at);
                 memcpy(to, op->inputs[index == (int64_t)d ? 2 : 3]->data, each);
             }
 }

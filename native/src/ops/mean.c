@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ops/reduce.h"
+#include "ops/whole.h"
 
 typedef struct {
     bool is_float, is_signed;
@@ -84,7 +85,7 @@ static void run_mean(const er_op *op, er_pool *pool)
         } else {
             int32_t sum = (int32_t)((uint32_t)sums[i] - (uint32_t)s->x_zero * (uint32_t)s->n);
             int64_t v = (int64_t)er_requantize(sum, s->m) + s->o.zero;
-            er_u8(y)[i] = (uint8_t)(v < s->o.min ? s->o.min : v > s->o.max ? s->o.max : v);
+            er_u8(y)[i] = (uint8_t)er_clamp64(v, s->o.min, s->o.max);
         }
     }
 }
@@ -97,7 +98,7 @@ typedef struct { const er_tensor *x; int64_t *sums; } walk_arg;
 static void add_whole(void *arg, size_t i, size_t o)
 {
     const walk_arg *w = arg;
-    w->sums[o] += er_is_16bit(w->x) ? ((const int16_t *)w->x->data)[i] : w->x->def->type == EDGERT_INT32 ? er_i32(w->x)[i] : ((const int64_t *)w->x->data)[i];
+    w->sums[o] += er_whole(w->x, i);
 }
 
 static void run_plain_mean(const er_op *op, er_pool *pool)
@@ -110,9 +111,7 @@ static void run_plain_mean(const er_op *op, er_pool *pool)
     er_reduction_walk(&s->r, x->count, add_whole, &w);
     for (size_t o = 0; o < y->count; o++) {
         const int64_t mean = s->r.n ? w.sums[o] / (int64_t)s->r.n : 0;
-        if (er_is_16bit(x)) ((int16_t *)y->data)[o] = (int16_t)er_clamp32(er_requantize((int32_t)w.sums[o], s->m), INT16_MIN, INT16_MAX);
-        else if (x->def->type == EDGERT_INT32) er_i32(y)[o] = (int32_t)mean;
-        else ((int64_t *)y->data)[o] = mean;
+        er_put_whole(y, o, er_is_16bit(x) ? er_clamp32(er_requantize((int32_t)w.sums[o], s->m), INT16_MIN, INT16_MAX) : mean);
     }
 }
 

@@ -1,7 +1,7 @@
 // L2_NORMALIZATION, LOCAL_RESPONSE_NORMALIZATION, LOG_SOFTMAX over the last dimension.
 #include <math.h>
 
-#include "ops/op.h"
+#include "ops/whole.h"
 
 // ---- L2_NORMALIZATION: float32, int8, uint8
 
@@ -9,17 +9,16 @@ typedef struct { size_t depth; } normalization;
 
 static void normalize_bytes(const er_tensor *x, const er_tensor *y, size_t from, size_t depth)
 {
-    const bool is_signed = er_is_signed(x);
     int32_t sum = 0;
     for (size_t i = 0; i < depth; i++) {
-        const int32_t v = (is_signed ? er_i8(x)[from + i] : er_u8(x)[from + i]) - er_zero(x);
+        const int32_t v = (int32_t)er_whole(x, from + i) - er_zero(x);
         sum = (int32_t)((uint32_t)sum + (uint32_t)(v * v));
     }
     const er_multiplier m = er_inverse_root(sum);
     for (size_t i = 0; i < depth; i++) {
-        const int32_t v = (is_signed ? er_i8(x)[from + i] : er_u8(x)[from + i]) - er_zero(x);
+        const int32_t v = (int32_t)er_whole(x, from + i) - er_zero(x);
         // One more multiplication by 128, the output's scale.
-        const int32_t q = er_requantize((int32_t)((uint32_t)v * 128u), m) + (is_signed ? 0 : 128);
+        const int32_t q = er_requantize((int32_t)((uint32_t)v * 128u), m) + (er_is_signed(x) ? 0 : 128);
         er_u8(y)[from + i] = (uint8_t)er_clamp32(q, er_lowest(y), er_highest(y));
     }
 }
@@ -103,20 +102,18 @@ er_status er_prepare_local_response_normalization(er_prepare *p, er_op *op)
 
 typedef struct { size_t depth; er_multiplier m, reverse; int32_t least; } log_softmax;
 
-static int32_t byte_of(const er_tensor *x, size_t i) { return er_is_signed(x) ? er_i8(x)[i] : er_u8(x)[i]; }
-
 static void log_softmax_bytes(const log_softmax *s, const er_tensor *x, const er_tensor *y, size_t from)
 {
     int32_t max = er_lowest(x), sum = 0;
-    for (size_t i = 0; i < s->depth; i++) max = er_max32(max, byte_of(x, from + i));
+    for (size_t i = 0; i < s->depth; i++) max = er_max32(max, (int32_t)er_whole(x, from + i));
     for (size_t i = 0; i < s->depth; i++) {
-        const int32_t d = byte_of(x, from + i) - max;
+        const int32_t d = (int32_t)er_whole(x, from + i) - max;
         if (d >= s->least) sum = (int32_t)((uint32_t)sum + (uint32_t)er_rounding_shift(er_exp_on_negative(er_requantize(d, s->m)), 12));
     }
     const int32_t log_sum = er_log_of_one_and_more(sum);
     const int32_t least = er_max32(s->least - 1, er_requantize((int32_t)((uint32_t)log_sum + (UINT32_C(1) << 31)), s->reverse));
     for (size_t i = 0; i < s->depth; i++) {
-        const int32_t d = byte_of(x, from + i) - max;
+        const int32_t d = (int32_t)er_whole(x, from + i) - max;
         int32_t v = er_lowest(y);
         if (d > least) v = er_clamp32(er_rounding_shift((int32_t)((uint32_t)er_requantize(d, s->m) - (uint32_t)log_sum), 22) + er_highest(y), er_lowest(y), er_highest(y));
         er_u8(y)[from + i] = (uint8_t)v;

@@ -3,6 +3,7 @@
 
 #include "ops/move.h"
 #include "ops/pad.h"
+#include "ops/whole.h"
 
 typedef struct {
     er_move move;
@@ -42,14 +43,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
     s->element = s->move.element = er_type_size(x->def->type);
     int32_t dims[ER_MAX_RANK];
     for (int32_t i = 0; i < x->rank; i++) {
-        int64_t b, a;
-        if (pads->def->type == EDGERT_INT32) {
-            b = ((const int32_t *)pads->data)[2 * i];
-            a = ((const int32_t *)pads->data)[2 * i + 1];
-        } else {
-            b = ((const int64_t *)pads->data)[2 * i];
-            a = ((const int64_t *)pads->data)[2 * i + 1];
-        }
+        const int64_t b = er_whole(pads, 2 * (size_t)i), a = er_whole(pads, 2 * (size_t)i + 1);
         if (a < 0 || b < 0 || a > INT32_MAX || b > INT32_MAX || a + b + x->dims[i] > INT32_MAX)
             return er_op_fail(p, EDGERT_ERROR_MODEL, "its paddings of dimension %d are negative or too large", i);
         s->before[i] = (int32_t)b;

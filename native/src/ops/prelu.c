@@ -1,5 +1,6 @@
 // PRELU: y = x where x >= 0, alpha * x below; alpha is a tensor that broadcasts. float32, int8, uint8.
 #include "ops/broadcast.h"
+#include "ops/whole.h"
 
 typedef struct { er_broadcast bc; er_multiplier positive, negative; int32_t x_zero, alpha_zero, y_zero; } prelu;
 
@@ -8,7 +9,6 @@ static void run_prelu(const er_op *op, er_pool *pool)
     (void)pool;
     const prelu *s = op->state;
     const er_tensor *x = op->inputs[0], *alpha = op->inputs[1], *y = op->outputs[0];
-    const bool is_signed = er_is_signed(x);
     for (size_t r = 0; r < s->bc.outer; r++) {
         size_t a, b, to = r * s->bc.run;
         er_broadcast_offsets(&s->bc, r, &a, &b);
@@ -18,9 +18,9 @@ static void run_prelu(const er_op *op, er_pool *pool)
                 er_f32(y)[to] = v >= 0 ? v : v * er_f32(alpha)[b];
                 continue;
             }
-            const int32_t v = (is_signed ? er_i8(x)[a] : er_u8(x)[a]) - s->x_zero, w = (is_signed ? er_i8(alpha)[b] : er_u8(alpha)[b]) - s->alpha_zero;
+            const int32_t v = (int32_t)er_whole(x, a) - s->x_zero, w = (int32_t)er_whole(alpha, b) - s->alpha_zero;
             const int64_t q = (int64_t)(v >= 0 ? er_requantize(v, s->positive) : er_requantize(v * w, s->negative)) + s->y_zero;
-            er_u8(y)[to] = (uint8_t)(q < er_lowest(y) ? er_lowest(y) : q > er_highest(y) ? er_highest(y) : q);
+            er_put_whole(y, to, er_clamp64(q, er_lowest(y), er_highest(y)));
         }
     }
 }

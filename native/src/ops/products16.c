@@ -32,7 +32,6 @@ er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, c
         const double m = (double)er_scale(x) * (double)q->scale[q->n == 1 ? 0 : i] / (double)er_scale(y);
         if (!(m < 16384)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make a multiplier of %g, which is too large", m);
         c[i] = (er_channel16){bias ? *wide ? ((const int64_t *)bias->data)[i] : er_i32(bias)[i] : 0, er_make_multiplier(m), 0};
-        if (c[i].m.shift < -31) c[i].m = (er_multiplier){0, 0};
     }
     return ER_OK;
 }
@@ -74,8 +73,7 @@ static void run_pixel_row(void *arg, size_t row, int thread)
                 }
             }
             if (!s->wide) sum = (int32_t)(uint32_t)sum;
-            const int64_t v = (int64_t)er_finish16(&s->channels[c], sum, s->wide) + s->o.zero;
-            *y = (int16_t)(v < s->o.min ? s->o.min : v > s->o.max ? s->o.max : v);
+            *y = (int16_t)er_clamp64((int64_t)er_finish16(&s->channels[c], sum, s->wide) + s->o.zero, s->o.min, s->o.max);
         }
 }
 

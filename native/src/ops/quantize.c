@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/weights.h"
+#include "ops/whole.h"
 
 static void quantize_span(const er_op *op, size_t from, size_t to)
 {
@@ -28,13 +29,6 @@ static void run_flip(const er_op *op, er_pool *pool)
 
 typedef struct { er_multiplier m; int32_t low, high; } requantization;
 
-static void put(const er_tensor *y, size_t i, int64_t v)
-{
-    if (er_is_8bit(y)) er_u8(y)[i] = (uint8_t)v;
-    else if (er_is_16bit(y)) ((int16_t *)y->data)[i] = (int16_t)v;
-    else er_i32(y)[i] = (int32_t)v;
-}
-
 static void plain_span(const er_op *op, size_t from, size_t to)
 {
     const requantization *s = op->state;
@@ -42,12 +36,12 @@ static void plain_span(const er_op *op, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         if (x->def->type == EDGERT_FLOAT32) {
             const float v = roundf(er_f32(x)[i] / er_scale(y)) + (float)er_zero(y);
-            put(y, i, !(v > (float)s->low) ? s->low : v >= (float)s->high ? s->high : (int64_t)v);     // NaN is lowest
+            er_put_whole(y, i, !(v > (float)s->low) ? s->low : v >= (float)s->high ? s->high : (int64_t)v);     // NaN is lowest
             continue;
         }
-        const int32_t v = er_is_8bit(x) ? er_byte_value(x, er_u8(x)[i]) : er_is_16bit(x) ? ((const int16_t *)x->data)[i] : er_i32(x)[i];
+        const int32_t v = (int32_t)er_whole(x, i);
         const int64_t q = (int64_t)er_requantize((int32_t)((uint32_t)v - (uint32_t)er_zero(x)), s->m) + er_zero(y);
-        put(y, i, q < s->low ? s->low : q > s->high ? s->high : q);
+        er_put_whole(y, i, er_clamp64(q, s->low, s->high));
     }
 }
 
@@ -137,7 +131,7 @@ static void dequantize_span(const er_op *op, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         size_t c = i / s->inner % s->n;
         int32_t zero = s->n_zero ? (int32_t)s->zero[s->n_zero == 1 ? 0 : c] : 0;
-        const int32_t q = er_is_16bit(x) ? ((const int16_t *)x->data)[i] : is_signed ? er_i8(x)[i] : er_u8(x)[i];
+        const int32_t q = (int32_t)er_whole(x, i);
         const int32_t v = (int32_t)((uint32_t)q - (uint32_t)zero);
         y[i] = s->scale[c] * (float)v;
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ops/move.h"
+#include "ops/whole.h"
 
 static void run_move(const er_op *op, er_pool *pool)
 {
@@ -119,7 +120,7 @@ static void run_sequence(const er_op *op, er_pool *pool)
     int32_t at[ER_MAX_RANK] = {0};
     for (size_t i = 0; i < x->count; i++) {
         const int32_t b = at[s->batch], t = at[s->along];
-        int64_t n = lengths->def->type == EDGERT_INT64 ? ((const int64_t *)lengths->data)[b] : er_i32(lengths)[b];
+        int64_t n = er_whole(lengths, (size_t)b);
         if (n < 0 || n > x->dims[s->along]) {
             er_op_fault(op, "a length is negative or longer than the sequence");
             n = 0;
@@ -337,7 +338,7 @@ er_status er_prepare_split_v(er_prepare *p, er_op *op)
     int32_t *sizes = er_alloc(p, t->count * sizeof *sizes, &status);
     ER_TRY(status);
     for (size_t i = 0; i < t->count; i++) {
-        const int64_t v = t->def->type == EDGERT_INT64 ? ((const int64_t *)t->data)[i] : er_i32(t)[i];
+        const int64_t v = er_whole(t, i);
         sizes[i] = v > INT32_MAX || v < -1 ? -2 : (int32_t)v;
     }
     return prepare_split(p, op, op->inputs[0], op->inputs[2], sizes);
@@ -383,8 +384,7 @@ er_status er_prepare_mirror_pad(er_prepare *p, er_op *op)
     er_strides(x->dims, x->rank, 1, s->stride);
     int32_t dims[ER_MAX_RANK];
     for (int32_t d = 0; d < x->rank; d++) {
-        int64_t edges[2];
-        for (int i = 0; i < 2; i++) edges[i] = pads->def->type == EDGERT_INT64 ? ((const int64_t *)pads->data)[2 * d + i] : er_i32(pads)[2 * d + i];
+        const int64_t edges[2] = {er_whole(pads, 2 * (size_t)d), er_whole(pads, 2 * (size_t)d + 1)};
         const int64_t most = x->dims[d] - s->edge;
         if (edges[0] < 0 || edges[1] < 0 || edges[0] > most || edges[1] > most || edges[0] + edges[1] + x->dims[d] > INT32_MAX)
             return er_op_fail(p, EDGERT_ERROR_MODEL, "its paddings of dimension %d are %lld and %lld, expected 0 to %lld", d, (long long)edges[0], (long long)edges[1], (long long)most);

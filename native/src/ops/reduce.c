@@ -2,7 +2,8 @@
 #include "ops/reduce.h"
 
 #include <math.h>
-#include <string.h>
+
+#include "ops/whole.h"
 
 er_status er_reduction_prepare(er_prepare *p, er_op *op, er_reduction *r)
 {
@@ -51,38 +52,17 @@ typedef struct {
     function f;
     edgert_type type;
     bool quantized;
-    int32_t x_zero, y_zero, low, high;
+    int32_t x_zero, y_zero;
     er_multiplier m;
 } reduce;
 
-typedef struct { const reduce *s; const void *x; void *y; int64_t *sums; } walk_arg;
-
-static inline int64_t whole(const void *data, edgert_type type, size_t i)
-{
-    switch (type) {
-    case EDGERT_INT8: return ((const int8_t *)data)[i];
-    case EDGERT_UINT8: case EDGERT_BOOL: return ((const uint8_t *)data)[i];
-    case EDGERT_INT16: return ((const int16_t *)data)[i];
-    case EDGERT_INT32: return ((const int32_t *)data)[i];
-    default: return ((const int64_t *)data)[i];
-    }
-}
-
-static inline void put_whole(void *data, edgert_type type, size_t i, int64_t v)
-{
-    switch (type) {
-    case EDGERT_INT8: case EDGERT_UINT8: case EDGERT_BOOL: ((uint8_t *)data)[i] = (uint8_t)v; break;
-    case EDGERT_INT16: ((int16_t *)data)[i] = (int16_t)v; break;
-    case EDGERT_INT32: ((int32_t *)data)[i] = (int32_t)v; break;
-    default: ((int64_t *)data)[i] = v;
-    }
-}
+typedef struct { const reduce *s; const er_tensor *x, *y; int64_t *sums; } walk_arg;
 
 static void take_float(void *arg, size_t i, size_t o)
 {
     const walk_arg *w = arg;
-    const float x = ((const float *)w->x)[i];
-    float *y = (float *)w->y + o;
+    const float x = er_f32(w->x)[i];
+    float *y = er_f32(w->y) + o;
     switch (w->s->f) {
     case REDUCE_SUM: *y += x; break;
     case REDUCE_PROD: *y *= x; break;
@@ -95,7 +75,7 @@ static void take_whole(void *arg, size_t i, size_t o)
 {
     const walk_arg *w = arg;
     const reduce *s = w->s;
-    const int64_t x = whole(w->x, s->type, i);
+    const int64_t x = er_whole(w->x, i);
     int64_t *y = w->sums + o;
     switch (s->f) {
     case REDUCE_SUM: *y = (int64_t)((uint64_t)*y + (uint64_t)x); break;
@@ -116,7 +96,7 @@ static void run_reduce(const er_op *op, er_pool *pool)
     (void)pool;
     const reduce *s = op->state;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
-    walk_arg w = {s, x->data, y->data, (int64_t *)(void *)op->scratch};
+    walk_arg w = {s, x, y, (int64_t *)(void *)op->scratch};
     if (s->type == EDGERT_FLOAT32) {
         // The reference begins with the lowest and highest finite numbers.
         const float first = s->f == REDUCE_SUM ? 0 : s->f == REDUCE_PROD ? 1 : s->f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f;
@@ -124,11 +104,8 @@ static void run_reduce(const er_op *op, er_pool *pool)
         er_reduction_walk(&s->r, x->count, take_float, &w);
         return;
     }
-    int64_t first = 0, low = INT64_MIN, high = INT64_MAX;
-    if (s->type == EDGERT_INT8) { low = INT8_MIN; high = INT8_MAX; }
-    if (s->type == EDGERT_UINT8) { low = 0; high = UINT8_MAX; }
-    if (s->type == EDGERT_INT16) { low = INT16_MIN; high = INT16_MAX; }
-    if (s->type == EDGERT_INT32) { low = INT32_MIN; high = INT32_MAX; }
+    int64_t first = 0, low, high;
+    er_whole_limits(s->type, &low, &high);
     if (s->f == REDUCE_PROD || s->f == REDUCE_ALL) first = 1;
     if (s->f == REDUCE_PROD && s->quantized) first = INT64_MIN;
     if (s->f == REDUCE_MAX) first = low;
@@ -145,7 +122,7 @@ static void run_reduce(const er_op *op, er_pool *pool)
             v = (int64_t)er_requantize(v == INT64_MIN ? 1 : (int32_t)v, s->m) + s->y_zero;
             v = v < low ? low : v > high ? high : v;
         }
-        put_whole(y->data, s->type, o, v);
+        er_put_whole(y, o, v);
     }
 }
 

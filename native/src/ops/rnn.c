@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ops/gates.h"
+#include "ops/whole.h"
 
 static er_status expect_shape(er_prepare *p, const er_tensor *t, size_t rows, size_t columns, const char *role)
 {
@@ -41,14 +42,12 @@ typedef struct {
     int32_t x_zero, y_zero;
 } svdf;
 
-static int32_t state_at(const er_tensor *t, size_t i) { return er_is_16bit(t) ? ((const int16_t *)t->data)[i] : er_i8(t)[i]; }
-
 static void run_svdf8(const er_op *op, er_pool *pool)
 {
     (void)pool;
     const svdf *s = op->state;
     const er_tensor *x = op->inputs[0], *feature = op->inputs[1], *time = op->inputs[2], *bias = op->inputs[3], *state = op->inputs[4], *y = op->outputs[0];
-    const size_t each = er_is_16bit(state) ? 2 : 1;
+    const size_t each = er_type_size(state->def->type);
     memmove(state->data, er_u8(state) + each, state->bytes - each);
     for (size_t b = 0; b < s->batches; b++)
         for (size_t f = 0; f < s->filters; f++) {
@@ -56,16 +55,15 @@ static void run_svdf8(const er_op *op, er_pool *pool)
             for (size_t i = 0; i < s->inputs; i++) sum += er_i8(feature)[f * s->inputs + i] * (er_i8(x)[b * s->inputs + i] - s->x_zero);
             const size_t at = (b * s->filters + f) * s->memory + s->memory - 1;
             const int32_t v = er_requantize(sum, s->feature);
-            if (each == 2) ((int16_t *)state->data)[at] = (int16_t)er_clamp32(v, INT16_MIN, INT16_MAX);
-            else er_i8(state)[at] = (int8_t)er_clamp32(v, INT8_MIN, INT8_MAX);
+            er_put_whole(state, at, er_clamp32(v, er_lowest(state), er_highest(state)));
         }
     for (size_t b = 0; b < s->batches; b++)
         for (size_t u = 0; u < s->units; u++) {
             uint32_t sum = bias ? (uint32_t)er_i32(bias)[u] : 0;
             for (size_t f = u * s->rank; f < (u + 1) * s->rank; f++)
-                for (size_t m = 0; m < s->memory; m++) sum += (uint32_t)(state_at(time, f * s->memory + m) * state_at(state, (b * s->filters + f) * s->memory + m));
+                for (size_t m = 0; m < s->memory; m++) sum += (uint32_t)(er_whole(time, f * s->memory + m) * er_whole(state, (b * s->filters + f) * s->memory + m));
             const int64_t v = (int64_t)er_requantize((int32_t)sum, s->time) + s->y_zero;
-            er_i8(y)[b * s->units + u] = (int8_t)(v < INT8_MIN ? INT8_MIN : v > INT8_MAX ? INT8_MAX : v);
+            er_i8(y)[b * s->units + u] = (int8_t)er_clamp64(v, INT8_MIN, INT8_MAX);
         }
 }
 

@@ -1,9 +1,7 @@
 // SCATTER_ND, SPARSE_TO_DENSE, SEGMENT_SUM, UNSORTED_SEGMENT_SUM, _PROD, _MAX, _MIN, DYNAMIC_UPDATE_SLICE: values put, or added up, at places that indices name.
 #include <string.h>
 
-#include "ops/op.h"
-
-static int64_t index_at(const er_tensor *t, size_t i) { return t->def->type == EDGERT_INT64 ? ((const int64_t *)t->data)[i] : er_i32(t)[i]; }
+#include "ops/whole.h"
 
 static er_status expect_indices(er_prepare *p, const er_tensor *t)
 {
@@ -36,7 +34,7 @@ static void run_scatter(const er_op *op, er_pool *pool)
         size_t to = 0;
         bool inside = true;
         for (size_t d = 0; d < s->depth; d++) {
-            const int64_t i = index_at(indices, r * s->depth + d);
+            const int64_t i = er_whole(indices, r * s->depth + d);
             if (i < 0 || i >= y->dims[d]) inside = false;
             else to += (size_t)i * s->stride[d];
         }
@@ -90,7 +88,7 @@ static void run_sparse(const er_op *op, er_pool *pool)
         size_t to = 0;
         bool inside = true;
         for (int32_t d = 0; d < s->depth; d++) {
-            const int64_t at = index_at(indices, i * (size_t)s->depth + (size_t)d);
+            const int64_t at = er_whole(indices, i * (size_t)s->depth + (size_t)d);
             if (at < 0 || at >= y->dims[d]) inside = false;
             to = to * (size_t)y->dims[d] + (size_t)(inside ? at : 0);
         }
@@ -217,7 +215,7 @@ static void run_update(const er_op *op, er_pool *pool)
     if (!update->count) return;
     int64_t from[ER_MAX_RANK];
     for (int32_t d = 0; d < x->rank; d++) {
-        const int64_t at = index_at(start, (size_t)d), most = x->dims[d] - update->dims[d];
+        const int64_t at = er_whole(start, (size_t)d), most = x->dims[d] - update->dims[d];
         from[d] = at < 0 ? 0 : at > most ? most : at;
     }
     const int32_t last = x->rank - 1;

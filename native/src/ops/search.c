@@ -1,27 +1,7 @@
 // TOPK_V2, UNIQUE, CUMSUM, ADD_N, BUCKETIZE.
 #include <string.h>
 
-#include "ops/op.h"
-
-static int64_t whole(const er_tensor *t, size_t i)
-{
-    switch (t->def->type) {
-    case EDGERT_INT8: return er_i8(t)[i];
-    case EDGERT_UINT8: case EDGERT_BOOL: return er_u8(t)[i];
-    case EDGERT_INT16: return ((const int16_t *)t->data)[i];
-    case EDGERT_INT64: return ((const int64_t *)t->data)[i];
-    default: return er_i32(t)[i];
-    }
-}
-
-static void put_index(const er_tensor *t, size_t i, int64_t v)
-{
-    switch (t->def->type) {
-    case EDGERT_INT16: ((int16_t *)t->data)[i] = (int16_t)v; break;
-    case EDGERT_INT64: ((int64_t *)t->data)[i] = v; break;
-    default: er_i32(t)[i] = (int32_t)v;
-    }
-}
+#include "ops/whole.h"
 
 // ---- TOPK_V2: the k largest of each row, of equal ones the first; in descending order
 
@@ -34,7 +14,7 @@ static bool after(const er_tensor *x, size_t row, int32_t a, int32_t b)
         const float v = er_f32(x)[row + (size_t)a], w = er_f32(x)[row + (size_t)b];
         return v < w || (!(v > w) && a > b);
     }
-    const int64_t v = whole(x, row + (size_t)a), w = whole(x, row + (size_t)b);
+    const int64_t v = er_whole(x, row + (size_t)a), w = er_whole(x, row + (size_t)b);
     return v < w || (v == w && a > b);
 }
 
@@ -71,7 +51,7 @@ static void run_top(const er_op *op, er_pool *pool)
         }
         for (size_t i = s->k; i-- > 0;) {
             memcpy(er_u8(values) + (r * s->k + i) * each, er_u8(x) + (row + (size_t)heap[0]) * each, each);
-            put_index(indices, r * s->k + i, heap[0]);
+            er_put_whole(indices, r * s->k + i, heap[0]);
             heap[0] = heap[i];
             sift(x, row, heap, 0, i);
         }
@@ -85,7 +65,7 @@ er_status er_prepare_topk_v2(er_prepare *p, er_op *op)
     ER_TRY(er_expect_values(p, count, "k"));
     if (x->rank < 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is a scalar");
     if (count->count != 1 || !(ER_T(count->def->type) & (ER_INDEX | ER_16BIT))) return er_op_fail(p, EDGERT_ERROR_MODEL, "its k is not one whole number");
-    const int64_t k = whole(count, 0), n = x->dims[x->rank - 1];
+    const int64_t k = er_whole(count, 0), n = x->dims[x->rank - 1];
     if (k < 0 || k > n) return er_op_fail(p, EDGERT_ERROR_MODEL, "it takes the first %lld of %lld", (long long)k, (long long)n);
     ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
     if (!(ER_T(op->outputs[1]->def->type) & (ER_INDEX | ER_16BIT))) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its indices are %s", er_type_name(op->outputs[1]->def->type));
@@ -109,7 +89,7 @@ typedef struct { int32_t *number, *first; int32_t n; } unique;     // made when 
 static bool same(const er_tensor *x, size_t a, size_t b)
 {
     if (x->def->type == EDGERT_FLOAT32) return er_f32(x)[a] == er_f32(x)[b];
-    return whole(x, a) == whole(x, b);
+    return er_whole(x, a) == er_whole(x, b);
 }
 
 static size_t hash(const er_tensor *x, size_t i)
@@ -121,7 +101,7 @@ static size_t hash(const er_tensor *x, size_t i)
         memcpy(&bits, &f, 4);
         v = bits;
     } else {
-        v = (uint64_t)whole(x, i);
+        v = (uint64_t)er_whole(x, i);
     }
     return (size_t)((v * UINT64_C(0x9E3779B97F4A7C15)) >> 24);
 }
@@ -133,7 +113,7 @@ static void run_unique(const er_op *op, er_pool *pool)
     const er_tensor *x = op->inputs[0];
     const size_t each = er_type_size(x->def->type);
     for (int32_t i = 0; i < s->n; i++) memcpy(er_u8(op->outputs[0]) + (size_t)i * each, er_u8(x) + (size_t)s->first[i] * each, each);
-    for (size_t i = 0; i < x->count; i++) put_index(op->outputs[1], i, s->number[i]);
+    for (size_t i = 0; i < x->count; i++) er_put_whole(op->outputs[1], i, s->number[i]);
 }
 
 er_status er_prepare_unique(er_prepare *p, er_op *op)
@@ -189,7 +169,7 @@ static void run_cumsum(const er_op *op, er_pool *pool)
                     er_f32(y)[at] = s->exclusive ? real : real + v;
                     real += v;
                 } else {
-                    const uint64_t v = (uint64_t)whole(x, at), out = s->exclusive ? sum : sum + v;
+                    const uint64_t v = (uint64_t)er_whole(x, at), out = s->exclusive ? sum : sum + v;
                     if (x->def->type == EDGERT_INT64) ((uint64_t *)y->data)[at] = out;
                     else er_i32(y)[at] = (int32_t)out;
                     sum += v;
@@ -260,7 +240,7 @@ static void run_bucketize(const er_op *op, er_pool *pool)
     const er_float_list *s = op->state;
     const er_tensor *x = op->inputs[0];
     for (size_t i = 0; i < x->count; i++) {
-        const double v = x->def->type == EDGERT_FLOAT32 ? (double)er_f32(x)[i] : x->def->type == EDGERT_FLOAT64 ? ((const double *)x->data)[i] : (double)whole(x, i);
+        const double v = x->def->type == EDGERT_FLOAT32 ? (double)er_f32(x)[i] : x->def->type == EDGERT_FLOAT64 ? ((const double *)x->data)[i] : (double)er_whole(x, i);
         uint32_t low = 0, high = s->n;
         while (low < high) {
             const uint32_t middle = low + (high - low) / 2;

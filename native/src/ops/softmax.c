@@ -50,7 +50,7 @@ static void softmax_int16(const softmax16 *s, const int16_t *x, int16_t *y)
     for (size_t i = 0; i < s->depth; i++) {
         // Differences down to -10 are [-65535, 0] on the table's scale.
         const int64_t d = (int64_t)er_requantize(x[i] - max, s->m) + 32767;
-        y[i] = er_table16_at(s->exps, (int16_t)(d < INT16_MIN ? INT16_MIN : d > INT16_MAX ? INT16_MAX : d));
+        y[i] = er_table16_at(s->exps, (int16_t)er_clamp64(d, INT16_MIN, INT16_MAX));
         sum = (int32_t)((uint32_t)sum + (uint32_t)y[i]);
     }
     const int32_t lead = sum > 0 ? __builtin_clz((uint32_t)sum) : 1;

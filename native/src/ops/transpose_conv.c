@@ -6,6 +6,7 @@
 
 #include "ops/matmul.h"
 #include "ops/products16.h"
+#include "ops/whole.h"
 
 typedef struct {
     int32_t in_h, in_w, in_c, out_h, out_w, out_c, kh, kw, stride_h, stride_w, pad_top, pad_left;
@@ -90,10 +91,7 @@ static void run_row(void *arg, size_t row, int thread)
             } else {
                 v = er_requantize((int32_t)((uint32_t)sum + (uint32_t)s->bias[c]), s->multipliers[c]);
             }
-            const int64_t q = (int64_t)v + s->o.zero;
-            const int32_t out = (int32_t)(q < s->o.min ? s->o.min : q > s->o.max ? s->o.max : q);
-            if (er_is_16bit(y)) ((int16_t *)y->data)[to] = (int16_t)out;
-            else er_u8(y)[to] = (uint8_t)out;
+            er_put_whole(y, to, er_clamp64((int64_t)v + s->o.zero, s->o.min, s->o.max));
         }
 }
 

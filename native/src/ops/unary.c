@@ -247,7 +247,7 @@ static int32_t absolute_value(const absolute *s, int32_t x, int32_t low, int32_t
 {
     const int32_t v = abs(x - s->x_zero);
     const int64_t y = (int64_t)(s->rescales ? er_requantize(v, s->m) : v) + s->y_zero;
-    return (int32_t)(y < low ? low : y > high ? high : y);
+    return er_clamp64(y, low, high);
 }
 
 static void abs16_span(const er_op *op, size_t from, size_t to)
