@@ -149,6 +149,23 @@ def test_batch_matmul(x_type: str, z_type: str, out: str, data: st.DataObject) -
     assert_same_as_reference(b.bytes(), [x, z], magnitude=20 if out == "float32" else 0)
 
 
+@examples(20)
+@given(data=st.data())
+def test_batch_matmul_of_float_by_int8(data: st.DataObject) -> None:
+    """Rows of the input are quantized as it runs."""
+    m, k, n = (data.draw(st.integers(1, 6)) for _ in range(3))
+    ax, az = data.draw(st.booleans()), data.draw(st.booleans())
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    x = rng.standard_normal((k, m) if ax else (m, k)).astype(np.float32)
+    z = rng.integers(-127, 128, (n, k) if az else (k, n)).astype(np.int8)
+    b = Builder()
+    t = [b.main.input(x.shape, "float32"), b.main.constant(z, scale=0.02, zero=0)]
+    o = b.main.tensor([1, 1], "float32")
+    b.main.op("BATCH_MATMUL", t, [o], adjX=ax, adjY=az, asymmetricQuantizeInputs=data.draw(st.booleans()))
+    b.main.outputs(o)
+    assert_same_as_reference(b.bytes(), [x], magnitude=5)
+
+
 @pytest.mark.parametrize(("op", "dtype"), [("AVERAGE_POOL_2D", "int16"), ("MAX_POOL_2D", "int16"), ("L2_POOL_2D", "float32")])
 @examples(12)
 @given(data=st.data())

@@ -1,9 +1,9 @@
 // BATCH_MATMUL: products of matrices, of which the last two dimensions are; the others broadcast. float32; int8 (also to int32); int16, also by int8.
 // float32 by int8 is quantized as it runs (hybrid): the input by rows.
-#include <math.h>
 #include <string.h>
 
 #include "ops/broadcast.h"
+#include "ops/dynamic_range.h"
 #include "ops/whole.h"
 
 typedef struct {
@@ -48,36 +48,16 @@ static void product_whole(const matmul *s, const er_op *op, size_t x, size_t z, 
 
 static void product_hybrid(const matmul *s, const er_op *op, const float *x, const int8_t *z, float *y)
 {
-    int8_t *row = (int8_t *)op->scratch;
+    float *row = (float *)(void *)op->scratch;
+    int8_t *bytes = (int8_t *)(op->scratch + s->k * sizeof *row);
     const er_quantization *w = &op->inputs[1]->def->quant;
     for (size_t r = 0; r < s->m; r++) {
-        float low = 0, high = 0;
-        for (size_t i = 0; i < s->k; i++) {
-            const float v = x[x_at(s, r, i)];
-            low = v < low ? v : low;
-            high = v > high ? v : high;
-        }
-        float scale = 1;
-        int32_t zero = 0;
-        if (s->asymmetric && high > low) {
-            const double step = ((double)high - (double)low) / 255, from_low = -128 - (double)low / step, from_high = 127 - (double)high / step;
-            const double point = fabs(-128 - fabs((double)low / step)) < fabs(127 + fabs((double)high / step)) ? from_low : from_high;
-            zero = !(point > -128) ? -128 : point >= 127 ? 127 : (int32_t)round(point);
-            scale = (float)step;
-        } else if (!s->asymmetric) {
-            const float most = fmaxf(fabsf(low), fabsf(high));
-            scale = most > 0 ? most / 127.0f : 1;
-        }
-        const float inverse = s->asymmetric ? (float)(1.0 / (double)scale) : 127.0f / fmaxf(fmaxf(fabsf(low), fabsf(high)), 1e-37f);
-        for (size_t i = 0; i < s->k; i++) {
-            const float v = roundf(x[x_at(s, r, i)] * inverse + (s->asymmetric ? (float)zero : 0));
-            const float least = s->asymmetric ? -128 : -127;
-            row[i] = (int8_t)(!(v > least) ? least : v > 127 ? 127 : v);
-        }
+        for (size_t i = 0; i < s->k; i++) row[i] = x[x_at(s, r, i)];
+        const er_dynamic q = er_quantize_floats(row, s->k, s->asymmetric, bytes);
         for (size_t c = 0; c < s->n; c++) {
             int32_t sum = 0;
-            for (size_t i = 0; i < s->k; i++) sum += (row[i] - zero) * z[z_at(s, c, i)];
-            y[r * s->n + c] = scale * w->scale[w->n > 1 ? c : 0] * (float)sum;
+            for (size_t i = 0; i < s->k; i++) sum += (bytes[i] - q.zero) * z[z_at(s, c, i)];
+            y[r * s->n + c] = q.scale * w->scale[w->n > 1 ? c : 0] * (float)sum;
         }
     }
 }
@@ -132,7 +112,7 @@ er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
         if (z->def->quant.n != 1 && (size_t)z->def->quant.n != s->n) return er_op_fail(p, EDGERT_ERROR_MODEL, "its second input has %d scales", z->def->quant.n);
         s->hybrid = true;
         s->asymmetric = o.asymmetric;
-        op->scratch_bytes = s->k;
+        op->scratch_bytes = s->k * (sizeof(float) + 1);
         return ER_OK;
     }
     const bool bytes = a == EDGERT_INT8 && b == EDGERT_INT8 && (c == EDGERT_INT8 || c == EDGERT_INT32);

@@ -7,6 +7,7 @@
 
 #include "format/flexbuffer.h"
 #include "ops/boxes.h"
+#include "ops/carve.h"
 #include "ops/op.h"
 
 typedef struct {
@@ -19,27 +20,19 @@ typedef struct {
 // Memory of one run, in op->shared.
 typedef struct { er_box *boxes; float *scores, *best; int32_t *kept, *sorted, *room, *selected; uint8_t *gone; float *found_score; int32_t *found; } work;
 
-static size_t take(uint8_t **at, size_t bytes)
+static void lay_out(const detection *s, size_t n_scores, er_carver *c, work *w)
 {
-    *at += er_round_up(bytes, ER_ALIGN);
-    return er_round_up(bytes, ER_ALIGN);
-}
-
-static size_t lay_out(const detection *s, size_t n_scores, uint8_t *base, work *w)
-{
-    uint8_t *at = base;
-    const size_t n = s->boxes + 1, found = 2 * (size_t)s->most + (size_t)s->per_class + 1;
-    w->boxes = (er_box *)(void *)at; take(&at, n * sizeof *w->boxes);
-    w->scores = (float *)(void *)at; take(&at, n_scores * sizeof *w->scores);
-    w->best = (float *)(void *)at; take(&at, n * sizeof *w->best);
-    w->kept = (int32_t *)(void *)at; take(&at, n * sizeof *w->kept);
-    w->sorted = (int32_t *)(void *)at; take(&at, (n > (size_t)s->columns ? n : (size_t)s->columns) * sizeof *w->sorted);
-    w->room = (int32_t *)(void *)at; take(&at, (n > (size_t)s->columns ? n : (size_t)s->columns) * sizeof *w->room);
-    w->selected = (int32_t *)(void *)at; take(&at, n * sizeof *w->selected);
-    w->gone = at; take(&at, n);
-    w->found_score = (float *)(void *)at; take(&at, found * sizeof *w->found_score);
-    w->found = (int32_t *)(void *)at; take(&at, found * sizeof *w->found);
-    return (size_t)(at - base);
+    const size_t n = s->boxes + 1, found = 2 * (size_t)s->most + (size_t)s->per_class + 1, sorted = n > (size_t)s->columns ? n : (size_t)s->columns;
+    w->boxes = er_carve(c, n * sizeof *w->boxes);
+    w->scores = er_carve(c, n_scores * sizeof *w->scores);
+    w->best = er_carve(c, n * sizeof *w->best);
+    w->kept = er_carve(c, n * sizeof *w->kept);
+    w->sorted = er_carve(c, sorted * sizeof *w->sorted);
+    w->room = er_carve(c, sorted * sizeof *w->room);
+    w->selected = er_carve(c, n * sizeof *w->selected);
+    w->gone = er_carve(c, n);
+    w->found_score = er_carve(c, found * sizeof *w->found_score);
+    w->found = er_carve(c, found * sizeof *w->found);
 }
 
 static float value_at(const er_tensor *t, size_t i) { return t->def->type == EDGERT_FLOAT32 ? er_f32(t)[i] : ((float)er_u8(t)[i] - (float)er_zero(t)) * er_scale(t); }
@@ -146,7 +139,7 @@ static void run_detection(const er_op *op, er_pool *pool)
     const detection *s = op->state;
     const er_tensor *scores = op->inputs[1];
     work w;
-    lay_out(s, scores->count + 1, op->shared, &w);
+    lay_out(s, scores->count + 1, &(er_carver){op->shared, 0}, &w);
     for (int32_t i = 0; i < 3; i++)
         if (op->outputs[i]->bytes) memset(op->outputs[i]->data, 0, op->outputs[i]->bytes);
     *er_f32(op->outputs[3]) = 0;
@@ -196,8 +189,9 @@ er_status er_prepare_detection(er_prepare *p, er_op *op)
     ER_TRY(er_set_shape(p, op->outputs[2], (int32_t[]){1, n}, 2));
     ER_TRY(er_set_shape(p, op->outputs[3], (int32_t[]){1}, 1));
     work w;
-    static uint8_t origin[1];
-    op->shared_bytes = lay_out(s, scores->count + 1, origin, &w);
+    er_carver c = {NULL, 0};
+    lay_out(s, scores->count + 1, &c, &w);
+    op->shared_bytes = c.used;
     op->run = run_detection;
     return ER_OK;
 }

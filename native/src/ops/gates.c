@@ -1,46 +1,19 @@
 #include "ops/gates.h"
 
 #include <math.h>
-#include <string.h>
 
-static int8_t rounded(float v, float low) { return (int8_t)(!(v > low) ? low : v > 127 ? 127 : v); }
-
-static void quantize_row(er_vector *v, size_t b, bool asymmetric)
+void er_vector_carve(er_vector *v, er_carver *c)
 {
-    const float *x = v->values + b * v->n;
-    int8_t *q = v->bytes + b * v->n;
-    float least = 0, most = 0;
-    for (size_t i = 0; i < v->n; i++) {
-        least = x[i] < least ? x[i] : least;
-        most = x[i] > most ? x[i] : most;
-    }
-    v->scale[b] = 1;
-    v->zero_point[b] = 0;
-    if (least == most) {
-        memset(q, 0, v->n);
-        return;
-    }
-    if (!asymmetric) {
-        const float range = -least > most ? -least : most, inverse = 127 / range;
-        for (size_t i = 0; i < v->n; i++) q[i] = rounded(roundf(x[i] * inverse), -127);
-        v->scale[b] = range / 127;
-        return;
-    }
-    // Whichever end gives the zero point with the smaller error.
-    const double low = (double)least, high = (double)most, scale = (high - low) / 255;
-    const double zero = 128 + fabs(low / scale) < 127 + fabs(high / scale) ? -128 - low / scale : 127 - high / scale;
-    const int32_t nudged = !(zero > -128) ? -128 : zero >= 127 ? 127 : (int32_t)round(zero);
-    const float inverse = 1.0f / (float)scale;
-    for (size_t i = 0; i < v->n; i++) q[i] = rounded(roundf((float)nudged + x[i] * inverse), -128);
-    v->scale[b] = (float)scale;
-    v->zero_point[b] = nudged;
+    v->bytes = er_carve(c, v->n * v->batches);
+    v->quantized = er_carve(c, v->batches * sizeof *v->quantized);
 }
 
 void er_vector_quantize(er_vector *v, bool asymmetric)
 {
     v->zero = true;
     for (size_t i = 0; v->zero && i < v->n * v->batches; i++) v->zero = v->values[i] == 0;
-    for (size_t b = 0; v->bytes && !v->zero && b < v->batches; b++) quantize_row(v, b, asymmetric);
+    for (size_t b = 0; v->bytes && !v->zero && b < v->batches; b++)
+        v->quantized[b] = er_quantize_floats(v->values + b * v->n, v->n, asymmetric, v->bytes + b * v->n);
 }
 
 void er_gate_accumulate(const er_tensor *w, const er_vector *x, size_t rows, float *y)
@@ -57,10 +30,11 @@ void er_gate_accumulate(const er_tensor *w, const er_vector *x, size_t rows, flo
                 y[r] += sum;
             }
         } else {
-            const float scale = x->scale[b] * er_scale(w);
+            const er_dynamic q = x->quantized[b];
+            const float scale = q.scale * er_scale(w);
             for (size_t r = 0; r < rows; r++) {
                 int32_t sum = 0;
-                for (size_t i = 0; i < x->n; i++) sum += er_i8(w)[r * x->n + i] * (x->bytes[b * x->n + i] - x->zero_point[b]);
+                for (size_t i = 0; i < x->n; i++) sum += er_i8(w)[r * x->n + i] * (x->bytes[b * x->n + i] - q.zero);
                 y[r] += (float)sum * scale;
             }
         }

@@ -2,17 +2,21 @@
 #ifndef ER_GATES_H
 #define ER_GATES_H
 
+#include "ops/carve.h"
+#include "ops/dynamic_range.h"
 #include "ops/op.h"
 
 // A vector as float32, and as int8 for products with int8 weights ("hybrid"), a row for each batch. `zero`: nothing in it but zeros.
 typedef struct er_vector {
     const float *values;
     int8_t *bytes;
-    float *scale;               // [batches]
-    int32_t *zero_point;        // [batches]
+    er_dynamic *quantized;      // [batches]
     size_t n, batches;
     bool zero;
 } er_vector;
+
+// Room for the bytes, of n * batches values.
+void er_vector_carve(er_vector *v, er_carver *c);
 
 // Quantizes the rows where int8 weights need it (v->bytes is set): symmetric, or asymmetric.
 void er_vector_quantize(er_vector *v, bool asymmetric);

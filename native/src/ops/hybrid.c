@@ -7,9 +7,7 @@
 // Plain loops: they are here so that such models run, not to run them fast.
 #include "ops/hybrid.h"
 
-#include <math.h>
-#include <string.h>
-
+#include "ops/dynamic_range.h"
 #include "ops/matmul.h"
 
 typedef struct {
@@ -23,50 +21,7 @@ typedef struct {
     size_t sample;                  // values of one sample of the input
 } hybrid;
 
-// Of one sample: how it was quantized.
-typedef struct { float scale; int32_t zero; } sample_quantization;
-
-typedef struct { const er_op *op; const hybrid *h; const int8_t *x; const sample_quantization *q; } task_arg;
-
-static int32_t rounded(float v, int32_t low, int32_t high)
-{
-    v = roundf(v);
-    return v >= (float)high ? high : v > (float)low ? (int32_t)v : low;     // a NaN goes low
-}
-
-static sample_quantization quantize_symmetric(const float *x, size_t n, int8_t *q)
-{
-    float range = 0;
-    for (size_t i = 0; i < n; i++) range = fabsf(x[i]) > range ? fabsf(x[i]) : range;
-    if (range == 0) {
-        memset(q, 0, n);
-        return (sample_quantization){1, 0};
-    }
-    float inverse = 127 / range;
-    for (size_t i = 0; i < n; i++) q[i] = (int8_t)rounded(x[i] * inverse, -127, 127);
-    return (sample_quantization){range / 127, 0};
-}
-
-static sample_quantization quantize_asymmetric(const float *x, size_t n, int8_t *q)
-{
-    float least = 0, most = 0;
-    for (size_t i = 0; i < n; i++) {
-        least = x[i] < least ? x[i] : least;
-        most = x[i] > most ? x[i] : most;
-    }
-    if (least == most) {
-        memset(q, 0, n);
-        return (sample_quantization){1, 0};
-    }
-    // Whichever end gives the zero point with the smaller error.
-    double low = (double)least, high = (double)most, scale = (high - low) / 255;
-    double from_low = -128 - low / scale, from_high = 127 - high / scale;
-    double zero = 128 + fabs(low / scale) < 127 + fabs(high / scale) ? from_low : from_high;
-    int32_t nudged = !(zero > -128) ? -128 : zero >= 127 ? 127 : (int32_t)round(zero);
-    float inverse = 1.0f / (float)scale;
-    for (size_t i = 0; i < n; i++) q[i] = (int8_t)rounded((float)nudged + x[i] * inverse, -128, 127);
-    return (sample_quantization){(float)scale, nudged};
-}
+typedef struct { const er_op *op; const hybrid *h; const int8_t *x; const er_dynamic *q; } task_arg;
 
 static int32_t dot(const int8_t *a, const int8_t *b, size_t n, int32_t a_zero)
 {
@@ -103,7 +58,7 @@ static void run_row(void *arg, size_t i, int thread)
     const task_arg *t = arg;
     const hybrid *h = t->h;
     size_t b = i / (size_t)h->out_h;
-    sample_quantization q = t->q[b];
+    er_dynamic q = t->q[b];
     int32_t y0 = (int32_t)(i % (size_t)h->out_h) * h->stride_h - h->pad_top;
     float *y = er_f32(t->op->outputs[0]) + i * (size_t)h->out_w * (size_t)h->out_c;
     for (int32_t ox = 0; ox < h->out_w; ox++) {
@@ -119,10 +74,10 @@ static void run_hybrid(const er_op *op, er_pool *pool)
 {
     const hybrid *h = op->state;
     const float *x = er_f32(op->inputs[0]);
-    sample_quantization *q = (sample_quantization *)(void *)op->shared;
+    er_dynamic *q = (er_dynamic *)(void *)op->shared;
     int8_t *quantized = (int8_t *)op->shared + er_round_up((size_t)h->batch * sizeof *q, ER_ALIGN);
     for (size_t b = 0; b < (size_t)h->batch; b++)
-        q[b] = (h->asymmetric ? quantize_asymmetric : quantize_symmetric)(x + b * h->sample, h->sample, quantized + b * h->sample);
+        q[b] = er_quantize_floats(x + b * h->sample, h->sample, h->asymmetric, quantized + b * h->sample);
     task_arg t = {op, h, quantized, q};
     er_for(pool, (size_t)h->batch * (size_t)h->out_h, op->macs * 8, run_row, &t);
 }
@@ -151,7 +106,7 @@ static er_status finish(er_prepare *p, er_op *op, hybrid h, int32_t dimension, e
     hybrid *state = op->state = er_alloc(p, sizeof *state, &status);
     ER_TRY(status);
     *state = h;
-    op->shared_bytes = er_round_up((size_t)h.batch * sizeof(sample_quantization), ER_ALIGN) + x->count;
+    op->shared_bytes = er_round_up((size_t)h.batch * sizeof(er_dynamic), ER_ALIGN) + x->count;
     op->macs = (int64_t)op->outputs[0]->count * (int64_t)products;
     op->run = run_hybrid;
     return ER_OK;

@@ -41,8 +41,13 @@ typedef struct { direction d[2]; int32_t n, aux_input; } lstm;
 
 // ---- float32
 
-// Scratch of a step.
-typedef struct { float *gate[GATES], *spare; er_vector input, aux, state, hidden; } room;
+// Memory of a step.
+typedef struct {
+    float *gate[GATES], *spare;
+    int16_t *gate16[GATES];             // int8: in the same memory
+    int8_t *hidden8;
+    er_vector input, aux, state, hidden;
+} room;
 
 static void gate_float(const direction *d, const room *m, int g, bool sees_cell)
 {
@@ -156,10 +161,10 @@ static void gate_int8(const direction *d, int g, const int8_t *x, int16_t *y)
     }
 }
 
-static int32_t shifted(int32_t x, int32_t right) { return er_rounding_shift(x, right); }
-
-static void step_int8(const direction *d, const int8_t *x, int16_t *const *gate, int8_t *hidden)
+static void step_int8(const direction *d, const room *m, const int8_t *x)
 {
+    int16_t *const *gate = m->gate16;
+    int8_t *hidden = m->hidden8;
     const size_t n = d->cells * d->batches;
     const weights *w = &d->w;
     int16_t *cell = w->cell->data;
@@ -169,9 +174,9 @@ static void step_int8(const direction *d, const int8_t *x, int16_t *const *gate,
     gate_int8(d, GATE_FORGET, x, gate[GATE_FORGET]);
     gate_int8(d, GATE_CELL, x, gate[GATE_CELL]);
     for (size_t i = 0; i < n; i++) {
-        const int16_t kept = (int16_t)shifted(gate[GATE_FORGET][i] * cell[i], 15);
+        const int16_t kept = (int16_t)er_rounding_shift(gate[GATE_FORGET][i] * cell[i], 15);
         const int16_t in = coupled ? (int16_t)(INT16_MAX - gate[GATE_FORGET][i]) : gate[GATE_INPUT][i];
-        const int16_t added = (int16_t)shifted(in * gate[GATE_CELL][i], 30 + d->cell_exponent);
+        const int16_t added = (int16_t)er_rounding_shift(in * gate[GATE_CELL][i], 30 + d->cell_exponent);
         cell[i] = clamp16(kept + added);
         if (d->cell_limit > 0) cell[i] = (int16_t)er_clamp32(cell[i], -d->cell_limit, d->cell_limit);
     }
@@ -192,75 +197,50 @@ static void step_int8(const direction *d, const int8_t *x, int16_t *const *gate,
 
 // ---- sequences
 
-static size_t element(const er_tensor *t) { return t->def->type == EDGERT_FLOAT32 ? sizeof(float) : 1; }
+// Batch after batch where that is how the input lies, and all batches of a step at once where time goes first: what is quantized together
+// depends on it.
+static size_t together(const direction *d) { return d->time_major ? d->batches : 1; }
 
-// One step's output goes where it belongs.
-static void put_output(const direction *d, const er_op *op, size_t step, size_t batch)
+static void lay_out(const direction *d, er_carver *c, room *m)
 {
-    const er_tensor *y = op->outputs[d->output];
-    const size_t each = element(y), row = d->time_major ? step * d->batches + batch : batch * d->steps + step;
-    memcpy(er_u8(y) + (row * d->out_stride + d->out_offset) * each, er_u8(d->w.state) + (d->time_major ? batch : 0) * d->outputs * each, d->outputs * each);
-}
-
-static void take(uint8_t **at, size_t bytes) { *at += er_round_up(bytes, ER_ALIGN); }
-
-static size_t lay_out(const direction *d, uint8_t *base, room *m, int16_t **gates, int8_t **hidden)
-{
-    uint8_t *at = base;
-    const size_t n = d->cells * d->batches;
+    const size_t batches = together(d), n = d->cells * batches;
     for (int g = 0; g < GATES; g++) {
-        m->gate[g] = (float *)(void *)at;
-        gates[g] = (int16_t *)(void *)at;
-        take(&at, n * sizeof(float));
+        void *gate = er_carve(c, n * sizeof(float));
+        m->gate[g] = gate;
+        m->gate16[g] = gate;
     }
-    m->spare = (float *)(void *)at;
-    *hidden = (int8_t *)at;
-    take(&at, n * sizeof(float));
+    void *spare = er_carve(c, n * sizeof(float));
+    m->spare = spare;
+    m->hidden8 = spare;
     er_vector *vectors[4] = {&m->input, &m->aux, &m->state, &m->hidden};
     const size_t sizes[4] = {d->inputs, d->aux, d->outputs, d->cells};
     for (int i = 0; i < 4; i++) {
-        *vectors[i] = (er_vector){.n = sizes[i], .batches = d->batches};
-        if (!d->hybrid) continue;
-        vectors[i]->bytes = (int8_t *)at;
-        take(&at, sizes[i] * d->batches);
-        vectors[i]->scale = (float *)(void *)at;
-        take(&at, d->batches * sizeof(float));
-        vectors[i]->zero_point = (int32_t *)(void *)at;
-        take(&at, d->batches * sizeof(int32_t));
+        *vectors[i] = (er_vector){.n = sizes[i], .batches = batches};
+        if (d->hybrid) er_vector_carve(vectors[i], c);
     }
-    return (size_t)(at - base);
 }
 
-// Batch after batch where that is how the input lies, and all batches of a step at once where time goes first: what is quantized together
-// depends on it.
 static void run_direction(const er_op *op, const direction *d, const er_tensor *aux)
 {
-    const er_tensor *x = op->inputs[0];
+    const er_tensor *x = op->inputs[0], *y = op->outputs[d->output];
+    const size_t each = er_type_size(x->def->type);
     room m;
-    int16_t *gates[GATES];
-    int8_t *hidden;
-    lay_out(d, op->shared, &m, gates, &hidden);
-    const size_t each = element(x), turns = d->time_major ? 1 : d->batches;
-    for (size_t b = 0; b < turns; b++) {
-        direction one = *d;
-        er_tensor state = *d->w.state, cell = *d->w.cell;
-        if (!d->time_major) {
-            one.batches = 1;
-            state.data = er_u8(&state) + b * d->outputs * element(&state);
-            cell.data = er_u8(&cell) + b * d->cells * (cell.def->type == EDGERT_FLOAT32 ? sizeof(float) : sizeof(int16_t));
-            m.input.batches = m.aux.batches = m.state.batches = m.hidden.batches = 1;
-        }
-        one.w.state = &state;
-        one.w.cell = &cell;
+    lay_out(d, &(er_carver){op->shared, 0}, &m);
+    direction one = *d;
+    er_tensor state = *d->w.state, cell = *d->w.cell;
+    one.batches = together(d);
+    one.w.state = &state;
+    one.w.cell = &cell;
+    for (size_t b = 0; b < d->batches; b += one.batches) {
+        state.data = er_u8(d->w.state) + b * d->outputs * er_type_size(state.def->type);
+        cell.data = er_u8(d->w.cell) + b * d->cells * er_type_size(cell.def->type);
         for (size_t s = 0; s < d->steps; s++) {
             const size_t step = d->backward ? d->steps - 1 - s : s, row = d->time_major ? step * d->batches : b * d->steps + step;
             const uint8_t *in = er_u8(x) + row * d->inputs * each;
             if (x->def->type == EDGERT_FLOAT32) step_float(&one, &m, (const float *)(const void *)in, aux ? er_f32(aux) + row * d->aux : NULL);
-            else step_int8(&one, (const int8_t *)in, gates, hidden);
-            const size_t last = d->time_major ? d->batches : b + 1;
-            one.batches = d->batches;
-            for (size_t k = b; k < last; k++) put_output(&one, op, step, k);
-            one.batches = d->time_major ? d->batches : 1;
+            else step_int8(&one, &m, (const int8_t *)in);
+            for (size_t k = 0; k < one.batches; k++)
+                memcpy(er_u8(y) + ((row + k) * d->out_stride + d->out_offset) * each, er_u8(&state) + k * d->outputs * each, d->outputs * each);
         }
     }
 }
@@ -467,12 +447,10 @@ static void finish(er_op *op, lstm *s)
     op->macs = 0;
     for (int32_t i = 0; i < s->n; i++) {
         const direction *d = &s->d[i];
-        room m;
-        int16_t *gates[GATES];
-        int8_t *hidden;
-        static uint8_t origin[1];
-        const size_t bytes = lay_out(d, origin, &m, gates, &hidden);
-        most = bytes > most ? bytes : most;
+        room unused;
+        er_carver c = {NULL, 0};
+        lay_out(d, &c, &unused);
+        most = c.used > most ? c.used : most;
         op->macs += (int64_t)(d->steps * d->batches * 4 * d->cells * (d->inputs + d->outputs));
     }
     op->shared_bytes = most;

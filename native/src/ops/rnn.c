@@ -19,19 +19,6 @@ static er_status expect_weights(er_prepare *p, const er_tensor *t, bool *hybrid)
     return er_expect_quantized(p, t, "weights");
 }
 
-// Room for a vector's bytes, scales and zero points behind `at`.
-static size_t vector_room(er_vector *v, uint8_t *base, size_t at)
-{
-    v->bytes = (int8_t *)(base + at);
-    at += er_round_up(v->n * v->batches, ER_ALIGN);
-    v->scale = (float *)(void *)(base + at);
-    at += er_round_up(v->batches * sizeof(float), ER_ALIGN);
-    v->zero_point = (int32_t *)(void *)(base + at);
-    return at + er_round_up(v->batches * sizeof(int32_t), ER_ALIGN);
-}
-
-static size_t vector_bytes(size_t n, size_t batches) { return er_round_up(n * batches, ER_ALIGN) + 2 * er_round_up(batches * sizeof(float), ER_ALIGN); }
-
 // ---- SVDF: a filter over the input's features, then one over the last steps in time
 
 typedef struct {
@@ -67,15 +54,24 @@ static void run_svdf8(const er_op *op, er_pool *pool)
         }
 }
 
+// Memory of a run: the sums of the features, and the input's vector.
+static float *lay_out_svdf(const svdf *s, er_carver *c, er_vector *x)
+{
+    float *sums = er_carve(c, s->batches * s->filters * sizeof *sums);
+    *x = (er_vector){.n = s->inputs, .batches = s->batches};
+    if (s->hybrid) er_vector_carve(x, c);
+    return sums;
+}
+
 static void run_svdf(const er_op *op, er_pool *pool)
 {
     (void)pool;
     const svdf *s = op->state;
     const er_tensor *time = op->inputs[2], *bias = op->inputs[3], *state = op->inputs[4];
-    float *y = er_f32(op->outputs[0]), *sums = (float *)(void *)op->shared;
-    er_vector x = {.values = er_f32(op->inputs[0]), .n = s->inputs, .batches = s->batches};
     const size_t n = s->batches * s->filters;
-    if (s->hybrid) vector_room(&x, op->shared, er_round_up(n * sizeof *sums, ER_ALIGN));
+    er_vector x;
+    float *y = er_f32(op->outputs[0]), *sums = lay_out_svdf(s, &(er_carver){op->shared, 0}, &x);
+    x.values = er_f32(op->inputs[0]);
     memset(sums, 0, n * sizeof *sums);
     er_vector_quantize(&x, s->asymmetric);
     er_gate_accumulate(op->inputs[1], &x, s->filters, sums);
@@ -132,7 +128,10 @@ er_status er_prepare_svdf(er_prepare *p, er_op *op)
         ER_TRY(expect_weights(p, feature, &s->hybrid));
         ER_TRY(expect_weights(p, time, &unused));
         ER_TRY(er_expect_type(p, state, EDGERT_FLOAT32, "state"));
-        op->shared_bytes = er_round_up(s->batches * s->filters * sizeof(float), ER_ALIGN) + vector_bytes(s->inputs, s->batches);
+        er_vector v;
+        er_carver c = {NULL, 0};
+        lay_out_svdf(s, &c, &v);
+        op->shared_bytes = c.used;
         op->run = run_svdf;
         return ER_OK;
     }
@@ -163,37 +162,52 @@ typedef struct {
     er_activation activation;
 } rnn;
 
-static void step(const rnn *s, const layer *l, uint8_t *shared, const float *x, const float *aux, float *state, size_t batches)
+// Memory of a step.
+typedef struct { float *sums; er_vector in, more, old; } room;
+
+// Batches that are computed in one step: all, where time goes first.
+static size_t at_once(const rnn *s) { return s->time_major ? s->batches : 1; }
+
+static void lay_out(const rnn *s, size_t units, er_carver *c, room *m)
 {
-    float *sums = (float *)(void *)shared;
-    er_vector in = {.values = x, .n = s->inputs, .batches = batches}, more = {.values = aux, .n = s->aux_inputs, .batches = batches}, old = {.values = state, .n = l->units, .batches = batches};
-    if (s->hybrid) {
-        size_t at = vector_room(&in, shared, er_round_up(s->batches * l->units * sizeof *sums, ER_ALIGN));
-        at = vector_room(&old, shared, at);
-        vector_room(&more, shared, at);
-    }
+    const size_t batches = at_once(s);
+    *m = (room){er_carve(c, batches * units * sizeof *m->sums), {.n = s->inputs, .batches = batches}, {.n = s->aux_inputs, .batches = batches}, {.n = units, .batches = batches}};
+    if (!s->hybrid) return;
+    er_vector_carve(&m->in, c);
+    er_vector_carve(&m->more, c);
+    er_vector_carve(&m->old, c);
+}
+
+static void step(const rnn *s, const layer *l, room *m, const float *x, const float *aux, float *state)
+{
+    const size_t batches = at_once(s);
+    m->in.values = x;
+    m->more.values = aux;
+    m->old.values = state;
     for (size_t b = 0; b < batches; b++)
-        for (size_t u = 0; u < l->units; u++) sums[b * l->units + u] = er_f32(l->bias)[u];
-    er_vector_quantize(&in, s->asymmetric);
-    er_vector_quantize(&old, s->asymmetric);
-    er_gate_accumulate(l->weights, &in, l->units, sums);
+        for (size_t u = 0; u < l->units; u++) m->sums[b * l->units + u] = er_f32(l->bias)[u];
+    er_vector_quantize(&m->in, s->asymmetric);
+    er_vector_quantize(&m->old, s->asymmetric);
+    er_gate_accumulate(l->weights, &m->in, l->units, m->sums);
     if (l->aux_weights) {
-        er_vector_quantize(&more, s->asymmetric);
-        er_gate_accumulate(l->aux_weights, &more, l->units, sums);
+        er_vector_quantize(&m->more, s->asymmetric);
+        er_gate_accumulate(l->aux_weights, &m->more, l->units, m->sums);
     }
-    er_gate_accumulate(l->recurrent, &old, l->units, sums);
-    er_gate_activate(s->activation, batches * l->units, sums, state);
+    er_gate_accumulate(l->recurrent, &m->old, l->units, m->sums);
+    er_gate_activate(s->activation, batches * l->units, m->sums, state);
 }
 
 static void run_layer(const er_op *op, const rnn *s, const layer *l)
 {
     float *y = er_f32(op->outputs[l->output]);
-    const size_t turns = s->time_major ? 1 : s->batches, together = s->time_major ? s->batches : 1;
+    const size_t turns = s->time_major ? 1 : s->batches, together = at_once(s);
+    room m;
+    lay_out(s, l->units, &(er_carver){op->shared, 0}, &m);
     for (size_t turn = 0; turn < turns; turn++)
         for (size_t t = 0; t < s->steps; t++) {
             const size_t at = l->backward ? s->steps - 1 - t : t, row = s->time_major ? at * s->batches : turn * s->steps + at;
             float *state = er_f32(l->state) + turn * l->units;
-            step(s, l, op->shared, er_f32(op->inputs[0]) + row * s->inputs, s->aux ? er_f32(s->aux) + row * s->aux_inputs : NULL, state, together);
+            step(s, l, &m, er_f32(op->inputs[0]) + row * s->inputs, s->aux ? er_f32(s->aux) + row * s->aux_inputs : NULL, state);
             for (size_t b = 0; b < together; b++) memcpy(y + (row + b) * l->stride + l->offset, state + b * l->units, l->units * sizeof *y);
         }
 }
@@ -248,8 +262,10 @@ static er_status finish(er_prepare *p, er_op *op, const rnn *s, int32_t output, 
     const er_tensor *x = op->inputs[0];
     memcpy(dims, x->dims, sizeof dims);
     dims[x->rank - 1] = (int32_t)n;
-    const size_t units = s->layers[0].units > s->layers[1].units ? s->layers[0].units : s->layers[1].units;
-    op->shared_bytes = er_round_up(s->batches * units * sizeof(float), ER_ALIGN) + vector_bytes(s->inputs, s->batches) + vector_bytes(units, s->batches) + vector_bytes(s->aux_inputs, s->batches);
+    room unused;
+    er_carver c = {NULL, 0};
+    lay_out(s, s->layers[0].units > s->layers[1].units ? s->layers[0].units : s->layers[1].units, &c, &unused);
+    op->shared_bytes = c.used;
     ER_TRY(er_expect_type(p, op->outputs[output], EDGERT_FLOAT32, "output"));
     return er_set_shape(p, op->outputs[output], dims, x->rank);
 }
