@@ -62,16 +62,16 @@ static inline er_rounding er_make_rounding(er_multiplier m)
     return (er_rounding){half + first, half - first, 31 + r, (uint32_t)(UINT64_C(1) << (32 - r))};
 }
 
-// round(x * m) in double, halves away from zero. What does not fit int32 becomes INT32_MIN, as x86 converts it.
-static inline int32_t er_requantize_real64(int64_t x, double m)
+// round(p), halves away from zero. What does not fit int32 becomes INT32_MIN, as x86 converts it.
+static inline int32_t er_round_real(double p)
 {
-    double p = (double)x * m, whole = trunc(p), rest = p - whole;
+    double whole = trunc(p), rest = p - whole;
     if (rest >= 0.5) whole += 1;
     if (rest <= -0.5) whole -= 1;
     return whole > -2147483649.0 && whole < 2147483648.0 ? (int32_t)whole : INT32_MIN;
 }
 
-static inline int32_t er_requantize_real(int32_t x, double m) { return er_requantize_real64(x, m); }
+static inline int32_t er_requantize_real(int32_t x, double m) { return er_round_real(x * m); }
 
 // x * 2^n, saturated.
 static inline int32_t er_saturating_left_shift(int32_t x, int32_t n)

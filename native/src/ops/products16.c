@@ -9,7 +9,7 @@ typedef struct {
 } conv16;
 
 er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y, int32_t dimension,
-                        size_t channels, er_channel16 **out, bool *wide)
+                        size_t channels, bool real, er_channel16 **out, bool *wide)
 {
     const er_quantization *q = &w->def->quant;
     ER_TRY(er_expect_quantized(p, x, "input"));
@@ -31,7 +31,7 @@ er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, c
     for (size_t i = 0; i < channels; i++) {
         const double m = (double)er_scale(x) * (double)q->scale[q->n == 1 ? 0 : i] / (double)er_scale(y);
         if (!(m < 16384)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make a multiplier of %g, which is too large", m);
-        c[i] = (er_channel16){bias ? *wide ? ((const int64_t *)bias->data)[i] : er_i32(bias)[i] : 0, er_make_multiplier(m), 0};
+        c[i] = (er_channel16){bias ? *wide ? ((const int64_t *)bias->data)[i] : er_i32(bias)[i] : 0, er_make_multiplier(m), real ? m : 0};
     }
     return ER_OK;
 }
@@ -93,11 +93,7 @@ static er_status finish(er_prepare *p, er_op *op, conv16 h, int32_t dimension, e
     *s = h;
     er_channel16 *channels;
     ER_TRY(er_expect_type(p, y, EDGERT_INT16, "output"));
-    ER_TRY(er_channels16(p, x, w, op->n_inputs > 2 ? op->inputs[2] : NULL, y, dimension, (size_t)h.out_c, &channels, &s->wide));
-    for (int32_t i = 0; real && i < h.out_c; i++) {
-        const er_quantization *q = &w->def->quant;
-        channels[i].real = (double)er_scale(x) * (double)q->scale[q->n == 1 ? 0 : i] / (double)er_scale(y);
-    }
+    ER_TRY(er_channels16(p, x, w, op->n_inputs > 2 ? op->inputs[2] : NULL, y, dimension, (size_t)h.out_c, real, &channels, &s->wide));
     s->channels = channels;
     s->x_zero = er_zero(x);
     ER_TRY(er_expect_type(p, w, EDGERT_INT8, "weights"));

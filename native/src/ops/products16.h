@@ -14,11 +14,11 @@ typedef struct er_channel16 { int64_t bias; er_multiplier m; double real; } er_c
 // Of `channels` channels, weights quantized per tensor or along `dimension`; bias: int32, int64 or NULL. `*wide`: sums of 64 bits. The list is in
 // plan memory.
 er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y, int32_t dimension,
-                        size_t channels, er_channel16 **out, bool *wide);
+                        size_t channels, bool real, er_channel16 **out, bool *wide);
 
 static inline int32_t er_finish16(const er_channel16 *c, int64_t sum, bool wide)
 {
-    if (c->real > 0) return er_requantize_real64(sum, c->real);
+    if (c->real > 0) return er_round_real((double)sum * c->real);
     return wide ? er_requantize64(sum, c->m) : er_requantize((int32_t)sum, c->m);
 }
 
