@@ -31,14 +31,22 @@ static void run_binary(const er_op *op, er_pool *pool)
     }
 }
 
-// One loop a type and function: x and z are an element of each input.
+// One loop a type and function: x and z are an element of each input. Of inputs that both advance, as vectors.
 #define LOOP(name, type, expression)                                                                                   \
     static void name(const er_op *op, const binary *s, const void *a, const void *b, void *out)                        \
     {                                                                                                                  \
         (void)op;                                                                                                      \
         const type *p = a, *q = b;                                                                                     \
         type *y = out;                                                                                                 \
-        for (size_t i = 0; i < s->bc.run; i++, p += s->bc.a_step, q += s->bc.b_step) {                                 \
+        const size_t n = s->bc.run, a_step = s->bc.a_step, b_step = s->bc.b_step;                                      \
+        if (a_step && b_step) {                                                                                        \
+            for (size_t i = 0; i < n; i++) {                                                                           \
+                const type x = p[i], z = q[i];                                                                         \
+                y[i] = (type)(expression);                                                                             \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
+        for (size_t i = 0; i < n; i++, p += a_step, q += b_step) {                                                     \
             const type x = *p, z = *q;                                                                                 \
             y[i] = (type)(expression);                                                                                 \
         }                                                                                                              \
