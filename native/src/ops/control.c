@@ -6,9 +6,8 @@
 
 #include "ops/host.h"
 
-static void copy_in(const er_op *op, er_tensor *const *from, er_callee *c, int32_t n)
+static void copy_in(er_tensor *const *from, er_callee *c, int32_t n)
 {
-    (void)op;
     for (int32_t i = 0; i < n; i++) {
         er_tensor *to = er_callee_input(c, i);
         if (to->bytes && to->data != from[i]->data) memcpy(to->data, from[i]->data, to->bytes);
@@ -20,12 +19,10 @@ static bool has_shape(const er_tensor *t, const er_tensor *as)
     return t->rank == as->rank && !memcmp(t->dims, as->dims, (size_t)t->rank * sizeof *t->dims) && t->def->type == as->def->type;
 }
 
-// The operator's inputs from `first` on, as a list without gaps.
-static er_status arguments(er_prepare *p, er_op *op, int32_t first, er_tensor ***out)
+static er_status expect_all_inputs(er_prepare *p, const er_op *op)
 {
-    for (int32_t i = first; i < op->n_inputs; i++)
+    for (int32_t i = 0; i < op->n_inputs; i++)
         if (!op->inputs[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input %d is left out", i);
-    *out = op->inputs + first;
     return ER_OK;
 }
 
@@ -75,11 +72,11 @@ static er_status keep(er_prepare *p, er_op *op, er_tensor *const *values)
 }
 
 // A call while the plan is made: its outputs, in plan memory, [n_outputs].
-static er_status call_now(er_prepare *p, er_op *op, er_callee *c, er_tensor *const *inputs, int32_t n_inputs, int32_t n_outputs, er_tensor ***out)
+static er_status call_now(er_prepare *p, er_callee *c, er_tensor *const *inputs, int32_t n_inputs, int32_t n_outputs, er_tensor ***out)
 {
     er_status status;
     ER_TRY(er_callee_plan(c, inputs, p->error));
-    copy_in(op, inputs, c, n_inputs);
+    copy_in(inputs, c, n_inputs);
     ER_TRY(er_callee_run(c, p->error));
     er_tensor **values = *out = er_alloc(p, (size_t)(n_outputs + 1) * sizeof *values, &status);
     ER_TRY(status);
@@ -101,7 +98,7 @@ typedef struct { er_host *host; er_callee *first, *second; int32_t subgraph; } c
 
 static void call(const er_op *op, er_host *host, er_callee *c, er_tensor *const *inputs, int32_t n)
 {
-    copy_in(op, inputs, c, n);
+    copy_in(inputs, c, n);
     const er_status status = er_callee_run(c, er_host_error(host));
     if (status != ER_OK) {
         er_op_fault_with(op, host, status);
@@ -120,6 +117,16 @@ static er_status new_control(er_prepare *p, er_op *op, control **out)
     return status;
 }
 
+// Outputs have the shapes of the callee's.
+static er_status use_call(er_prepare *p, er_op *op, const er_callee *c, int64_t macs, er_run run)
+{
+    for (int32_t i = 0; i < op->n_outputs; i++) ER_TRY(take_shape(p, op, i, er_callee_output(c, i)));
+    op->macs = macs;
+    op->run = run;
+    op->kernel = "subgraph";
+    return ER_OK;
+}
+
 static void run_composite(const er_op *op, er_pool *pool)
 {
     (void)pool;
@@ -130,22 +137,17 @@ static void run_composite(const er_op *op, er_pool *pool)
 er_status er_prepare_stablehlo_composite(er_prepare *p, er_op *op)
 {
     control *s = NULL;
-    er_tensor **args = NULL;
     ER_TRY(new_control(p, op, &s));
-    ER_TRY(arguments(p, op, 0, &args));
+    ER_TRY(expect_all_inputs(p, op));
     ER_TRY(er_callee_new(p, er_read_composite_subgraph(op->def->options), op->n_inputs, op->n_outputs, &s->first));
-    ER_TRY(er_callee_plan(s->first, args, p->error));
+    ER_TRY(er_callee_plan(s->first, op->inputs, p->error));
     if (!er_callee_is_static(s->first)) {
         er_tensor **values;
         ER_TRY(expect_all_values(p, op));
-        ER_TRY(call_now(p, op, s->first, args, op->n_inputs, op->n_outputs, &values));
+        ER_TRY(call_now(p, s->first, op->inputs, op->n_inputs, op->n_outputs, &values));
         return keep(p, op, values);
     }
-    for (int32_t i = 0; i < op->n_outputs; i++) ER_TRY(take_shape(p, op, i, er_callee_output(s->first, i)));
-    op->macs = er_callee_macs(s->first);
-    op->run = run_composite;
-    op->kernel = "subgraph";
-    return ER_OK;
+    return use_call(p, op, s->first, er_callee_macs(s->first), run_composite);
 }
 
 // ---- IF
@@ -160,11 +162,11 @@ static void run_if(const er_op *op, er_pool *pool)
 er_status er_prepare_if(er_prepare *p, er_op *op)
 {
     control *s = NULL;
-    er_tensor **args = NULL;
     ER_TRY(new_control(p, op, &s));
     if (op->n_inputs < 1 || !op->inputs[0] || op->inputs[0]->def->type != EDGERT_BOOL || op->inputs[0]->count != 1)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its condition is not one bool");
-    ER_TRY(arguments(p, op, 1, &args));
+    ER_TRY(expect_all_inputs(p, op));
+    er_tensor *const *args = op->inputs + 1;
     const er_int_pair branches = er_read_int_pair(op->def->options);
     ER_TRY(er_callee_new(p, branches.first, op->n_inputs - 1, op->n_outputs, &s->first));
     ER_TRY(er_callee_new(p, branches.second, op->n_inputs - 1, op->n_outputs, &s->second));
@@ -175,15 +177,11 @@ er_status er_prepare_if(er_prepare *p, er_op *op)
     if (!both) {
         er_tensor **values;
         ER_TRY(expect_all_values(p, op));
-        ER_TRY(call_now(p, op, *er_u8(op->inputs[0]) ? s->first : s->second, args, op->n_inputs - 1, op->n_outputs, &values));
+        ER_TRY(call_now(p, *er_u8(op->inputs[0]) ? s->first : s->second, args, op->n_inputs - 1, op->n_outputs, &values));
         return keep(p, op, values);
     }
-    for (int32_t i = 0; i < op->n_outputs; i++) ER_TRY(take_shape(p, op, i, er_callee_output(s->first, i)));
     const int64_t first = er_callee_macs(s->first), second = er_callee_macs(s->second);
-    op->macs = first > second ? first : second;
-    op->run = run_if;
-    op->kernel = "subgraph";
-    return ER_OK;
+    return use_call(p, op, s->first, first > second ? first : second, run_if);
 }
 
 // ---- WHILE
@@ -209,7 +207,7 @@ static void run_while(const er_op *op, er_pool *pool)
     for (int32_t i = 0; i < op->n_outputs; i++)
         if (op->outputs[i]->bytes) memmove(op->outputs[i]->data, op->inputs[i]->data, op->outputs[i]->bytes);
     for (int64_t n = 0;; n++) {
-        copy_in(op, op->outputs, s->first, op->n_inputs);
+        copy_in(op->outputs, s->first, op->n_inputs);
         er_status status = er_callee_run(s->first, er_host_error(s->host));
         if (status == ER_OK && !is_true(s->first)) return;
         if (status == ER_OK) status = er_host_check(s->host, er_host_error(s->host));
@@ -235,12 +233,12 @@ static er_status loop_now(er_prepare *p, er_op *op, const control *s)
         er_prepare now = turn;
         now.heap = &heaps[n % 2];
         er_heap_free(now.heap);
-        status = call_now(&now, op, s->first, values, op->n_inputs, 1, &condition);
+        status = call_now(&now, s->first, values, op->n_inputs, 1, &condition);
         if (status == ER_OK) status = expect_condition(p, s->first);
         if (status != ER_OK || !*er_u8(condition[0])) break;
         if (n >= er_host_max_iterations(s->host)) status = too_long(s->host, p->error);
         if (status == ER_OK) status = er_host_check(s->host, p->error);
-        if (status == ER_OK) status = call_now(&now, op, s->second, values, op->n_inputs, op->n_outputs, &values);
+        if (status == ER_OK) status = call_now(&now, s->second, values, op->n_inputs, op->n_outputs, &values);
     }
     if (status == ER_OK) status = keep(p, op, values);
     er_heap_free(&heaps[0]);
@@ -251,15 +249,14 @@ static er_status loop_now(er_prepare *p, er_op *op, const control *s)
 er_status er_prepare_while(er_prepare *p, er_op *op)
 {
     control *s = NULL;
-    er_tensor **args = NULL;
     ER_TRY(new_control(p, op, &s));
-    ER_TRY(arguments(p, op, 0, &args));
+    ER_TRY(expect_all_inputs(p, op));
     if (op->n_inputs != op->n_outputs) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has %d inputs and %d outputs, expected as many", op->n_inputs, op->n_outputs);
     const er_int_pair graphs = er_read_int_pair(op->def->options);
     ER_TRY(er_callee_new(p, graphs.first, op->n_inputs, 1, &s->first));
     ER_TRY(er_callee_new(p, graphs.second, op->n_inputs, op->n_inputs, &s->second));
-    ER_TRY(er_callee_plan(s->first, args, p->error));
-    bool fixed = er_callee_plan(s->second, args, p->error) == ER_OK && er_callee_is_static(s->first) && er_callee_is_static(s->second);
+    ER_TRY(er_callee_plan(s->first, op->inputs, p->error));
+    bool fixed = er_callee_plan(s->second, op->inputs, p->error) == ER_OK && er_callee_is_static(s->first) && er_callee_is_static(s->second);
     for (int32_t i = 0; fixed && i < op->n_inputs; i++) fixed = has_shape(er_callee_output(s->second, i), op->inputs[i]);
     if (!fixed) return loop_now(p, op, s);
     ER_TRY(expect_condition(p, s->first));
