@@ -217,7 +217,7 @@ static void table_span(const er_op *op, size_t from, size_t to)
     s->kernel(to - from, er_u8(op->inputs[0]) + from, s->table, er_u8(op->outputs[0]) + from);
 }
 
-static void run_table(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 0.1, table_span, op); }
+void er_run_table(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 0.1, table_span, op); }
 
 er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table)
 {
@@ -225,7 +225,7 @@ er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table)
     lookup *s = op->state = er_alloc(p, sizeof *s, &status);
     *table = s ? s->table : NULL;
     if (s) s->kernel = p->kernels->qlookup;
-    op->run = run_table;
+    op->run = er_run_table;
     op->kernel = "table";
     op->share = ER_SHARE_IN_PLACE;
     return status;

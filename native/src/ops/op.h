@@ -188,6 +188,7 @@ void er_op_fault(const er_op *op, const char *what);
 
 // An 8-bit function of one value: 256 outputs, by input byte. Sets run.
 er_status er_use_table(er_prepare *p, er_op *op, uint8_t **table);
+void er_run_table(const er_op *op, er_pool *pool);      // what it sets run to
 
 // Sets run to copying input 0 to output 0, or nothing where they share memory.
 void er_use_view(er_op *op);

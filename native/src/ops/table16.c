@@ -39,13 +39,13 @@ static void table16_span(const er_op *op, size_t from, size_t to)
     for (size_t i = from; i < to; i++) y[i] = er_table16_at(table, x[i]);
 }
 
-static void run_table16(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, table16_span, op); }
+void er_run_table16(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, table16_span, op); }
 
 er_status er_use_table16(er_prepare *p, er_op *op, int16_t **table)
 {
     er_status status;
     op->state = *table = er_alloc(p, ER_TABLE16 * sizeof **table, &status);
-    op->run = run_table16;
+    op->run = er_run_table16;
     op->kernel = "table";
     op->share = ER_SHARE_IN_PLACE;
     return status;

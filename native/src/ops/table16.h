@@ -20,8 +20,9 @@ static inline int16_t er_table16_at(const int16_t *table, int16_t x)
     return (int16_t)(table[i] + ((slope * (x & 0x7F) + 64) >> 7));
 }
 
-// Sets run to such a function of input 0.
+// Sets run to such a function of input 0, er_run_table16.
 er_status er_use_table16(er_prepare *p, er_op *op, int16_t **table);
+void er_run_table16(const er_op *op, er_pool *pool);
 
 // The reference's sigmoid in 16 bits, at multiples of 1/24: [256].
 void er_sigmoid_points(uint16_t *points);

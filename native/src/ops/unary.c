@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ops/table16.h"
+#include "ops/whole.h"
 
 // ---- float32. Through double where the C library's float functions differ from system to system.
 
@@ -125,38 +126,27 @@ er_status er_prepare_log(er_prepare *p, er_op *op)
     return use_function_table(p, op, log_or_lowest, &lowest);
 }
 
-// ---- RSQRT: int8 in fixed point, int16 by a table; negative values are an error
+// ---- RSQRT: int8 in fixed point, int16 by lines; negative values are an error
 
-typedef struct { uint8_t table[256]; } rsqrt8;
-
-static void check_not_negative(const er_op *op, er_run apply, er_pool *pool)
+static void check_not_negative(const er_op *op)
 {
     const er_tensor *x = op->inputs[0];
     bool fine = true;
-    if (er_is_16bit(x)) for (size_t i = 0; i < x->count; i++) fine = fine && ((const int16_t *)x->data)[i] >= 0;
-    else for (size_t i = 0; i < x->count; i++) fine = fine && er_i8(x)[i] >= er_zero(x);
+    for (size_t i = 0; i < x->count; i++) fine = fine && er_whole(x, i) >= er_zero(x);
     if (!fine) er_op_fault(op, "a value is negative, which has no root");
-    apply(op, pool);
 }
 
-static void rsqrt8_span(const er_op *op, size_t from, size_t to)
+static void run_rsqrt8(const er_op *op, er_pool *pool)
 {
-    const rsqrt8 *s = op->state;
-    for (size_t i = from; i < to; i++) er_u8(op->outputs[0])[i] = s->table[er_u8(op->inputs[0])[i]];
+    check_not_negative(op);
+    er_run_table(op, pool);
 }
 
-static void run_rsqrt8_values(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, rsqrt8_span, op); }
-static void run_rsqrt8(const er_op *op, er_pool *pool) { check_not_negative(op, run_rsqrt8_values, pool); }
-
-static void rsqrt16_span(const er_op *op, size_t from, size_t to)
+static void run_rsqrt16(const er_op *op, er_pool *pool)
 {
-    const int16_t *x = op->inputs[0]->data;
-    int16_t *y = op->outputs[0]->data;
-    for (size_t i = from; i < to; i++) y[i] = er_table16_at(op->state, x[i]);
+    check_not_negative(op);
+    er_run_table16(op, pool);
 }
-
-static void run_rsqrt16_values(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, rsqrt16_span, op); }
-static void run_rsqrt16(const er_op *op, er_pool *pool) { check_not_negative(op, run_rsqrt16_values, pool); }
 
 static float rsqrt_or_highest(float x, const void *arg) { return x <= 0 ? INT16_MAX * *(const float *)arg : 1.0f / sqrtf(x); }
 
@@ -173,24 +163,22 @@ er_status er_prepare_rsqrt(er_prepare *p, er_op *op)
     }
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
-    er_status status;
-    rsqrt8 *s = op->state = er_alloc(p, sizeof *s, &status);
-    ER_TRY(status);
+    uint8_t *table;
+    ER_TRY(er_use_table(p, op, &table));
     enum { SHIFT = 20 };
     er_multiplier m = er_make_multiplier(1.0 / (double)(sqrtf(er_scale(x)) * er_scale(y)));
     for (int32_t i = 0; i < 256; i++) {
         const int32_t v = (int8_t)i - er_zero(x);
         if (v <= 0) {
-            s->table[i] = INT8_MAX;
+            table[i] = INT8_MAX;
             continue;
         }
         er_multiplier root = er_inverse_root(v);
         root.shift += SHIFT;
-        er_multiplier out = {m.q, m.shift - SHIFT};
-        s->table[i] = clamp8(y, (double)((int64_t)er_requantize(er_requantize(1, root), out) + er_zero(y)));
+        const er_multiplier out = m.shift - SHIFT < -31 ? (er_multiplier){0, 0} : (er_multiplier){m.q, m.shift - SHIFT};
+        table[i] = clamp8(y, (double)((int64_t)er_requantize(er_requantize(1, root), out) + er_zero(y)));
     }
     op->run = run_rsqrt8;
-    op->kernel = "table";
     return ER_OK;
 }
 
@@ -260,10 +248,8 @@ static void run_abs16(const er_op *op, er_pool *pool) { er_for_spans(pool, op->o
 
 er_status er_prepare_abs(er_prepare *p, er_op *op)
 {
-    const er_tensor *x = op->n_inputs ? op->inputs[0] : NULL;
-    if (!x || x->def->type != EDGERT_INT8) ER_TRY(prepare_whole(p, op, fabsf, WHOLE_ABS));
-    else ER_TRY(prepare(p, op, fabsf));
-    const er_tensor *y = op->outputs[0];
+    ER_TRY(prepare_whole(p, op, fabsf, WHOLE_ABS));
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     if (!er_is_8bit(x) && !(er_is_16bit(x) && x->def->quant.n)) return ER_OK;
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
