@@ -64,18 +64,18 @@ er_variable *er_variable_get(er_host *h, int32_t id);
 // Room for so many bytes.
 er_status er_variable_reserve(er_host *h, er_variable *v, size_t bytes, edgert_error *error);
 
-// ---- hash tables: from int64 keys to values, or the other way
+// ---- hash tables: from int64 to int64
 
 typedef struct er_hash_table {
     int32_t id;
-    edgert_type key_type, value_type;
     bool filled;
     size_t n, mask;             // pairs; slots - 1
     int64_t *keys, *values;     // [mask + 1]
     bool *used;                 // [mask + 1]
 } er_hash_table;
 
-er_status er_table_find(er_prepare *p, int32_t id, edgert_type key, edgert_type value);
+// Makes the table where there is none.
+er_status er_table_find(er_prepare *p, int32_t id);
 er_hash_table *er_table_get(er_host *h, int32_t id);
 er_status er_table_fill(er_hash_table *t, size_t n, const int64_t *keys, const int64_t *values, edgert_error *error);
 bool er_table_look_up(const er_hash_table *t, int64_t key, int64_t *value);

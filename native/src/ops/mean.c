@@ -180,7 +180,6 @@ er_status er_prepare_mean(er_prepare *p, er_op *op)
     ER_TRY(er_expect_quantized(p, y, "output"));
     ER_TRY(er_activation_output(p, ER_ACT_NONE, y, &s->o));
     s->x_zero = er_stored_zero(x);
-    s->m = er_make_multiplier((double)er_scale(x) / (double)er_scale(y));
-    s->m = divided(s->m, s->n);
+    s->m = divided(er_make_multiplier((double)er_scale(x) / (double)er_scale(y)), s->n);
     return ER_OK;
 }

@@ -63,9 +63,9 @@ static void describe_fault(const er_subgraph *g, const er_op_def *op, char *text
     if (op->n_inputs < 1 || op->inputs[0] < 0) return;      // prepare says what is missing
     edgert_type first = g->tensors[op->inputs[0]].type;
     edgert_type second = op->n_inputs > 1 && op->inputs[1] >= 0 ? g->tensors[op->inputs[1]].type : first;
+    const bool fits = type->pair == ER_PAIR_FREE || first == second || (type->pair == ER_PAIR_WEIGHTS && has_weights(first, second));
     if (!(ER_T(first) & type->types)) snprintf(text, size, "%s on %s", op->name, er_type_name(first));
-    else if (type->pair == ER_PAIR_FREE || first == second || (type->pair == ER_PAIR_WEIGHTS && has_weights(first, second))) return;
-    else
+    else if (!fits)
         snprintf(text, size, "%s on %s and %s", op->name, er_type_name(first), er_type_name(second));
 }
 

@@ -271,13 +271,13 @@ er_status er_prepare_batch_to_space_nd(er_prepare *p, er_op *op) { return prepar
 
 // ---- SPLIT, SPLIT_V
 
-typedef struct { size_t outer; size_t *bytes; } split;      // bytes: of one run of each output
+typedef struct { int32_t input; size_t outer; size_t *bytes; } split;      // bytes: of one run of each output
 
 static void run_split(const er_op *op, er_pool *pool)
 {
     (void)pool;
     const split *s = op->state;
-    const uint8_t *x = er_u8(op->def->builtin == 49 ? op->inputs[1] : op->inputs[0]);
+    const uint8_t *x = er_u8(op->inputs[s->input]);
     for (size_t o = 0; o < s->outer; o++)
         for (int32_t i = 0; i < op->n_outputs; i++) {
             if (s->bytes[i]) memcpy(er_u8(op->outputs[i]) + o * s->bytes[i], x, s->bytes[i]);
@@ -285,8 +285,9 @@ static void run_split(const er_op *op, er_pool *pool)
         }
 }
 
-static er_status prepare_split(er_prepare *p, er_op *op, const er_tensor *x, const er_tensor *at, const int32_t *sizes)
+static er_status prepare_split(er_prepare *p, er_op *op, int32_t input, const er_tensor *at, const int32_t *sizes)
 {
+    const er_tensor *x = op->inputs[input];
     int32_t values[ER_MAX_RANK], n, axis, dims[ER_MAX_RANK];
     ER_TRY(er_read_ints(p, at, "axis", values, &n));
     if (n != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its axis has %d values, expected 1", n);
@@ -296,6 +297,7 @@ static er_status prepare_split(er_prepare *p, er_op *op, const er_tensor *x, con
     ER_TRY(status);
     s->bytes = er_alloc(p, (size_t)op->n_outputs * sizeof *s->bytes, &status);
     ER_TRY(status);
+    s->input = input;
     s->outer = 1;
     size_t inner = er_type_size(x->def->type);
     for (int32_t d = 0; d < axis; d++) s->outer *= (size_t)x->dims[d];
@@ -324,7 +326,7 @@ er_status er_prepare_split(er_prepare *p, er_op *op)
     if (op->n_outputs < 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has no outputs");
     ER_TRY(er_expect_io(p, op, 2, 2, op->n_outputs));
     if (!(ER_T(op->inputs[1]->def->type) & ER_ANY)) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its input is %s", er_type_name(op->inputs[1]->def->type));
-    return prepare_split(p, op, op->inputs[1], op->inputs[0], NULL);
+    return prepare_split(p, op, 1, op->inputs[0], NULL);
 }
 
 er_status er_prepare_split_v(er_prepare *p, er_op *op)
@@ -341,7 +343,7 @@ er_status er_prepare_split_v(er_prepare *p, er_op *op)
         const int64_t v = er_whole(t, i);
         sizes[i] = v > INT32_MAX || v < -1 ? -2 : (int32_t)v;
     }
-    return prepare_split(p, op, op->inputs[0], op->inputs[2], sizes);
+    return prepare_split(p, op, 0, op->inputs[2], sizes);
 }
 
 // ---- MIRROR_PAD: the image continues as in a mirror, with the edge itself (SYMMETRIC) or without (REFLECT)

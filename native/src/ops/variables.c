@@ -109,7 +109,7 @@ er_status er_prepare_hashtable(er_prepare *p, er_op *op)
     const er_hash_table_options o = er_read_hash_table(op->def->options);
     if (o.key != EDGERT_INT64 || o.value != EDGERT_INT64)
         return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "it maps %s to %s; only int64 to int64 is supported", er_type_name((edgert_type)o.key), er_type_name((edgert_type)o.value));
-    ER_TRY(er_table_find(p, o.id, EDGERT_INT64, EDGERT_INT64));
+    ER_TRY(er_table_find(p, o.id));
     return make_handle(p, op, o.id);
 }
 

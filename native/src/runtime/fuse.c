@@ -33,7 +33,7 @@ er_status er_prepare_op(er_prepare *p, edgert_interpreter *it, er_op *op, int32_
 {
     const int32_t builtin = op->def->builtin;
     er_tensor *x = op->n_inputs ? op->inputs[0] : NULL;
-    if (x && it->rewrites && !it->preserve_all && (builtin == CONV_2D || builtin == DEPTHWISE_CONV_2D)) {
+    if (x && it->session->rewrites && !it->session->preserve_all && (builtin == CONV_2D || builtin == DEPTHWISE_CONV_2D)) {
         const er_use *use = &it->uses[x->index];
         if (use->readers == 1 && use->writer >= from && it->graph->ops[use->writer].builtin == PAD) op->pad = &it->ops[use->writer];
     }
@@ -55,7 +55,7 @@ static er_status fuse_depthwise(er_prepare *p, edgert_interpreter *it, er_op *op
     er_tensor *x = op->inputs[0], *y = op->outputs[0];
     er_op *before = it->uses[x->index].readers == 1 ? only(it, it->uses[x->index].writer, CONV_2D) : NULL;
     er_op *after = it->uses[y->index].readers == 1 ? only(it, it->uses[y->index].reader, CONV_2D) : NULL;
-    if (before && ((x->bytes < WORTH_STREAMING && !it->all_rewrites) || !er_depthwise_takes_before(op, before))) before = NULL;
+    if (before && ((x->bytes < WORTH_STREAMING && !it->session->all_rewrites) || !er_depthwise_takes_before(op, before))) before = NULL;
     if (after && (after->inputs[0] != y || !er_depthwise_takes_after(op, after))) after = NULL;
     if (!before && !after) return ER_OK;
     ER_TRY(er_depthwise_fuse(p, op, before, after));
@@ -89,7 +89,7 @@ static void fuse_sum(edgert_interpreter *it, er_op *op)
 
 er_status er_fuse(er_prepare *p, edgert_interpreter *it)
 {
-    if (it->preserve_all || !it->rewrites) return ER_OK;
+    if (it->session->preserve_all || !it->session->rewrites) return ER_OK;
     ER_TRY(er_fuse_tables(p, it));
     for (int32_t i = 0; i < it->graph->n_ops; i++)
         if (it->graph->ops[i].builtin == DEPTHWISE_CONV_2D) ER_TRY(fuse_depthwise(p, it, &it->ops[i]));

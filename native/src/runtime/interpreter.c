@@ -18,9 +18,6 @@ edgert_interpreter *er_instance_new(er_session *s, int32_t subgraph, int32_t dep
     it->graph = &s->model->subgraphs[subgraph];
     it->kernels = s->kernels;
     it->pool = s->pool;
-    it->preserve_all = s->preserve_all;
-    it->rewrites = s->rewrites;
-    it->all_rewrites = s->all_rewrites;
     s->instances++;
     it->tensors = calloc((size_t)it->graph->n_tensors + 1, sizeof *it->tensors);
     it->input_shapes = calloc((size_t)it->graph->n_inputs + 1, sizeof *it->input_shapes);
@@ -134,12 +131,9 @@ static er_status fault(const edgert_interpreter *it, edgert_error *error)
 
 static er_status run_stage(edgert_interpreter *it, const er_stage *s, edgert_error *error)
 {
-    const bool watched = it->session->deadline || it->profiling;
     uint64_t before = it->profiling ? er_nanoseconds() : 0;
     for (int32_t i = s->from; i < s->to; i++) {
         if (!it->ops[i].fused_into) it->ops[i].run(&it->ops[i], it->pool);
-        if (atomic_load_explicit(&it->session->cancelled, memory_order_relaxed)) return er_session_check(it->session, error);
-        if (!watched) continue;
         ER_TRY(er_session_check(it->session, error));
         if (!it->profiling) continue;
         uint64_t now = er_nanoseconds();

@@ -39,7 +39,6 @@ struct edgert_interpreter {
     const er_subgraph *graph;
     const er_kernels *kernels;
     er_pool *pool;
-    bool preserve_all, rewrites, all_rewrites;      // as the session has them
     er_shape *input_shapes;     // [graph->n_inputs], the model's or what resize has set
     er_tensor *tensors;         // [graph->n_tensors]
     er_host host;

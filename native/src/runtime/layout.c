@@ -53,7 +53,7 @@ static void find_lives(const edgert_interpreter *it, const er_stage *s, int32_t 
         for (int32_t j = 0; j < op->n_outputs; j++) {
             int32_t t = op->outputs[j]->index;
             first[t] = when;
-            last[t] = it->preserve_all ? g->n_ops : er_max32(last[t], when);
+            last[t] = it->session->preserve_all ? g->n_ops : er_max32(last[t], when);
         }
     }
     for (int32_t i = 0; i < g->n_outputs; i++) last[g->outputs[i]] = g->n_ops;
@@ -110,7 +110,7 @@ static void place_in(const edgert_interpreter *it, const er_tensor *x, const er_
 // What is joined is written where it is joined, and so is what becomes that without a byte changed. The last first: a part may have parts.
 static void join_in_place(const edgert_interpreter *it, const er_stage *s, layout *l, const int32_t *first, const int32_t *last)
 {
-    if (it->preserve_all || !it->rewrites || !s->first || s->to < it->graph->n_ops) return;
+    if (it->session->preserve_all || !it->session->rewrites || !s->first || s->to < it->graph->n_ops) return;
     for (int32_t i = it->graph->n_ops - 1; i >= 0; i--) {
         const er_op *op = &it->ops[i];
         if (op->def->builtin != CONCATENATION) continue;

@@ -7,8 +7,6 @@
 #include "runtime/interpreter.h"
 #include "runtime/rewrite.h"
 
-static void reset_tensors_of(edgert_interpreter *it, int32_t from);
-
 // Takes back the stages from `first` on.
 static void drop_stages(edgert_interpreter *it, int32_t first)
 {
@@ -263,7 +261,7 @@ static bool share_work(edgert_interpreter *it)
     if (it->depth) return true;     // as the interpreter itself decides
     int64_t work = 0;
     for (int32_t i = 0; i < it->stages[0].to; i++) work += it->ops[i].macs;
-    return er_sharing_plan(&it->sharing, it->pool, it->plan_threads, er_is_static(it) ? work : INT64_MAX / 2, it->kernels->speed, it->all_rewrites);
+    return er_sharing_plan(&it->sharing, it->pool, it->plan_threads, er_is_static(it) ? work : INT64_MAX / 2, it->kernels->speed, it->session->all_rewrites);
 }
 
 er_status er_make_plan(edgert_interpreter *it, edgert_error *error)

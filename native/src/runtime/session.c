@@ -139,18 +139,14 @@ er_status er_variable_reserve(er_host *h, er_variable *v, size_t bytes, edgert_e
 
 // ---- hash tables
 
-er_status er_table_find(er_prepare *p, int32_t id, edgert_type key, edgert_type value)
+er_status er_table_find(er_prepare *p, int32_t id)
 {
     er_session *s = p->host->it->session;
-    for (int32_t i = 0; i < s->n_tables; i++) {
-        if (s->tables[i].id != id) continue;
-        if (s->tables[i].key_type == key && s->tables[i].value_type == value) return ER_OK;
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "hash table %d is made twice, with other types", id);
-    }
+    if (er_table_get(p->host, id)) return ER_OK;
     er_hash_table *more = realloc(s->tables, ((size_t)s->n_tables + 1) * sizeof *more);
     if (!more) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for a hash table");
     s->tables = more;
-    s->tables[s->n_tables++] = (er_hash_table){.id = id, .key_type = key, .value_type = value};
+    s->tables[s->n_tables++] = (er_hash_table){.id = id};
     return ER_OK;
 }
 

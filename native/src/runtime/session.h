@@ -37,7 +37,7 @@ void er_session_free(er_session *s);
 // ER_OK, or an error where the invoke has to stop.
 er_status er_session_check(er_session *s, edgert_error *error);
 
-// State under names is as it was at first.
+// Variable tensors are as they were at first; variables under names and hash tables keep what they have, as in LiteRT.
 void er_session_reset(er_session *s);
 
 #endif

@@ -38,7 +38,7 @@ er_status er_choose_storage(edgert_interpreter *it, edgert_error *error)
 {
     const er_subgraph *g = it->graph;
     for (int32_t t = 0; t < g->n_tensors; t++) it->tensors[t].flipped = false;
-    if (it->kernels->bytes == ER_BYTES_ANY || it->preserve_all || !it->rewrites) return ER_OK;
+    if (it->kernels->bytes == ER_BYTES_ANY || it->session->preserve_all || !it->session->rewrites) return ER_OK;
     bool *flip = calloc((size_t)g->n_tensors + 1, sizeof *flip);
     if (!flip) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
     // Only what an operator writes.

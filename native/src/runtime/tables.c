@@ -108,7 +108,7 @@ er_status er_fuse_tables(er_prepare *p, edgert_interpreter *it)
         size_t length = 0;          // of the chain as far as it ends with bytes
         int32_t variable;
         if (!is_function(chain[0], &variable) || !er_is_8bit(chain[0]->inputs[variable])) continue;
-        if (chain[0]->outputs[0]->count < WORTH_A_TABLE && !it->all_rewrites) continue;
+        if (chain[0]->outputs[0]->count < WORTH_A_TABLE && !it->session->all_rewrites) continue;
         for (size_t n = 1;; n++) {
             const er_tensor *y = chain[n - 1]->outputs[0];
             if (er_is_8bit(y)) length = n;
