@@ -10,10 +10,7 @@
 
 typedef struct {
     bool is_float, is_signed;
-    int32_t rank;
-    int32_t dims[ER_MAX_RANK];
-    size_t out_stride[ER_MAX_RANK];     // 0 where reduced
-    size_t n;                           // values in a mean
+    er_reduction r;
     int32_t x_zero;
     er_multiplier m;
     er_output o;
@@ -69,21 +66,21 @@ static void run_mean(const er_op *op, er_pool *pool)
     int32_t *sums = (int32_t *)(void *)op->scratch;
     float *fsums = (float *)(void *)op->scratch;
     memset(op->scratch, 0, y->count * 4);
-    int32_t at[ER_MAX_RANK] = {0}, last = s->rank - 1, outer = last - 1;
-    size_t inner = s->rank ? (size_t)s->dims[last] : 1, step = s->rank ? s->out_stride[last] : 0, rows = 1;
-    for (; outer >= 0 && s->out_stride[outer] == 0; outer--) rows *= (size_t)s->dims[outer];     // which add to the same sums
+    int32_t at[ER_MAX_RANK] = {0}, last = s->r.rank - 1, outer = last - 1;
+    size_t inner = s->r.rank ? (size_t)s->r.dims[last] : 1, step = s->r.rank ? s->r.out_stride[last] : 0, rows = 1;
+    for (; outer >= 0 && s->r.out_stride[outer] == 0; outer--) rows *= (size_t)s->r.dims[outer];     // which add to the same sums
     for (size_t i = 0; i < x->count; i += rows * inner) {
         size_t to = 0;
-        for (int32_t d = 0; d <= outer; d++) to += (size_t)at[d] * s->out_stride[d];
+        for (int32_t d = 0; d <= outer; d++) to += (size_t)at[d] * s->r.out_stride[d];
         if (s->is_float) add_floats(rows, inner, er_f32(x) + i, fsums + to, step);
         else add_bytes(rows, inner, er_u8(x) + i, s->is_signed, sums + to, step);
-        for (int32_t d = outer; d >= 0 && ++at[d] == s->dims[d]; d--) at[d] = 0;
+        for (int32_t d = outer; d >= 0 && ++at[d] == s->r.dims[d]; d--) at[d] = 0;
     }
     for (size_t i = 0; i < y->count; i++) {
         if (s->is_float) {
-            er_f32(y)[i] = fsums[i] / (float)s->n;
+            er_f32(y)[i] = fsums[i] / (float)s->r.n;
         } else {
-            int32_t sum = (int32_t)((uint32_t)sums[i] - (uint32_t)s->x_zero * (uint32_t)s->n);
+            int32_t sum = (int32_t)((uint32_t)sums[i] - (uint32_t)s->x_zero * (uint32_t)s->r.n);
             int64_t v = (int64_t)er_requantize(sum, s->m) + s->o.zero;
             er_u8(y)[i] = (uint8_t)er_clamp64(v, s->o.min, s->o.max);
         }
@@ -147,32 +144,15 @@ er_status er_prepare_mean(er_prepare *p, er_op *op)
     const er_tensor *x = op->inputs[0];
     er_tensor *y = op->outputs[0];
     if (er_is_16bit(x) || (ER_T(x->def->type) & ER_INTS)) return prepare_plain(p, op);
-    int32_t axes[ER_MAX_RANK], n_axes;
-    ER_TRY(er_read_ints(p, op->inputs[1], "axis", axes, &n_axes));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
-    bool reduced[ER_MAX_RANK] = {false}, keep = er_read_keep_dims(op->def->options);
-    for (int32_t i = 0; i < n_axes; i++) {
-        int32_t axis;
-        ER_TRY(er_resolve_axis(p, axes[i], x->rank, &axis));
-        reduced[axis] = true;
-    }
-    int32_t dims[ER_MAX_RANK], rank = 0;
-    for (int32_t d = 0; d < x->rank; d++)
-        if (keep || !reduced[d]) dims[rank++] = reduced[d] ? 1 : x->dims[d];
-    ER_TRY(er_set_shape(p, y, dims, rank));
+    if (!x->rank && op->inputs[1]->count) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is a scalar, which has no axis");
     er_status status;
     mean *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (mean){.is_float = !er_is_8bit(x), .is_signed = er_stored_signed(x), .rank = x->rank, .n = 1};
-    size_t stride = 1;
-    for (int32_t d = x->rank - 1; d >= 0; d--) {
-        s->dims[d] = x->dims[d];
-        s->out_stride[d] = reduced[d] ? 0 : stride;
-        if (reduced[d]) s->n *= (size_t)x->dims[d];
-        else stride *= (size_t)x->dims[d];
-    }
+    *s = (mean){.is_float = !er_is_8bit(x), .is_signed = er_stored_signed(x)};
+    ER_TRY(er_reduction_prepare(p, op, &s->r));
     // Of nothing, the reference makes NaN, and zero for integers.
-    if (s->n > (1 << 23)) return er_op_fail(p, EDGERT_ERROR_MODEL, "it takes the mean of more values than a 32-bit sum holds");
+    if (s->r.n > (1 << 23)) return er_op_fail(p, EDGERT_ERROR_MODEL, "it takes the mean of more values than a 32-bit sum holds");
     op->run = run_mean;
     op->scratch_bytes = y->count * 4;
     if (s->is_float) return ER_OK;
@@ -180,6 +160,6 @@ er_status er_prepare_mean(er_prepare *p, er_op *op)
     ER_TRY(er_expect_quantized(p, y, "output"));
     ER_TRY(er_activation_output(p, ER_ACT_NONE, y, &s->o));
     s->x_zero = er_stored_zero(x);
-    s->m = divided(er_make_multiplier((double)er_scale(x) / (double)er_scale(y)), s->n);
+    s->m = divided(er_make_multiplier((double)er_scale(x) / (double)er_scale(y)), s->r.n);
     return ER_OK;
 }
