@@ -73,12 +73,10 @@ def custom_op(name: str, shape: Callable[..., Any] | None = None) -> Callable[[C
             for i, value in enumerate(outputs):
                 to = _array(lib.edgert_call_output(call, i), True)
                 value = np.asarray(value)
-                if to is None or value.shape != to.shape or value.dtype != to.dtype:
-                    raise ValueError(
-                        f"output {i} is {value.dtype}{list(value.shape)}, expected {to.dtype}{list(to.shape)}"
-                        if to is not None
-                        else f"there is no output {i}"
-                    )
+                if to is None:
+                    raise ValueError(f"there is no output {i}")
+                if value.shape != to.shape or value.dtype != to.dtype:
+                    raise ValueError(f"output {i} is {value.dtype}{list(value.shape)}, expected {to.dtype}{list(to.shape)}")
                 to[...] = value
 
         signature = "edgert_status(edgert_op_call *, void *)"

@@ -162,3 +162,26 @@ class Builder:
         b = flatbuffers.Builder(1 << 16)
         b.Finish(self.t.Pack(b), file_identifier=b"TFL3")
         return bytes(b.Output())
+
+
+def single(
+    op: str, inputs: list[Any], outputs: list[str], constant: tuple[int, ...] = (), **attrs: Any
+) -> tuple[bytes, list[np.ndarray]]:
+    """One operator on arrays, of which those in `constant` are part of the model."""
+    b = Builder()
+    q = {"scale": 0.5, "zero": 3}
+
+    def quantization(dtype: str) -> dict[str, Any]:
+        return q if dtype in ("int8", "uint8") else {}
+
+    arrays = [np.asarray(x) for x in inputs]
+    t = [
+        b.main.constant(x, **quantization(str(x.dtype)))
+        if i in constant
+        else b.main.input(x.shape, str(x.dtype), **quantization(str(x.dtype)))
+        for i, x in enumerate(arrays)
+    ]
+    o = [b.main.tensor([1], dtype, **quantization(dtype)) for dtype in outputs]
+    b.main.op(op, t, o, **attrs)
+    b.main.outputs(*o)
+    return b.bytes(), [x for i, x in enumerate(arrays) if i not in constant]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ..build import Builder
-from ..support import ACTIVATIONS, assert_same_as_reference, examples, quantization, scales, values
+from ..support import ACTIVATIONS, assert_same_as_reference, examples, numbers, quantization, scales, values
 from .test_elementwise import broadcast_pair
 
 
@@ -23,15 +23,6 @@ def two(
     b.main.op(op, [i, k], [o], **attrs)
     b.main.outputs(o)
     return b.bytes()
-
-
-def numbers(data: st.DataObject, shape: tuple[int, ...], dtype: str, low: int = -50, high: int = 50) -> np.ndarray:
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    if dtype.startswith("float"):
-        return (rng.standard_normal(shape) * 3).astype(dtype)
-    if dtype == "bool":
-        return rng.integers(0, 2, shape).astype(bool)
-    return rng.integers(max(low, np.iinfo(dtype).min), min(high, np.iinfo(dtype).max), shape).astype(dtype)
 
 
 WHOLE = [

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from edgert import Interpreter
 
-from ..build import Builder
-from ..support import assert_same_as_reference, examples, run, shapes
-from .test_binary import numbers
-from .test_rearrange import ANY, model
+from ..build import Builder, single
+from ..support import assert_same_as_reference, examples, numbers, run, shapes
+from .test_rearrange import ANY
 
 
 @ANY
@@ -29,7 +28,7 @@ def test_gather(dtype: str, data: st.DataObject) -> None:
         0,
         shape[axis],
     )
-    assert_same_as_reference(*model("GATHER", [numbers(data, shape, dtype), indices], [dtype], axis=axis, batchDims=batch))
+    assert_same_as_reference(*single("GATHER", [numbers(data, shape, dtype), indices], [dtype], axis=axis, batchDims=batch))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
@@ -56,7 +55,7 @@ def test_scatter_nd(dtype: str, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 5))
     indices = np.stack([numbers(data, (n,), "int32", 0, s) for s in shape[:depth]], -1)
     updates = numbers(data, (n, *shape[depth:]), dtype, 0, 5)
-    assert_same_as_reference(*model("SCATTER_ND", [indices, updates, np.array(shape, np.int32)], [dtype], (2,)))
+    assert_same_as_reference(*single("SCATTER_ND", [indices, updates, np.array(shape, np.int32)], [dtype], (2,)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "int32", "int64"])
@@ -89,7 +88,7 @@ def test_dynamic_update_slice(dtype: str, data: st.DataObject) -> None:
     part = tuple(data.draw(st.integers(1, n)) for n in shape)
     start = np.array([data.draw(st.integers(-2, n + 1)) for n in shape], data.draw(st.sampled_from([np.int32, np.int64])))
     assert_same_as_reference(
-        *model("DYNAMIC_UPDATE_SLICE", [numbers(data, shape, dtype), numbers(data, part, dtype), start], [dtype])
+        *single("DYNAMIC_UPDATE_SLICE", [numbers(data, shape, dtype), numbers(data, part, dtype), start], [dtype])
     )
 
 
@@ -142,6 +141,6 @@ def test_bucketize(dtype: str, data: st.DataObject) -> None:
     ],
 )
 def test_an_index_outside_is_an_error(op: str, inputs: list[np.ndarray], attrs: dict[str, int]) -> None:
-    content, arrays = model(op, inputs, ["float32"], (), **attrs)
+    content, arrays = single(op, inputs, ["float32"], (), **attrs)
     with pytest.raises(RuntimeError, match=f"{op}.*outside"):
         run(Interpreter(model_content=content), arrays)

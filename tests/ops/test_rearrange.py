@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ..build import Builder
-from ..support import assert_same_as_reference, examples, shapes
-from .test_binary import numbers
+from ..build import Builder, single
+from ..support import assert_same_as_reference, examples, numbers, shapes
 
 ANY = pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "int32", "int64"])
-
-
-def model(
-    op: str, inputs: list[Any], outputs: list[str], constant: tuple[int, ...] = (), **attrs: Any
-) -> tuple[bytes, list[np.ndarray]]:
-    """One operator on arrays, of which those in `constant` are part of the model."""
-    b = Builder()
-    q = {"scale": 0.5, "zero": 3}
-
-    def quantization(dtype: str) -> dict[str, Any]:
-        return q if dtype in ("int8", "uint8") else {}
-
-    arrays = [np.asarray(x) for x in inputs]
-    t = [
-        b.main.constant(x, **quantization(str(x.dtype)))
-        if i in constant
-        else b.main.input(x.shape, str(x.dtype), **quantization(str(x.dtype)))
-        for i, x in enumerate(arrays)
-    ]
-    o = [b.main.tensor([1], dtype, **quantization(dtype)) for dtype in outputs]
-    b.main.op(op, t, o, **attrs)
-    b.main.outputs(*o)
-    return b.bytes(), [x for i, x in enumerate(arrays) if i not in constant]
 
 
 @ANY
@@ -46,7 +20,7 @@ def test_tile(dtype: str, data: st.DataObject) -> None:
     shape = data.draw(shapes(1, 4, 4))
     times = np.array([data.draw(st.integers(1, 3)) for _ in shape], np.int32)
     constant = (1,) if data.draw(st.booleans()) else ()
-    assert_same_as_reference(*model("TILE", [numbers(data, shape, dtype), times], [dtype], constant))
+    assert_same_as_reference(*single("TILE", [numbers(data, shape, dtype), times], [dtype], constant))
 
 
 @ANY
@@ -57,7 +31,7 @@ def test_broadcast_to(dtype: str, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(full) - 1))
     shape = tuple(data.draw(st.sampled_from([1, n])) for n in full)[cut:]
     constant = (1,) if data.draw(st.booleans()) else ()
-    assert_same_as_reference(*model("BROADCAST_TO", [numbers(data, shape, dtype), np.array(full, np.int32)], [dtype], constant))
+    assert_same_as_reference(*single("BROADCAST_TO", [numbers(data, shape, dtype), np.array(full, np.int32)], [dtype], constant))
 
 
 @ANY
@@ -66,7 +40,7 @@ def test_broadcast_to(dtype: str, data: st.DataObject) -> None:
 def test_reverse(dtype: str, data: st.DataObject) -> None:
     shape = data.draw(shapes(1, 4, 4))
     axes = np.array([data.draw(st.integers(0, len(shape) - 1))], np.int32)
-    assert_same_as_reference(*model("REVERSE_V2", [numbers(data, shape, dtype), axes], [dtype], (1,)))
+    assert_same_as_reference(*single("REVERSE_V2", [numbers(data, shape, dtype), axes], [dtype], (1,)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "int32", "int64"])
@@ -79,7 +53,7 @@ def test_reverse_sequence(dtype: str, data: st.DataObject) -> None:
         return
     lengths = np.array([data.draw(st.integers(1, shape[along])) for _ in range(shape[batch])], np.int32)
     assert_same_as_reference(
-        *model("REVERSE_SEQUENCE", [numbers(data, shape, dtype), lengths], [dtype], (1,), seqDim=along, batchDim=batch)
+        *single("REVERSE_SEQUENCE", [numbers(data, shape, dtype), lengths], [dtype], (1,), seqDim=along, batchDim=batch)
     )
 
 
@@ -90,7 +64,7 @@ def test_reverse_sequence(dtype: str, data: st.DataObject) -> None:
 def test_blocks(op: str, dtype: str, data: st.DataObject) -> None:
     n, h, w, c, b = (data.draw(st.integers(1, 3)) for _ in range(5))
     shape = (n, h, w, c * b * b) if op == "DEPTH_TO_SPACE" else (n, h * b, w * b, c)
-    assert_same_as_reference(*model(op, [numbers(data, shape, dtype)], [dtype], blockSize=b))
+    assert_same_as_reference(*single(op, [numbers(data, shape, dtype)], [dtype], blockSize=b))
 
 
 @ANY
@@ -104,7 +78,7 @@ def test_space_to_batch(dtype: str, data: st.DataObject) -> None:
     pads = [[p, -(n + p) % b] for n, p, b in zip(size, before, block)]
     x = numbers(data, (data.draw(st.integers(1, 2)), *size, data.draw(st.integers(1, 3))), dtype)
     assert_same_as_reference(
-        *model("SPACE_TO_BATCH_ND", [x, np.array(block, np.int32), np.array(pads, np.int32)], [dtype], (1, 2))
+        *single("SPACE_TO_BATCH_ND", [x, np.array(block, np.int32), np.array(pads, np.int32)], [dtype], (1, 2))
     )
 
 
@@ -118,7 +92,7 @@ def test_batch_to_space(dtype: str, data: st.DataObject) -> None:
     crops = [[data.draw(st.integers(0, b - 1)), 0] for b in block]
     x = numbers(data, (data.draw(st.integers(1, 2)) * int(np.prod(block)), *size, data.draw(st.integers(1, 3))), dtype)
     assert_same_as_reference(
-        *model("BATCH_TO_SPACE_ND", [x, np.array(block, np.int32), np.array(crops, np.int32)], [dtype], (1, 2))
+        *single("BATCH_TO_SPACE_ND", [x, np.array(block, np.int32), np.array(crops, np.int32)], [dtype], (1, 2))
     )
 
 
@@ -130,7 +104,7 @@ def test_split(dtype: str, data: st.DataObject) -> None:
     axis, n = data.draw(st.integers(-len(shape), len(shape) - 1)), data.draw(st.integers(1, 3))
     shape[axis] *= n
     assert_same_as_reference(
-        *model("SPLIT", [np.array(axis, np.int32), numbers(data, tuple(shape), dtype)], [dtype] * n, (0,), numSplits=n)
+        *single("SPLIT", [np.array(axis, np.int32), numbers(data, tuple(shape), dtype)], [dtype] * n, (0,), numSplits=n)
     )
 
 
@@ -146,7 +120,7 @@ def test_split_v(dtype: str, data: st.DataObject) -> None:
         sizes[0] = -1
     x = numbers(data, tuple(shape), dtype)
     assert_same_as_reference(
-        *model(
+        *single(
             "SPLIT_V",
             [x, np.array(sizes, np.int32), np.array(axis, np.int32)],
             [dtype] * len(sizes),
@@ -163,7 +137,7 @@ def test_mirror_pad(dtype: str, data: st.DataObject) -> None:
     shape, mode = data.draw(shapes(1, 4, 4)), data.draw(st.integers(0, 1))
     pads = np.array([[data.draw(st.integers(0, n - 1 + mode)) for _ in range(2)] for n in shape], np.int32)
     constant = (1,) if data.draw(st.booleans()) else ()
-    assert_same_as_reference(*model("MIRROR_PAD", [numbers(data, shape, dtype), pads], [dtype], constant, mode=mode))
+    assert_same_as_reference(*single("MIRROR_PAD", [numbers(data, shape, dtype), pads], [dtype], constant, mode=mode))
 
 
 @ANY
@@ -171,12 +145,12 @@ def test_mirror_pad(dtype: str, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_diagonals(dtype: str, data: st.DataObject) -> None:
     shape = data.draw(shapes(1, 3, 4))
-    assert_same_as_reference(*model("MATRIX_DIAG", [numbers(data, shape, dtype)], [dtype]))
+    assert_same_as_reference(*single("MATRIX_DIAG", [numbers(data, shape, dtype)], [dtype]))
     matrix = (*shape, data.draw(st.integers(1, 4)))
     if len(matrix) >= 2:
         diagonal = (*matrix[:-2], min(matrix[-2:]))
         assert_same_as_reference(
-            *model("MATRIX_SET_DIAG", [numbers(data, matrix, dtype), numbers(data, diagonal, dtype)], [dtype])
+            *single("MATRIX_SET_DIAG", [numbers(data, matrix, dtype), numbers(data, diagonal, dtype)], [dtype])
         )
 
 
@@ -201,14 +175,14 @@ def test_bitcast(dtype: str, to: str, data: st.DataObject) -> None:
 def test_shapes_and_fills(dtype: str, data: st.DataObject) -> None:
     shape = data.draw(shapes(1, 4, 4))
     x = numbers(data, shape, dtype)
-    assert_same_as_reference(*model("SHAPE", [x], ["int32"], outType=2))
-    assert_same_as_reference(*model("SHAPE", [x], ["int64"], outType=4))
-    assert_same_as_reference(*model("RANK", [x], ["int32"]))
+    assert_same_as_reference(*single("SHAPE", [x], ["int32"], outType=2))
+    assert_same_as_reference(*single("SHAPE", [x], ["int64"], outType=4))
+    assert_same_as_reference(*single("RANK", [x], ["int32"]))
     if dtype in ("float32", "int32", "int64"):
-        assert_same_as_reference(*model("ZEROS_LIKE", [x], [dtype]))
+        assert_same_as_reference(*single("ZEROS_LIKE", [x], [dtype]))
     constant = (0,) if data.draw(st.booleans()) else ()
     value = x.reshape(-1)[0]
-    assert_same_as_reference(*model("FILL", [np.array(shape, np.int32), np.array(value)], [dtype], constant))
+    assert_same_as_reference(*single("FILL", [np.array(shape, np.int32), np.array(value)], [dtype], constant))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32", "int64"])
@@ -218,7 +192,7 @@ def test_range(dtype: str, data: st.DataObject) -> None:
     start, step, n = data.draw(st.integers(-5, 5)), data.draw(st.sampled_from([-3, -1, 1, 2])), data.draw(st.integers(1, 9))
     values = [np.array(v, dtype) for v in (start, start + step * n, step)]
     constant = (0, 1, 2) if data.draw(st.booleans()) else ()
-    b, inputs = model("RANGE", values, [dtype], constant)
+    b, inputs = single("RANGE", values, [dtype], constant)
     if inputs:  # all constant: the reference has the answer before it runs, and it is the same
         assert_same_as_reference(b, inputs)
 
@@ -228,7 +202,7 @@ def test_range(dtype: str, data: st.DataObject) -> None:
 def test_broadcast_args(data: st.DataObject) -> None:
     full = data.draw(shapes(1, 4, 4))
     a, b = (np.array([data.draw(st.sampled_from([1, n])) for n in full], np.int32) for _ in range(2))
-    assert_same_as_reference(*model("BROADCAST_ARGS", [a, b[data.draw(st.integers(0, len(full) - 1)) :]], ["int32"]))
+    assert_same_as_reference(*single("BROADCAST_ARGS", [a, b[data.draw(st.integers(0, len(full) - 1)) :]], ["int32"]))
 
 
 @ANY
@@ -241,4 +215,4 @@ def test_one_hot(dtype: str, data: st.DataObject) -> None:
     on, off = np.array(3, dtype), np.array(1, dtype)
     axis = data.draw(st.integers(-1, len(shape)))
     constant = (1, 2, 3) if data.draw(st.booleans()) else (2, 3)
-    assert_same_as_reference(*model("ONE_HOT", [indices, np.array(depth, np.int32), on, off], [dtype], constant, axis=axis))
+    assert_same_as_reference(*single("ONE_HOT", [indices, np.array(depth, np.int32), on, off], [dtype], constant, axis=axis))

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from edgert import Interpreter
 
 from ..build import Builder
-from ..support import assert_same_as_reference, examples, quantization, reference, run, scales, shapes, values
-from .test_binary import numbers
+from ..support import assert_same_as_reference, examples, numbers, quantization, reference, run, scales, shapes, values
 
 
 def reduction(op: str, x: np.ndarray, axes: list[int], keep: bool, qx: dict[str, Any], qy: dict[str, Any]) -> bytes:
