@@ -15,6 +15,9 @@ er_pool *er_pool_new(int threads);
 void er_pool_free(er_pool *pool);
 int er_pool_threads(const er_pool *pool);
 
+// Where part i of `parts` begins when n things are divided as evenly as they can be; part `parts` begins at n.
+static inline size_t er_part(size_t n, size_t i, size_t parts) { return n * i / parts; }
+
 // How much work, in a unit of the caller's, is worth waking the other threads for. INT64_MAX: none, they sleep. At first 0.
 void er_pool_set_grain(er_pool *pool, int64_t grain);
 int64_t er_pool_grain(const er_pool *pool);

@@ -25,33 +25,72 @@ static inline int32_t weight_at(const void *weights, size_t i, bool is_unsigned)
     return is_unsigned ? ((const uint8_t *)weights)[i] : ((const int8_t *)weights)[i];
 }
 
+// Eight bytes are added up as one word, in fields of 16 bits, which hold the sum of 256 words.
+enum { WORDS = 256 };
+static const uint64_t low_bytes = UINT64_C(0x00ff00ff00ff00ff), sign_bits = UINT64_C(0x8080808080808080);
+
+static inline uint64_t add_fields(uint64_t fields, uint64_t bytes) { return fields + (bytes & low_bytes) + (bytes >> 8 & low_bytes); }
+
+static inline int64_t sum_of_fields(uint64_t f)
+{
+    return (int64_t)((f & 0xffff) + (f >> 16 & 0xffff) + (f >> 32 & 0xffff) + (f >> 48));
+}
+
+// The sum of n bytes that are unsigned when `flip`, of a byte of a word, has been applied.
+static int64_t sum_of_bytes(const uint8_t *w, size_t n, uint64_t flip)
+{
+    int64_t sum = 0;
+    size_t i = 0;
+    while (n - i >= 8) {
+        const size_t rest = (n - i) / 8, words = rest < WORDS / 2 ? rest : WORDS / 2;
+        uint64_t fields = 0, word;
+        for (size_t j = 0; j < words; j++, i += 8) {
+            memcpy(&word, w + i, 8);
+            fields = add_fields(fields, word ^ flip);
+        }
+        sum += sum_of_fields(fields);
+    }
+    for (; i < n; i++) sum += (uint8_t)(w[i] ^ (flip & 0xff));
+    return sum;
+}
+
 // The sum of the positive weights, and of the negative ones' magnitudes.
 typedef struct { int64_t positive, negative; } magnitudes;
 
+static magnitudes magnitudes_of_bytes(const int8_t *w, size_t n)
+{
+    magnitudes all = {0, 0};
+    size_t i = 0;
+    while (n - i >= 8) {
+        const size_t rest = (n - i) / 8, words = rest < WORDS / 2 ? rest : WORDS / 2;
+        uint64_t positive = 0, negative = 0, word;
+        for (size_t j = 0; j < words; j++, i += 8) {
+            memcpy(&word, w + i, 8);
+            // A negative byte's magnitude is its complement and one more.
+            const uint64_t sign = (word & sign_bits) >> 7, mask = (sign << 8) - sign;
+            positive = add_fields(positive, word & ~mask);
+            negative = add_fields(negative, (~word & mask) + sign);
+        }
+        all.positive += sum_of_fields(positive);
+        all.negative += sum_of_fields(negative);
+    }
+    for (; i < n; i++) {
+        if (w[i] > 0) all.positive += w[i];
+        else all.negative -= w[i];
+    }
+    return all;
+}
+
 static magnitudes magnitudes_of(size_t k, size_t stride, size_t first, const void *weights, bool is_unsigned, int32_t w_zero)
 {
-    int64_t sum = 0, all = 0;
-    if (stride == 1 && !is_unsigned) {      // a loop that the compiler makes vectors of
-        const int8_t *w = (const int8_t *)weights + first;
-        for (size_t done = 0; done < k;) {
-            size_t end = k - done < 65536 ? k : done + 65536;
-            int32_t part = 0, part_all = 0;
-            for (size_t i = done; i < end; i++) {
-                part += w[i];
-                part_all += abs(w[i]);
-            }
-            sum += part;
-            all += part_all;
-            done = end;
-        }
-    } else {
-        for (size_t i = 0; i < k; i++) {
-            int32_t w = weight_at(weights, first + i * stride, is_unsigned) - w_zero;
-            sum += w;
-            all += abs(w);
-        }
+    if (stride == 1 && !is_unsigned && w_zero == 0) return magnitudes_of_bytes((const int8_t *)weights + first, k);
+    magnitudes all = {0, 0};
+    for (size_t i = 0; i < k; i++) {
+        const int32_t w = weight_at(weights, first + i * stride, is_unsigned) - w_zero;
+        if (w > 0) all.positive += w;
+        else all.negative -= w;
     }
-    return (magnitudes){(all + sum) / 2, (all - sum) / 2};
+    return all;
 }
 
 void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,
@@ -124,36 +163,20 @@ size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint32_t *li
 // Where a run's groups go: `kr` bytes each, `step` bytes apart.
 typedef struct { int8_t *to; size_t kr, step; } places;
 
-// A run of weights; the bytes behind the last are zero already. Returns their sum.
-__attribute__((always_inline)) static inline int32_t put_run(const places at, const size_t kr, const int8_t *w, size_t length)
+// A run of weights; the bytes behind the last are zero already.
+__attribute__((always_inline)) static inline void put_run(const places at, const size_t kr, const int8_t *w, size_t length)
 {
-    const size_t step = at.step;
     int8_t *to = at.to;
-    int32_t sum = 0;
     size_t i = 0;
-    for (; i + kr <= length; i += kr, to += step) {
-        for (size_t j = 0; j < kr; j++) {
-            to[j] = w[i + j];
-            sum += to[j];
-        }
-    }
-    for (size_t j = 0; i + j < length; j++) {
-        to[j] = w[i + j];
-        sum += to[j];
-    }
-    return sum;
+    for (; i + kr <= length; i += kr, to += at.step) memcpy(to, w + i, kr);
+    if (i < length) memcpy(to, w + i, length - i);
 }
 
 // The same for weights that may leave something over for the extras.
-static int32_t put_clamped_run(places p, const void *w, bool is_unsigned, int32_t zero, int32_t least, size_t length)
+static void put_clamped_run(places p, const void *w, bool is_unsigned, int32_t zero, int32_t least, size_t length)
 {
-    int32_t sum = 0;
-    for (size_t i = 0; i < length; i++) {
-        int32_t v = weight_at(w, i, is_unsigned) - zero;
-        p.to[i / p.kr * p.step + i % p.kr] = (int8_t)clamp_weight(v, least);
-        sum += v;
-    }
-    return sum;
+    for (size_t i = 0; i < length; i++)
+        p.to[i / p.kr * p.step + i % p.kr] = (int8_t)clamp_weight(weight_at(w, i, is_unsigned) - zero, least);
 }
 
 // The extras of one channel: of a group that is listed twice, the second takes what the first has left.
@@ -170,47 +193,54 @@ static void put_extras(const er_qgemm *g, int8_t *to, size_t step, const er_gemm
     }
 }
 
-// Channel j of panel p of a strip, whose weights begin at `to`. Returns their sum.
-static uint32_t put_channel(const er_qgemm *g, const er_gemm_weights *w, size_t channel, size_t panels, size_t p, size_t j, size_t extras,
-                            const uint32_t *list, int8_t *to)
+// A strip's weights: of `channels` channels from n0 on, in `panels` panels, which begin at `to`. Returns where the extras begin. Some groups
+// of all channels at a time: a channel's groups lie far apart, and what its neighbours add to their cache lines should find these in the cache.
+static int8_t *put_strip(const er_qgemm *g, const er_gemm_weights *w, size_t n0, size_t channels, size_t panels, bool clamped, int8_t *to)
 {
-    const size_t kr = (size_t)g->kr, chunk = (size_t)g->nr * kr, bundle = (size_t)g->bundle, length = w->length, groups = (length + kr - 1) / kr;
-    const bool clamped = w->is_unsigned || extras;
-    uint32_t sum = 0;
+    const size_t nr = (size_t)g->nr, kr = (size_t)g->kr, chunk = nr * kr, bundle = (size_t)g->bundle, length = w->length, groups = (length + kr - 1) / kr;
     for (size_t s = 0; s < w->segments; s++, to += groups * panels * chunk) {
-        const int8_t *from = (const int8_t *)w->w + (channel * w->segments + s) * length;
         for (size_t g0 = 0, together; g0 < groups; g0 += together) {
-            together = bundle == 1 ? groups : groups - g0 < bundle ? groups - g0 : bundle;
+            const size_t most = bundle == 1 ? 64 : bundle;
+            together = groups - g0 < most ? groups - g0 : most;
             const size_t k0 = g0 * kr, n = length - k0 < together * kr ? length - k0 : together * kr;
-            // Alone, groups are as far apart as panels make them; in bundles they are next to each other.
-            const places at = bundle == 1 ? (places){to + p * chunk + j * kr, kr, panels * chunk} : (places){to + g0 * panels * chunk + p * together * chunk + j * kr, kr, chunk};
-            // With the group's size known the compiler makes one move of it.
-            if (clamped) sum += (uint32_t)put_clamped_run(at, from + k0, w->is_unsigned, w->zero, g->least, n);
-            else if (kr == 4) sum += (uint32_t)put_run(at, 4, from + k0, n);
-            else if (kr == 2) sum += (uint32_t)put_run(at, 2, from + k0, n);
-            else sum += (uint32_t)put_run(at, kr, from + k0, n);
+            for (size_t i = 0; i < channels; i++) {
+                const size_t p = i / nr, j = i % nr;
+                const int8_t *from = (const int8_t *)w->w + ((n0 + i) * w->segments + s) * length + k0;
+                // Alone, groups are as far apart as panels make them; in bundles they are next to each other.
+                const places at = bundle == 1 ? (places){to + (g0 * panels + p) * chunk + j * kr, kr, panels * chunk}
+                                              : (places){to + (g0 * panels + p * together) * chunk + j * kr, kr, chunk};
+                // With the group's size known the compiler makes one move of it.
+                if (clamped) put_clamped_run(at, from, w->is_unsigned, w->zero, g->least, n);
+                else if (kr == 4) put_run(at, 4, from, n);
+                else if (kr == 2) put_run(at, 2, from, n);
+                else put_run(at, kr, from, n);
+            }
         }
     }
-    put_extras(g, to + p * chunk + j * kr, panels * chunk, w, channel, extras, list);
-    return sum;
+    return to;
 }
 
 void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, const uint32_t *list, int32_t a_zero,
                    const er_channel *channels, bool real, void *packed)
 {
-    size_t nr = (size_t)g->nr, panel_bytes = er_qgemm_panel_bytes(g, w->segments, w->length, extras), left = (w->n + nr - 1) / nr, panels;
+    const size_t nr = (size_t)g->nr, kr = (size_t)g->kr, panel_bytes = er_qgemm_panel_bytes(g, w->segments, w->length, extras), k = w->segments * w->length;
+    const bool clamped = w->is_unsigned || extras;
+    const int64_t zeros = (int64_t)k * (w->zero + (w->is_unsigned ? 0 : 128));
     uint8_t *base = packed;
-    for (size_t n0 = 0; left; left -= panels, n0 += panels * nr, base += panels * panel_bytes) {
-        panels = g->strip(left);
+    for (size_t n0 = 0, panels; n0 < w->n; n0 += panels * nr, base += panels * panel_bytes) {
+        panels = g->strip((w->n - n0 + nr - 1) / nr);
         memset(base, 0, panels * panel_bytes);
-        for (size_t i = 0; i < panels * nr && n0 + i < w->n; i++) {
-            size_t p = i / nr, j = i % nr;
-            uint32_t sum = put_channel(g, w, n0 + i, panels, p, j, extras, list, (int8_t *)base + panels * ER_HEADER * nr);
-            const int32_t fold = (int32_t)(sum * (uint32_t)a_zero);
+        const size_t count = w->n - n0 < panels * nr ? w->n - n0 : panels * nr;
+        int8_t *end = put_strip(g, w, n0, count, panels, clamped, (int8_t *)base + panels * ER_HEADER * nr);
+        for (size_t i = 0; i < count; i++) {
+            const size_t p = i / nr, j = i % nr;
+            put_extras(g, end + (p * nr + j) * kr, panels * nr * kr, w, n0 + i, extras, list);
+            const int64_t sum = sum_of_bytes((const uint8_t *)w->w + (n0 + i) * k, k, w->is_unsigned ? 0 : sign_bits) - zeros;
+            const int32_t fold = (int32_t)((uint32_t)sum * (uint32_t)a_zero);
             if (g->one_header) er_put_header(base, panels * nr, i, &channels[n0 + i], fold, real);
             else er_put_header(base + p * ER_HEADER * nr, nr, j, &channels[n0 + i], fold, real);
         }
-        if (g->take_notes) g->take_notes(base, panels, panel_bytes, w->segments, (w->length + (size_t)g->kr - 1) / (size_t)g->kr);
+        if (g->take_notes) g->take_notes(base, panels, panel_bytes, w->segments, (w->length + kr - 1) / kr);
     }
 }
 

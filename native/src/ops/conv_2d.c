@@ -29,9 +29,9 @@ typedef struct {
     size_t element;             // bytes of an element of x
     bool is_pointwise;          // 1x1, stride 1, one group: taken as one long line
     size_t image_h, image_row;  // IMAGE: rows of a padded image, and elements of each
-    // A task is `lines` output rows, of which there are line_tasks an image; or a block of one row, of which there are
+    // A task is some output rows, so that there are line_tasks an image; or a block of one row, of which there are
     // `blocks`; with GATHER a block of all output pixels. With n_split each is cut by output channels as well.
-    size_t lines, line_tasks, block, blocks, n_split, tasks;
+    size_t line_tasks, block, blocks, n_split, tasks;
     const er_op *sum;           // fused, or NULL
 } conv;
 
@@ -111,7 +111,8 @@ static void run_lines(void *arg, size_t i, int thread)
     }
     size_t out_w = (size_t)c->out_w, out_h = (size_t)c->out_h, first = block * c->block, m = out_w - first < c->block ? out_w - first : c->block;
     if (first >= out_w) return;
-    size_t image = task / c->line_tasks, oy = task % c->line_tasks * c->lines, lines = out_h - oy < c->lines ? out_h - oy : c->lines;
+    size_t image = task / c->line_tasks, part = task % c->line_tasks, oy = er_part(out_h, part, c->line_tasks);
+    size_t lines = er_part(out_h, part + 1, c->line_tasks) - oy;
     er_rows rows = rows_at(t->op, image, oy, lines, first, m);
     size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
     uint8_t *y = er_u8(er_conv_output(t->op)) + ((image * out_h + oy) * out_w + first) * (size_t)c->out_c * c->element;
@@ -281,14 +282,15 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
     if (most < 32768 / own) most = 32768 / own;
     size_t out_w = (size_t)c->out_w, out_h = (size_t)c->out_h;
     c->blocks = divide_up(out_w, most);
-    c->lines = c->blocks > 1 ? 1 : clamp(most / out_w, 1, out_h);
+    size_t lines = c->blocks > 1 ? 1 : clamp(most / out_w, 1, out_h);
     size_t images = (size_t)c->batch, enough = 2 * threads;
     if (threads > 1 && images * out_h < enough) c->blocks = clamp(divide_up(enough, images * out_h), c->blocks, divide_up(out_w, 14));
     if (threads > 1 && c->blocks > threads && c->blocks < enough) c->blocks -= c->blocks % threads;
-    if (threads > 1 && images * divide_up(out_h, c->lines) * c->blocks < enough) c->lines = clamp(images * out_h / enough, 1, c->lines);
-    if (c->blocks > 1) c->lines = 1;
-    c->line_tasks = divide_up(out_h, c->lines);
-    c->lines = divide_up(out_h, c->line_tasks);
+    if (threads > 1 && images * divide_up(out_h, lines) * c->blocks < enough) lines = clamp(images * out_h / enough, 1, lines);
+    if (c->blocks > 1) lines = 1;
+    c->line_tasks = divide_up(out_h, lines);
+    // As many for one thread as for another.
+    if (images * c->blocks == 1) c->line_tasks = clamp(divide_up(c->line_tasks, threads) * threads, 1, out_h);
     c->block = divide_up(out_w, c->blocks);
     if (threads > 1 && images * c->line_tasks * c->blocks < threads) c->n_split = threads;
     c->tasks = images * c->line_tasks * c->blocks * c->n_split;

@@ -30,7 +30,7 @@ typedef struct {
     size_t row_bytes, ring_rows;        // of a padded row; rows that the filter spans in a band
     // Few channels: `together` neighbouring pixels are taken for one with so many times the channels.
     size_t together;
-    size_t lines, line_tasks;           // output lines of a task, tasks of an image
+    size_t line_tasks;                  // tasks of an image
     uint64_t runs;
     struct progress *progress;          // [threads]
     const er_op *before, *after;        // fused, or NULL
@@ -130,20 +130,20 @@ static void run_lines(void *arg, size_t i, int thread)
     const depthwise *d = t->d;
     const er_depthwise_shape *s = &d->s;
     const workspace w = workspace_at(d, t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    size_t b = i / d->line_tasks, first = i % d->line_tasks * d->lines, end = first + d->lines;
-    if (end > (size_t)s->out_h) end = (size_t)s->out_h;
+    const size_t b = i / d->line_tasks, part = i % d->line_tasks;
+    const size_t first = er_part((size_t)s->out_h, part, d->line_tasks), end = er_part((size_t)s->out_h, part + 1, d->line_tasks);
     const er_tensor *y = d->after ? er_conv_output(d->after) : t->op->outputs[0];
     size_t out_line = y->count / ((size_t)s->batch * (size_t)s->out_h);
     uint8_t *out = er_u8(y) + (b * (size_t)s->out_h + first) * out_line;
     struct progress *progress = &d->progress[thread];
-    const bool goes_on = i % d->line_tasks && progress->next == i && progress->run == d->runs;
+    const bool goes_on = part && progress->next == i && progress->run == d->runs;
     *progress = (struct progress){.run = d->runs, .next = i + 1};
     if (!d->in_place && !goes_on) {         // the padding of all slots, which what comes does not touch
         memset(w.ring, d->zero_row[0], d->ring_rows * d->row_bytes);
         for (size_t slot = 0; slot < d->ring_rows; slot++) w.held[slot] = -1;
     }
     for (size_t oy = first, lines; oy < end; oy += lines, out += lines * out_line) {
-        lines = end - oy < d->band ? end - oy : d->band;
+        lines = er_part(end - oy, 1, (end - oy + d->band - 1) / d->band);
         find_rows(t->op, &w, b, oy, lines);
         run_band(d, w.row, lines, d->after ? w.buffer : out);
         if (d->after) er_conv_pixels(d->after, w.buffer, lines * (size_t)s->out_w, out, w.rest);
@@ -175,15 +175,13 @@ static er_status plan_band(er_prepare *p, depthwise *d)
     return ER_OK;
 }
 
-// Some tasks for each thread, but of whole bands where there are enough.
+// Some tasks for each thread, as many for one as for another, but of about a band at least.
 static void plan_tasks(const er_prepare *p, depthwise *d)
 {
-    size_t h = (size_t)er_max32(d->s.out_h, 1), threads = (size_t)p->threads, tasks = h / d->band;
-    if (tasks > 4 * threads) tasks = 4 * threads;
-    if (tasks < threads) tasks = threads < h ? threads : h;
-    if (threads == 1) tasks = 1;
-    d->lines = (h + tasks - 1) / tasks;
-    d->line_tasks = ((size_t)d->s.out_h + d->lines - 1) / d->lines;
+    size_t h = (size_t)er_max32(d->s.out_h, 1), threads = (size_t)p->threads, each = (h / d->band + threads - 1) / threads;
+    d->line_tasks = threads * (each > 4 ? 4 : each < 1 ? 1 : each);
+    if (d->line_tasks > h) d->line_tasks = h;
+    if (threads == 1) d->line_tasks = 1;
 }
 
 // ---- fusion
