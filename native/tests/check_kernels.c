@@ -91,6 +91,32 @@ static size_t row_step(const product *p) { return p->overlaps ? p->w.length / 3 
 static size_t segment_step(const product *p) { return p->overlaps ? (p->m + 2) * (p->w.length / 3) + p->gap : p->w.length + p->gap; }
 static size_t elements(const product *p) { return p->overlaps ? p->w.segments * segment_step(p) : p->m * row_step(p); }
 
+static int32_t element(const void *v, size_t i, bool is_unsigned) { return is_unsigned ? ((const uint8_t *)v)[i] : ((const int8_t *)v)[i]; }
+
+// The sums alone, against plain arithmetic.
+static void check_sums(const er_kernels *k, const product *p, const er_rows *rows, const uint8_t *packed, size_t panel_bytes)
+{
+    const size_t nr = (size_t)k->qgemm.nr, n = p->w.n, stride = (n + nr - 1) / nr * nr, length = p->w.length;
+    uint8_t *out = guarded(p->m * stride * sizeof(int32_t));
+    er_output o = p->o;
+    o.sums = true;
+    k->qgemm.run(rows, n, 0, packed, panel_bytes, &o, out + CANARY, stride * sizeof(int32_t));
+    check_guards("qgemm", k->isa, out, p->m * stride * sizeof(int32_t));
+    for (size_t i = 0; i < p->m; i++) {
+        for (size_t j = 0; j < n; j++) {
+            uint32_t want = (uint32_t)p->channels[j].bias;
+            for (size_t s = 0; s < p->w.segments; s++)
+                for (size_t q = 0; q < length; q++)
+                    want += (uint32_t)((element(p->x, i * row_step(p) + s * segment_step(p) + q, !p->is_signed) - p->zero) *
+                                       (element(p->w.w, (j * p->w.segments + s) * length + q, p->w.is_unsigned) - p->w.zero));
+            int32_t got;
+            memcpy(&got, out + CANARY + (i * stride + j) * sizeof got, sizeof got);
+            CHECK(got == (int32_t)want, "sums of %s: row %zu channel %zu: %d, expected %d", k->isa, i, j, got, (int32_t)want);
+        }
+    }
+    er_aligned_free(out);
+}
+
 // The product by one ISA; the result has n + 3 bytes a row.
 static uint8_t *run_product(const er_kernels *k, const product *p)
 {
@@ -132,6 +158,7 @@ static uint8_t *run_product(const er_kernels *k, const product *p)
         er_aligned_free(by_row);
         free(scale);
     }
+    check_sums(k, p, &rows, packed, panel_bytes);
     check_guards("qgemm", k->isa, out, p->m * (n + 3));
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < 3; j++) CHECK(out[CANARY + i * (n + 3) + n + j] == GUARD, "qgemm of %s writes behind a row", k->isa);

@@ -21,7 +21,10 @@ typedef struct er_channel { int32_t bias; double m; } er_channel;
 //
 // `slow`: some sum times its multiplier may not stay below 2^30, where only er_finish is right. `large`: one that is positive may not
 // stay below 2^15 - 512. `wide`: some sum of 2^24 and more may make an output in range. All by er_set_reach.
-typedef struct er_output { int32_t zero, min, max; bool real, slow, large, wide; } er_output;
+//
+// `sums`: no outputs are made. What is stored, as int32, are the sums, those of a strip's panels to the last lane; strides of out are in
+// bytes all the same. Only matrix products do that.
+typedef struct er_output { int32_t zero, min, max; bool real, slow, large, wide, sums; } er_output;
 
 // By how much the type's lowest value lies below 0.
 static inline int32_t er_output_base(const er_output *o) { return o->min < 0 || o->zero < 0 ? 128 : 0; }
@@ -212,6 +215,18 @@ typedef void er_qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_
 typedef void er_quantize(size_t n, const float *x, float scale, int32_t zero, int32_t min, int32_t max, uint8_t *y);
 typedef void er_dequantize(size_t n, const uint8_t *x, bool is_signed, float scale, int32_t zero, float *y);
 
+// Around products of a float32 input that is quantized when it comes. The least and the largest of n numbers and 0; NaN counts as
+// nothing. y[i] = clamp(zero + x[i] * inverse rounded half away from zero, low, 127); NaN makes low.
+// y[j] = clamp((sums[j] - zero * weight_sums[j]) * (scales[j] * scale) + bias[j], min, max).
+typedef void er_float_range(size_t n, const float *x, float *least, float *most);
+typedef void er_quantize_dynamic(size_t n, const float *x, float inverse, float zero, float low, int8_t *y);
+typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, const float *bias,
+                           float min, float max, float *y);
+
+// The sum of a[i] * b[i], and of w[i] * (x[i] - zero), which wraps.
+typedef float er_dot_floats(size_t n, const float *a, const float *b);
+typedef int32_t er_dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zero);
+
 // best[i]: where the first of the largest of n >= 1 bytes is, for each of some rows of n.
 typedef void er_qarg_max(size_t rows, size_t n, const uint8_t *v, bool is_signed, int32_t *best);
 
@@ -232,6 +247,11 @@ typedef struct er_kernels {
     er_qlookup *qlookup;
     er_quantize *quantize;
     er_dequantize *dequantize;
+    er_float_range *float_range;
+    er_quantize_dynamic *quantize_dynamic;
+    er_scale_sums *scale_sums;
+    er_dot_floats *dot_floats;
+    er_dot_bytes *dot_bytes;
 } er_kernels;
 
 // The table in use, or NULL with an error where EDGERT_ISA names one that cannot be used.

@@ -11,6 +11,7 @@ typedef struct {
     size_t m, n, k;
     bool transposed_x, transposed_z, wide, raw, hybrid, asymmetric;
     int32_t x_zero, z_zero;
+    const er_kernels *kernels;
     er_multiplier q;
     er_output o;
 } matmul;
@@ -53,7 +54,7 @@ static void product_hybrid(const matmul *s, const er_op *op, const float *x, con
     const er_quantization *w = &op->inputs[1]->def->quant;
     for (size_t r = 0; r < s->m; r++) {
         for (size_t i = 0; i < s->k; i++) row[i] = x[x_at(s, r, i)];
-        const er_dynamic q = er_quantize_floats(row, s->k, s->asymmetric, bytes);
+        const er_dynamic q = er_quantize_floats(s->kernels, row, s->k, s->asymmetric, bytes);
         for (size_t c = 0; c < s->n; c++) {
             int32_t sum = 0;
             for (size_t i = 0; i < s->k; i++) sum += (bytes[i] - q.zero) * z[z_at(s, c, i)];
@@ -90,7 +91,7 @@ er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
     matmul *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     const int32_t *dx = x->dims + x->rank - 2, *dz = z->dims + z->rank - 2;
-    *s = (matmul){.m = (size_t)dx[o.adjoint_x], .k = (size_t)dx[!o.adjoint_x], .n = (size_t)dz[!o.adjoint_y], .transposed_x = o.adjoint_x, .transposed_z = o.adjoint_y};
+    *s = (matmul){.kernels = p->kernels, .m = (size_t)dx[o.adjoint_x], .k = (size_t)dx[!o.adjoint_x], .n = (size_t)dz[!o.adjoint_y], .transposed_x = o.adjoint_x, .transposed_z = o.adjoint_y};
     if (s->k != (size_t)dz[o.adjoint_y]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its matrices have %zu columns and %d rows, expected as many", s->k, dz[o.adjoint_y]);
     // The shape of the batch, as if each matrix were an element.
     er_tensor bx = *x, bz = *z, by = *y;

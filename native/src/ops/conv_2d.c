@@ -326,7 +326,7 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     ER_TRY(er_expect_rank(p, w, 4, "weights"));
     er_conv_options o = er_read_conv_2d(op->def->options);
     if (er_is_16bit(x)) return er_prepare_conv16(p, op, &o, false);
-    if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o, false);
+    if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o);
     const er_pads pads = er_take_pad(op, &o);
     x = op->inputs[0];
     int32_t in_c = x->dims[3], group_c = w->dims[3], out_c = w->dims[0], kh = w->dims[1], kw = w->dims[2];

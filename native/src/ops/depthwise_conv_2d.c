@@ -3,7 +3,14 @@
 // float32 with depth multiplier 1 has a kernel, which reads its taps through pointers, so padding costs nothing: taps outside the image
 // point at a row of zeros. A row of output is cut into the pixels at the left edge, the run in the middle where all taps of a
 // column are inside, and those at the right edge. Any other multiplier runs as plain loops: float models with it are rare.
+//
+// "Hybrid", with int8 weights, goes the same way on whole numbers, which float sums of few taps hold exactly: each sample's input is
+// quantized to int8 when the operator runs, and its sums are scaled back (hybrid.c).
 #include "ops/depthwise.h"
+
+#include <math.h>
+
+#include "ops/dynamic_range.h"
 #include "ops/hybrid.h"
 #include "ops/products16.h"
 #include "ops/weights.h"
@@ -17,9 +24,13 @@ typedef struct {
     const float *bias;
     float min, max;
     float *pad_row;                     // zeros, as many as all taps of a row of output span
+    const float *weights;
+    const float *scale;                 // hybrid: [out_c], else NULL
+    float low, high;                    // what sums are clamped to: min and max, or, of whole numbers, nothing
+    const float *zeros;
 } depthwise;
 
-typedef struct { const er_op *op; const depthwise *d; } task_arg;
+typedef struct { const er_op *op; const depthwise *d; const float *x; const er_dynamic *q; } task_arg;
 
 // Pointers to what each tap reads at output column ox of the row that starts at input row y0.
 static void set_taps(const depthwise *d, const float *image, int32_t y0, int32_t ox, const float **tap)
@@ -45,8 +56,20 @@ static void run_pixel(const depthwise *d, const float *weights, const float *con
     for (size_t c = 0; c < out_c; c++) {
         float sum = 0;
         for (size_t k = 0; k < taps; k++) sum += tap[k][c / m] * weights[k * out_c + c];
-        sum += d->bias[c];
-        out[c] = sum < d->min ? d->min : sum > d->max ? d->max : sum;
+        if (!d->scale) sum += d->bias[c];
+        out[c] = sum < d->low ? d->low : sum > d->high ? d->high : sum;
+    }
+}
+
+// A row of whole numbers, scaled back.
+static void scale_row(const depthwise *d, float scale, float *out)
+{
+    const size_t out_c = (size_t)d->s.out_c;
+    for (int32_t ox = 0; ox < d->s.out_w; ox++, out += out_c) {
+        for (size_t c = 0; c < out_c; c++) {
+            const float v = out[c] * (d->scale[c] * scale) + d->bias[c];
+            out[c] = v < d->min ? d->min : v > d->max ? d->max : v;
+        }
     }
 }
 
@@ -55,24 +78,41 @@ static void run_row(void *arg, size_t i, int thread)
     const task_arg *t = arg;
     const depthwise *d = t->d;
     const er_depthwise_shape *s = &d->s;
-    const float **tap = (const float **)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride), *weights = er_f32(t->op->inputs[1]);
+    const float **tap = (const float **)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride), *weights = d->weights;
     size_t b = i / (size_t)s->out_h, in_c = (size_t)s->in_c, out_c = (size_t)s->out_c, taps = (size_t)(s->kh * s->kw);
-    const float *image = er_f32(t->op->inputs[0]) + b * (size_t)s->in_h * (size_t)s->in_w * in_c;
+    const float *image = t->x + b * (size_t)s->in_h * (size_t)s->in_w * in_c;
     float *out = er_f32(t->op->outputs[0]) + i * (size_t)s->out_w * out_c;
     int32_t y0 = (int32_t)(i % (size_t)s->out_h) * s->o.stride_h - s->pad_top;
     for (int32_t ox = 0; ox < s->out_w;) {
         int32_t n = ox >= d->inner_first && ox < d->inner_end && s->multiplier == 1 ? d->inner_end - ox : 1;
         set_taps(d, image, y0, ox, tap);
         if (s->multiplier != 1) run_pixel(d, weights, tap, out + (size_t)ox * out_c);
-        else d->kernels->sdepthwise((size_t)n, in_c, taps, tap, (size_t)s->o.stride_w * in_c, d->bias, weights, d->min, d->max, out + (size_t)ox * out_c, out_c);
+        else d->kernels->sdepthwise((size_t)n, in_c, taps, tap, (size_t)s->o.stride_w * in_c, d->scale ? d->zeros : d->bias, weights, d->low, d->high, out + (size_t)ox * out_c, out_c);
         ox += n;
     }
+    if (d->scale) scale_row(d, t->q[b].scale, out);
+}
+
+// The input as whole numbers, less their zero point.
+static void quantize(const er_op *op, task_arg *t)
+{
+    const size_t batch = (size_t)t->d->s.batch, sample = batch ? op->inputs[0]->count / batch : 0;
+    er_dynamic *q = (er_dynamic *)(void *)op->shared;
+    float *whole = (float *)(void *)(op->shared + er_round_up(batch * sizeof *q, ER_ALIGN));
+    int8_t *bytes = (int8_t *)(whole + op->inputs[0]->count);
+    for (size_t b = 0; b < batch; b++) {
+        q[b] = er_quantize_floats(t->d->kernels, t->x + b * sample, sample, true, bytes);
+        for (size_t i = 0; i < sample; i++) whole[b * sample + i] = (float)(bytes[i] - q[b].zero);
+    }
+    t->x = whole;
+    t->q = q;
 }
 
 static void run_depthwise(const er_op *op, er_pool *pool)
 {
     const depthwise *d = op->state;
-    task_arg t = {op, d};
+    task_arg t = {op, d, er_f32(op->inputs[0]), NULL};
+    if (d->scale) quantize(op, &t);
     er_for(pool, (size_t)d->s.batch * (size_t)d->s.out_h, op->macs * 4, run_row, &t);
 }
 
@@ -90,6 +130,8 @@ static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shap
     ER_TRY(status);
     ER_TRY(er_expect_bias(p, op->inputs[0], bias, (size_t)s->out_c));
     d->bias = bias ? bias->data : zeros;
+    d->zeros = zeros;
+    d->weights = op->inputs[1]->data;
     // First column with no tap left of the image, and first after those with none right of it.
     int32_t extent = (s->kw - 1) * s->o.dilation_w + 1, last = s->in_w - extent + s->pad_left;
     d->inner_first = (s->pad_left + s->o.stride_w - 1) / s->o.stride_w;
@@ -97,7 +139,32 @@ static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shap
     op->scratch_bytes = (size_t)(s->kh * s->kw) * sizeof(float *);
     op->kernel = s->multiplier == 1 ? "float taps" : "plain loops";
     op->run = run_depthwise;
-    return er_activation_floats(p, s->o.activation, &d->min, &d->max);
+    ER_TRY(er_activation_floats(p, s->o.activation, &d->min, &d->max));
+    d->low = d->min;
+    d->high = d->max;
+    return ER_OK;
+}
+
+static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *bias)
+{
+    const er_tensor *x = op->inputs[0], *w = op->inputs[1];
+    ER_TRY(er_expect_hybrid_weights(p, w, s->out_c, 3));
+    // The reference has none with one scale for several channels.
+    if (w->def->quant.n != s->out_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales, expected %d", w->def->quant.n, s->out_c);
+    ER_TRY(prepare_float(p, op, s, bias));
+    depthwise *d = op->state;
+    er_status status;
+    float *weights = er_alloc(p, w->count * sizeof *weights, &status);
+    ER_TRY(status);
+    for (size_t i = 0; i < w->count; i++) weights[i] = (float)((const int8_t *)w->data)[i];
+    d->weights = weights;
+    d->scale = w->def->quant.scale;
+    d->low = -INFINITY;
+    d->high = INFINITY;
+    if (!er_mul_size(x->count, sizeof(float) + 1, &op->shared_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is too large");
+    op->shared_bytes += er_round_up((size_t)s->batch * sizeof(er_dynamic), ER_ALIGN);
+    op->kernel = s->multiplier == 1 ? "taps of a quantized input" : "plain loops";
+    return ER_OK;
 }
 
 er_status er_prepare_depthwise(er_prepare *p, er_op *op)
@@ -111,7 +178,7 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
     ER_TRY(er_expect_values(p, w, "weights"));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     er_conv_options o = er_read_depthwise(op->def->options);
-    if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o, true);
+    const bool is_hybrid = er_is_hybrid(op);
     if (er_is_16bit(x)) return er_prepare_conv16(p, op, &o, true);
     const er_pads pads = er_take_pad(op, &o);
     x = op->inputs[0];
@@ -134,5 +201,6 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
                             .out_c = out_c, .kh = kh, .kw = kw, .multiplier = out_c / in_c, .o = o, .pad_top = wy.before + pads.top, .pad_left = wx.before + pads.left};
     op->macs = (int64_t)y->count * (int64_t)taps;
     const er_tensor *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
+    if (is_hybrid) return prepare_hybrid(p, op, &s, bias);
     return er_is_8bit(x) ? er_prepare_depthwise_8bit(p, op, &s, bias) : prepare_float(p, op, &s, bias);
 }

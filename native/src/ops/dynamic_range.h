@@ -6,11 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernels.h"
+
 // How values were quantized: v = scale * (q - zero).
 typedef struct er_dynamic { float scale; int32_t zero; } er_dynamic;
 
 // Symmetric: to [-127, 127], by the largest magnitude. Asymmetric: to [-128, 127], by the least and the largest value, or zero. A NaN goes
 // to the lowest.
-er_dynamic er_quantize_floats(const float *x, size_t n, bool asymmetric, int8_t *q);
+er_dynamic er_quantize_floats(const er_kernels *kernels, const float *x, size_t n, bool asymmetric, int8_t *q);
 
 #endif

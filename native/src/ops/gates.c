@@ -13,7 +13,7 @@ void er_vector_quantize(er_vector *v, bool asymmetric)
     v->zero = true;
     for (size_t i = 0; v->zero && i < v->n * v->batches; i++) v->zero = v->values[i] == 0;
     for (size_t b = 0; v->bytes && !v->zero && b < v->batches; b++)
-        v->quantized[b] = er_quantize_floats(v->values + b * v->n, v->n, asymmetric, v->bytes + b * v->n);
+        v->quantized[b] = er_quantize_floats(v->kernels, v->values + b * v->n, v->n, asymmetric, v->bytes + b * v->n);
 }
 
 void er_gate_accumulate(const er_tensor *w, const er_vector *x, size_t rows, float *y)
@@ -24,18 +24,12 @@ void er_gate_accumulate(const er_tensor *w, const er_vector *x, size_t rows, flo
         if (w->rank == 1) {
             for (size_t r = 0; r < rows; r++) y[r] += er_f32(w)[r] * v[r];
         } else if (w->def->type == EDGERT_FLOAT32) {
-            for (size_t r = 0; r < rows; r++) {
-                float sum = 0;
-                for (size_t i = 0; i < x->n; i++) sum += er_f32(w)[r * x->n + i] * v[i];
-                y[r] += sum;
-            }
+            for (size_t r = 0; r < rows; r++) y[r] += x->kernels->dot_floats(x->n, er_f32(w) + r * x->n, v);
         } else {
             const er_dynamic q = x->quantized[b];
             const float scale = q.scale * er_scale(w);
             for (size_t r = 0; r < rows; r++) {
-                int32_t sum = 0;
-                for (size_t i = 0; i < x->n; i++) sum += er_i8(w)[r * x->n + i] * (x->bytes[b * x->n + i] - q.zero);
-                y[r] += (float)sum * scale;
+                y[r] += (float)x->kernels->dot_bytes(x->n, er_i8(w) + r * x->n, x->bytes + b * x->n, q.zero) * scale;
             }
         }
     }

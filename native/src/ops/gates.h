@@ -8,6 +8,7 @@
 
 // A vector as float32, and as int8 for products with int8 weights ("hybrid"), a row for each batch. `zero`: nothing in it but zeros.
 typedef struct er_vector {
+    const er_kernels *kernels;
     const float *values;
     int8_t *bytes;
     er_dynamic *quantized;      // [batches]

@@ -1,72 +1,92 @@
-// "Hybrid" CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED: float32 activations, int8 weights (dynamic-range models).
+// "Hybrid" CONV_2D and FULLY_CONNECTED: float32 activations, int8 weights (dynamic-range models). DEPTHWISE_CONV_2D: depthwise_conv_2d.c.
 //
 // The input of each sample is quantized to int8 when the operator runs, the sums are integers, and each is scaled back to
 // float32. Weights per tensor take a symmetric input, in [-127, 127]; weights per channel an asymmetric one, as the reference
 // does (FULLY_CONNECTED: as its attribute says). Padding is real zero.
 //
-// Plain loops: they are here so that such models run, not to run them fast.
+// A row of the product has all taps of an output pixel. Where pixels are apart from each other anyway, in 1x1 convolutions and fully
+// connected layers, rows are made in place of the quantized input; else a block of them is copied together from it.
 #include "ops/hybrid.h"
+
+#include <string.h>
 
 #include "ops/dynamic_range.h"
 #include "ops/matmul.h"
 
 typedef struct {
-    bool depthwise, asymmetric;
-    int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw, multiplier;
+    er_matmul mm;
+    bool asymmetric;
+    bool direct;                    // a pixel of the input is a row
+    int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw;
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
-    const int8_t *weights;          // [out][kh][kw][in], depthwise: [kh][kw][out]
-    const float *scale, *bias;      // bias may be NULL
-    int32_t scales;
+    const float *scale, *bias;      // [out_c]
+    const int32_t *weight_sums;     // [out_c]
     float min, max;
     size_t sample;                  // values of one sample of the input
+    size_t row_bytes, sum_stride;   // a row of A; int32s of a row of sums
+    size_t block, blocks, n_split;  // rows that are computed together
 } hybrid;
 
-typedef struct { const er_op *op; const hybrid *h; const int8_t *x; const er_dynamic *q; } task_arg;
+typedef struct { const er_op *op; const hybrid *h; const uint8_t *a; const er_dynamic *q; } task_arg;
 
-static int32_t dot(const int8_t *a, const int8_t *b, size_t n, int32_t a_zero)
+static void fill(const hybrid *h, uint8_t *to, int32_t v, size_t n)
 {
-    int32_t sum = 0, b_sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += a[i] * b[i];
-        b_sum += b[i];
+    if (h->mm.element == 1) {
+        memset(to, v, n);
+        return;
     }
-    return (int32_t)((uint32_t)sum - (uint32_t)a_zero * (uint32_t)b_sum);
+    const int16_t wide = (int16_t)v;
+    for (size_t i = 0; i < n; i++) memcpy(to + 2 * i, &wide, 2);
 }
 
-// The sum of one output channel at one pixel; taps outside the image add nothing.
-static int32_t sum_at(const hybrid *h, const int8_t *image, int32_t zero, int32_t y0, int32_t x0, int32_t channel)
+// All taps of output pixel `at`; `zero` is what the input's zero point is in A.
+static void gather(const hybrid *h, const uint8_t *x, size_t at, int32_t zero, uint8_t *a)
 {
-    uint32_t sum = 0;
+    const size_t in_c = (size_t)h->in_c, element = h->mm.element, pixels = (size_t)h->out_w * (size_t)h->out_h;
+    const int32_t x0 = (int32_t)(at % (size_t)h->out_w) * h->stride_w - h->pad_left, y0 = (int32_t)(at % pixels / (size_t)h->out_w) * h->stride_h - h->pad_top;
+    const uint8_t *image = x + at / pixels * h->sample * element;
+    const bool inside = h->dilation_w == 1 && x0 >= 0 && x0 + h->kw <= h->in_w;
     for (int32_t ky = 0; ky < h->kh; ky++) {
-        int32_t y = y0 + ky * h->dilation_h;
-        if (y < 0 || y >= h->in_h) continue;
-        for (int32_t kx = 0; kx < h->kw; kx++) {
-            int32_t x = x0 + kx * h->dilation_w;
-            if (x < 0 || x >= h->in_w) continue;
-            const int8_t *pixel = image + ((size_t)y * (size_t)h->in_w + (size_t)x) * (size_t)h->in_c;
-            size_t tap = (size_t)ky * (size_t)h->kw + (size_t)kx, taps = (size_t)h->kh * (size_t)h->kw;
-            if (h->depthwise) sum += (uint32_t)((pixel[channel / h->multiplier] - zero) * h->weights[tap * (size_t)h->out_c + (size_t)channel]);
-            else sum += (uint32_t)dot(pixel, h->weights + ((size_t)channel * taps + tap) * (size_t)h->in_c, (size_t)h->in_c, zero);
+        const int32_t y = y0 + ky * h->dilation_h;
+        const uint8_t *line = image + (size_t)(y < 0 ? 0 : y) * (size_t)h->in_w * in_c * element;
+        const size_t run = (size_t)h->kw * in_c;
+        if (y < 0 || y >= h->in_h) {
+            fill(h, a, zero, run);
+        } else if (inside) {
+            memcpy(a, line + (size_t)x0 * in_c * element, run * element);
+        } else {
+            for (int32_t kx = 0; kx < h->kw; kx++) {
+                const int32_t at_x = x0 + kx * h->dilation_w;
+                uint8_t *to = a + (size_t)kx * in_c * element;
+                if (at_x < 0 || at_x >= h->in_w) fill(h, to, zero, in_c);
+                else memcpy(to, line + (size_t)at_x * in_c * element, in_c * element);
+            }
         }
+        a += run * element;
     }
-    return (int32_t)sum;
+    memset(a, 0, h->row_bytes - h->mm.length * element);
 }
 
-static void run_row(void *arg, size_t i, int thread)
+static void run_block(void *arg, size_t i, int thread)
 {
-    (void)thread;
     const task_arg *t = arg;
     const hybrid *h = t->h;
-    size_t b = i / (size_t)h->out_h;
-    er_dynamic q = t->q[b];
-    int32_t y0 = (int32_t)(i % (size_t)h->out_h) * h->stride_h - h->pad_top;
-    float *y = er_f32(t->op->outputs[0]) + i * (size_t)h->out_w * (size_t)h->out_c;
-    for (int32_t ox = 0; ox < h->out_w; ox++) {
-        for (int32_t c = 0; c < h->out_c; c++) {
-            int32_t sum = sum_at(h, t->x + b * h->sample, q.zero, y0, ox * h->stride_w - h->pad_left, c);
-            float v = (float)sum * (h->scale[h->scales == 1 ? 0 : c] * q.scale) + (h->bias ? h->bias[c] : 0);
-            *y++ = v < h->min ? h->min : v > h->max ? h->max : v;
-        }
+    const er_matmul *mm = &h->mm;
+    const size_t rows = (size_t)h->batch * (size_t)h->out_h * (size_t)h->out_w, out_c = (size_t)h->out_c, per_sample = (size_t)h->out_h * (size_t)h->out_w;
+    const size_t first = i / h->n_split * h->block, m = rows - first < h->block ? rows - first : h->block;
+    size_t n0, n1;
+    er_matmul_part(mm, i % h->n_split, h->n_split, &n0, &n1);
+    if (n0 >= n1) return;
+    uint8_t *scratch = t->op->scratch + (size_t)thread * t->op->scratch_stride, *sums = scratch + er_round_up(er_matmul_scratch(mm), ER_ALIGN);
+    uint8_t *a = sums + er_round_up(h->block * h->sum_stride * sizeof(int32_t), ER_ALIGN);
+    const int32_t offset = er_qgemm_offset(&mm->kernels->qgemm, true);
+    for (size_t r = 0; r < m && !h->direct; r++) gather(h, t->a, first + r, t->q[(first + r) / per_sample].zero + offset, a + r * h->row_bytes);
+    const er_rows product = {.a = h->direct ? t->a + first * h->row_bytes : a, .lines = 1, .m = m, .row_stride = h->row_bytes, .segments = 1};
+    er_matmul_run(mm, 0, &product, (size_t *)(void *)scratch, n0, n1, sums, h->sum_stride * sizeof(int32_t));
+    for (size_t r = 0; r < m; r++) {
+        const er_dynamic *q = &t->q[(first + r) / per_sample];
+        mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride, h->weight_sums + n0, q->zero, h->scale + n0, q->scale, h->bias + n0, h->min, h->max,
+                                er_f32(t->op->outputs[0]) + (first + r) * out_c + n0);
     }
 }
 
@@ -76,39 +96,94 @@ static void run_hybrid(const er_op *op, er_pool *pool)
     const float *x = er_f32(op->inputs[0]);
     er_dynamic *q = (er_dynamic *)(void *)op->shared;
     int8_t *quantized = (int8_t *)op->shared + er_round_up((size_t)h->batch * sizeof *q, ER_ALIGN);
-    for (size_t b = 0; b < (size_t)h->batch; b++)
-        q[b] = er_quantize_floats(x + b * h->sample, h->sample, h->asymmetric, quantized + b * h->sample);
-    task_arg t = {op, h, quantized, q};
-    er_for(pool, (size_t)h->batch * (size_t)h->out_h, op->macs * 8, run_row, &t);
+    uint8_t *a = (uint8_t *)quantized + er_round_up(h->sample, ER_ALIGN);
+    const size_t run = h->direct ? h->mm.length : h->sample, run_bytes = h->direct ? h->row_bytes : run * h->mm.element;
+    for (size_t b = 0; b < (size_t)h->batch; b++) {
+        q[b] = er_quantize_floats(h->mm.kernels, x + b * h->sample, h->sample, h->asymmetric, quantized);
+        for (size_t at = 0; at < h->sample; at += run) {
+            uint8_t *to = a + (b * h->sample + at) / run * run_bytes;
+            er_matmul_convert(&h->mm, to, quantized + at, run);
+            memset(to + run * h->mm.element, 0, run_bytes - run * h->mm.element);
+        }
+    }
+    task_arg t = {op, h, a, q};
+    er_for(pool, h->blocks * h->n_split, op->macs, run_block, &t);
 }
 
-// What the three have in common, once the geometry in `h` is set and y has its shape.
-static er_status finish(er_prepare *p, er_op *op, hybrid h, int32_t dimension, er_activation activation, size_t products)
+static er_status plan(er_prepare *p, er_op *op, hybrid *h)
+{
+    const size_t rows = (size_t)h->batch * (size_t)h->out_h * (size_t)h->out_w, threads = (size_t)p->threads;
+    h->row_bytes = er_matmul_run_bytes(&h->mm);
+    h->sum_stride = er_round_up((size_t)h->out_c, h->mm.nr);
+    h->block = 56;
+    while (h->block > 8 && h->block * (h->row_bytes + h->sum_stride * sizeof(int32_t)) > 128 * 1024) h->block -= 8;
+    h->blocks = (rows + h->block - 1) / h->block;
+    h->n_split = h->blocks < threads ? threads : 1;
+    size_t row_bytes, block_bytes;
+    if (!er_mul_size(h->direct ? rows * h->row_bytes : op->inputs[0]->count, h->direct ? 1 : h->mm.element, &row_bytes) ||
+        !er_mul_size(h->block, h->row_bytes + h->sum_stride * sizeof(int32_t), &block_bytes))
+        return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    op->shared_bytes = er_round_up((size_t)h->batch * sizeof(er_dynamic), ER_ALIGN) + er_round_up(h->sample, ER_ALIGN) + row_bytes + ER_SLACK;
+    op->scratch_bytes = er_round_up(er_matmul_scratch(&h->mm), ER_ALIGN) + block_bytes + ER_ALIGN + ER_SLACK;
+    return ER_OK;
+}
+
+// Sums, scales and biases of all channels.
+static er_status take_channels(er_prepare *p, hybrid *h, const er_tensor *w, const er_tensor *bias)
+{
+    const size_t n = (size_t)h->out_c;
+    const er_quantization *q = &w->def->quant;
+    er_status status;
+    int32_t *sums = er_alloc(p, n * sizeof *sums + 1, &status);
+    ER_TRY(status);
+    float *scale = er_alloc(p, n * sizeof *scale + 1, &status), *zeros = NULL;
+    ER_TRY(status);
+    if (!bias) zeros = er_alloc(p, n * sizeof *zeros + 1, &status);
+    ER_TRY(status);
+    for (size_t j = 0; j < n; j++) {
+        uint32_t sum = 0;
+        for (size_t i = 0; i < h->mm.length; i++) sum += (uint32_t)(int32_t)er_i8(w)[j * h->mm.length + i];
+        sums[j] = (int32_t)sum;
+        scale[j] = q->scale[q->n == 1 ? 0 : j];
+    }
+    h->weight_sums = sums;
+    h->scale = scale;
+    h->bias = bias ? bias->data : zeros;
+    return ER_OK;
+}
+
+// What the two have in common, once the geometry in `h` is set and y has its shape.
+static er_status finish(er_prepare *p, er_op *op, hybrid h, er_activation activation, size_t products)
 {
     const er_tensor *x = op->inputs[0], *w = op->inputs[1], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
-    const er_quantization *q = &w->def->quant;
-    ER_TRY(er_expect_values(p, w, "weights"));
     ER_TRY(er_expect_type(p, op->outputs[0], EDGERT_FLOAT32, "output"));
     ER_TRY(er_expect_bias(p, x, bias, (size_t)h.out_c));
-    if (!w->data && w->count > 0) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");
-    if (q->n != 1 && (q->n != h.out_c || q->dimension != dimension))
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales along dimension %d, expected 1, or %d along dimension %d", q->n, q->dimension, h.out_c, dimension);
-    for (int32_t i = 0; i < q->n_zero; i++)
-        if (q->zero[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its int8 weights have zero point %d, expected 0", (int)q->zero[i]);
+    ER_TRY(er_expect_hybrid_weights(p, w, h.out_c, 0));
     if (products > INT32_MAX / 65536 * 256) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has more products than a 32-bit sum holds");
-    h.weights = w->data;
-    h.scale = q->scale;
-    h.scales = q->n;
-    h.bias = bias ? bias->data : NULL;
     h.sample = h.batch ? x->count / (size_t)h.batch : 0;
     ER_TRY(er_activation_floats(p, activation, &h.min, &h.max));
+    ER_TRY(er_matmul_prepare_sums(p, &h.mm, w, (size_t)h.out_c, products));
+    ER_TRY(take_channels(p, &h, w, bias));
+    ER_TRY(plan(p, op, &h));
     er_status status;
     hybrid *state = op->state = er_alloc(p, sizeof *state, &status);
     ER_TRY(status);
     *state = h;
-    op->shared_bytes = er_round_up((size_t)h.batch * sizeof(er_dynamic), ER_ALIGN) + x->count;
     op->macs = (int64_t)op->outputs[0]->count * (int64_t)products;
+    op->kernel = "product of a quantized input";
     op->run = run_hybrid;
+    return ER_OK;
+}
+
+er_status er_expect_hybrid_weights(er_prepare *p, const er_tensor *w, int32_t channels, int32_t dimension)
+{
+    const er_quantization *q = &w->def->quant;
+    ER_TRY(er_expect_values(p, w, "weights"));
+    if (!w->data && w->count > 0) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");
+    if (q->n != 1 && (q->n != channels || q->dimension != dimension))
+        return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales along dimension %d, expected 1, or %d along dimension %d", q->n, q->dimension, channels, dimension);
+    for (int32_t i = 0; i < q->n_zero; i++)
+        if (q->zero[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its int8 weights have zero point %d, expected 0", (int)q->zero[i]);
     return ER_OK;
 }
 
@@ -120,26 +195,21 @@ static bool scales_differ(const er_quantization *q)
     return false;
 }
 
-er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options *o, bool depthwise)
+er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options *o)
 {
     const er_tensor *x = op->inputs[0], *w = op->inputs[1];
     ER_TRY(er_expect_rank(p, x, 4, "input"));
     ER_TRY(er_expect_rank(p, w, 4, "weights"));
-    int32_t in_c = x->dims[3], out_c = w->dims[depthwise ? 3 : 0];
-    if (in_c < 1 || out_c < 1 || (depthwise ? w->dims[0] != 1 || out_c % in_c : w->dims[3] != in_c))
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d channels, which its weights do not fit", in_c);
+    int32_t in_c = x->dims[3], out_c = w->dims[0], kh = w->dims[1], kw = w->dims[2];
+    if (in_c < 1 || out_c < 1 || w->dims[3] != in_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d channels, which its weights do not fit", in_c);
     er_window wy, wx;
-    ER_TRY(er_place_window(p, o->padding, x->dims[1], w->dims[1], o->stride_h, o->dilation_h, &wy));
-    ER_TRY(er_place_window(p, o->padding, x->dims[2], w->dims[2], o->stride_w, o->dilation_w, &wx));
+    ER_TRY(er_place_window(p, o->padding, x->dims[1], kh, o->stride_h, o->dilation_h, &wy));
+    ER_TRY(er_place_window(p, o->padding, x->dims[2], kw, o->stride_w, o->dilation_w, &wx));
     ER_TRY(er_set_shape(p, op->outputs[0], (int32_t[]){x->dims[0], wy.out, wx.out, out_c}, 4));
-    bool per_channel = w->def->quant.n == out_c;
-    hybrid h = {.depthwise = depthwise, .asymmetric = depthwise || scales_differ(&w->def->quant), .batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c,
-                .out_h = wy.out, .out_w = wx.out, .out_c = out_c, .kh = w->dims[1], .kw = w->dims[2], .multiplier = depthwise ? out_c / in_c : 1,
-                .stride_h = o->stride_h, .stride_w = o->stride_w, .dilation_h = o->dilation_h, .dilation_w = o->dilation_w,
-                .pad_top = wy.before, .pad_left = wx.before};
-    // The reference has no depthwise with one scale for several channels.
-    if (depthwise && !per_channel) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales, expected %d", w->def->quant.n, out_c);
-    return finish(p, op, h, depthwise ? 3 : 0, o->activation, (size_t)w->count / (size_t)out_c);
+    hybrid h = {.asymmetric = scales_differ(&w->def->quant), .direct = kh == 1 && kw == 1 && o->stride_h == 1 && o->stride_w == 1, .batch = x->dims[0],
+                .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c, .kh = kh, .kw = kw, .stride_h = o->stride_h,
+                .stride_w = o->stride_w, .dilation_h = o->dilation_h, .dilation_w = o->dilation_w, .pad_top = wy.before, .pad_left = wx.before};
+    return finish(p, op, h, o->activation, w->count / (size_t)out_c);
 }
 
 er_status er_prepare_hybrid_fully_connected(er_prepare *p, er_op *op, bool asymmetric, er_activation activation)
@@ -147,7 +217,7 @@ er_status er_prepare_hybrid_fully_connected(er_prepare *p, er_op *op, bool asymm
     const er_tensor *w = op->inputs[1];
     size_t k = (size_t)w->dims[1], rows = op->inputs[0]->count / k;
     // A row is a sample with one pixel of k channels.
-    hybrid h = {.asymmetric = asymmetric, .batch = (int32_t)rows, .in_h = 1, .in_w = 1, .in_c = (int32_t)k, .out_h = 1, .out_w = 1,
-                .out_c = w->dims[0], .kh = 1, .kw = 1, .multiplier = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
-    return finish(p, op, h, 0, activation, k);
+    hybrid h = {.asymmetric = asymmetric, .direct = true, .batch = (int32_t)rows, .in_h = 1, .in_w = 1, .in_c = (int32_t)k, .out_h = 1, .out_w = 1,
+                .out_c = w->dims[0], .kh = 1, .kw = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
+    return finish(p, op, h, activation, k);
 }

@@ -9,7 +9,10 @@ static inline bool er_is_hybrid(const er_op *op)
     return op->inputs[0]->def->type == EDGERT_FLOAT32 && op->inputs[1]->def->type == EDGERT_INT8;
 }
 
-er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options *o, bool depthwise);
+// int8 with one scale, or one for each of the channels along `dimension`, and zero points of 0.
+er_status er_expect_hybrid_weights(er_prepare *p, const er_tensor *w, int32_t channels, int32_t dimension);
+
+er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options *o);
 
 // The caller has checked the shapes and set the output's.
 er_status er_prepare_hybrid_fully_connected(er_prepare *p, er_op *op, bool asymmetric, er_activation activation);

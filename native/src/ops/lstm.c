@@ -23,6 +23,7 @@ typedef struct {
 
 typedef struct {
     weights w;
+    const er_kernels *kernels;
     size_t batches, steps, inputs, aux, cells, outputs;
     bool time_major, backward, hybrid, asymmetric;
     er_activation activation;
@@ -117,10 +118,9 @@ static void step_float(const direction *d, room *m, const float *x, const float 
 static int16_t clamp16(int64_t v) { return (int16_t)er_clamp64(v, INT16_MIN, INT16_MAX); }
 static int8_t clamp8(int64_t v) { return (int8_t)er_clamp64(v, INT8_MIN, INT8_MAX); }
 
-static int32_t dot(const int8_t *w, const int8_t *x, size_t n, int32_t sum)
+static int32_t dot(const direction *d, const int8_t *w, const int8_t *x, size_t n, int32_t sum)
 {
-    for (size_t i = 0; i < n; i++) sum = (int32_t)((uint32_t)sum + (uint32_t)(w[i] * x[i]));
-    return sum;
+    return (int32_t)((uint32_t)sum + (uint32_t)d->kernels->dot_bytes(n, w, x, 0));
 }
 
 static void normalize16(const er_tensor *norm, const er_tensor *bias, er_multiplier m, int32_t guard, size_t n, int16_t *x)
@@ -150,8 +150,8 @@ static void gate_int8(const direction *d, int g, const int8_t *x, int16_t *y)
     for (size_t b = 0; b < d->batches; b++) {
         int16_t *row = y + b * n;
         for (size_t i = 0; i < n; i++) {
-            const int32_t a = er_requantize(dot(er_i8(w->from_input[g]) + i * d->inputs, x + b * d->inputs, d->inputs, q->input_bias[i]), q->input);
-            const int32_t r = er_requantize(dot(er_i8(w->recurrent[g]) + i * d->outputs, state + b * d->outputs, d->outputs, q->recurrent_bias[i]), q->recurrent);
+            const int32_t a = er_requantize(dot(d, er_i8(w->from_input[g]) + i * d->inputs, x + b * d->inputs, d->inputs, q->input_bias[i]), q->input);
+            const int32_t r = er_requantize(dot(d, er_i8(w->recurrent[g]) + i * d->outputs, state + b * d->outputs, d->outputs, q->recurrent_bias[i]), q->recurrent);
             row[i] = clamp16((int64_t)clamp16(a) + r);
             if (g != GATE_CELL && w->peephole[g])
                 row[i] = clamp16((int64_t)row[i] + er_requantize(((const int16_t *)w->peephole[g]->data)[i] * ((const int16_t *)w->cell->data)[b * n + i], q->peephole));
@@ -188,7 +188,7 @@ static void step_int8(const direction *d, const room *m, const int8_t *x)
     }
     for (size_t b = 0; w->projection && b < d->batches; b++)
         for (size_t i = 0; i < d->outputs; i++) {
-            const int64_t v = (int64_t)er_requantize(dot(er_i8(w->projection) + i * d->cells, hidden + b * d->cells, d->cells, d->project_bias[i]), d->project) + d->state_zero;
+            const int64_t v = (int64_t)er_requantize(dot(d, er_i8(w->projection) + i * d->cells, hidden + b * d->cells, d->cells, d->project_bias[i]), d->project) + d->state_zero;
             int8_t *y = state + b * d->outputs + i;
             *y = clamp8(v);
             if (d->projection_limit > 0) *y = (int8_t)er_clamp32(*y, -d->projection_limit, d->projection_limit);
@@ -215,7 +215,7 @@ static void lay_out(const direction *d, er_carver *c, room *m)
     er_vector *vectors[4] = {&m->input, &m->aux, &m->state, &m->hidden};
     const size_t sizes[4] = {d->inputs, d->aux, d->outputs, d->cells};
     for (int i = 0; i < 4; i++) {
-        *vectors[i] = (er_vector){.n = sizes[i], .batches = batches};
+        *vectors[i] = (er_vector){.kernels = d->kernels, .n = sizes[i], .batches = batches};
         if (d->hybrid) er_vector_carve(vectors[i], c);
     }
 }
@@ -410,6 +410,7 @@ static void find_weights(const er_op *op, int32_t first, weights *w)
 
 static er_status use_input(er_prepare *p, er_op *op, direction *d, const er_recurrent_options *o)
 {
+    d->kernels = p->kernels;
     const er_tensor *x = op->inputs[0];
     const weights *w = &d->w;
     if (!w->from_input[GATE_OUTPUT] || !w->recurrent[GATE_OUTPUT] || w->from_input[GATE_OUTPUT]->rank != 2)

@@ -70,47 +70,62 @@ static void pack_groups(void *arg, void *packed)
     }
 }
 
+// All that packed bytes depend on.
+typedef struct packed_key {
+    const void *kernels, *w, *bias;
+    float sx, sy;
+    int32_t pad;
+    bool real, is_signed, sums;
+    size_t groups, segments, length, times, step;
+} packed_key;
+
+// Packs, unless it was done before. The caller has set what is its own of `key`, the rest of which is zero.
+static er_status pack(er_prepare *p, er_matmul *mm, const er_gemm_weights *all, const er_tensor *w, const er_tensor *bias, packed_key *key,
+                      const er_channel *channels)
+{
+    const er_qgemm *g = &mm->kernels->qgemm;
+    mm->element = (size_t)g->a_size;
+    mm->k_groups = (mm->length + (size_t)g->kr - 1) / (size_t)g->kr;
+    mm->nr = (size_t)g->nr;
+    mm->extras = er_qgemm_extras(g, all, NULL);
+    er_status status;
+    uint32_t *list = er_alloc(p, mm->extras * sizeof *list + 1, &status);
+    ER_TRY(status);
+    if (mm->extras) er_qgemm_extras(g, all, list);
+    mm->extra_list = list;
+    mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, mm->length, mm->extras);
+    mm->group_bytes = (mm->n + mm->nr - 1) / mm->nr * mm->panel_bytes;
+    key->kernels = mm->kernels;
+    key->w = w->def;
+    key->bias = bias ? bias->def : NULL;
+    key->pad = mm->pad;
+    key->is_signed = mm->is_signed;
+    key->groups = mm->groups;
+    key->segments = mm->segments;
+    key->length = mm->length;
+    pack_arg arg = {mm, all, list, channels, key->real};
+    mm->packed = er_pack_once(p, w, bias, key, sizeof *key, mm->groups * mm->group_bytes, pack_groups, &arg, &status);
+    return status;
+}
+
 // `weights`: those of w, or what was made of them, which `times` and `step` tell apart.
 static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
                               const void *weights, size_t times, size_t step, const er_channel *channels, er_activation activation, bool real)
 {
-    const er_qgemm *g = &mm->kernels->qgemm;
-    size_t n = mm->n, length = mm->length, k = mm->segments * length;
+    size_t k = mm->segments * mm->length;
     ER_TRY(er_activation_output(p, activation, y, &mm->o));
     mm->o.real = real;
-    mm->element = (size_t)g->a_size;
-    mm->pad = er_stored_zero(x) + er_qgemm_offset(g, mm->is_signed);
-    mm->k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr;
-    mm->nr = (size_t)g->nr;
-    er_gemm_weights all = {mm->groups * n, mm->segments, length, weights, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
+    mm->pad = er_stored_zero(x) + er_qgemm_offset(&mm->kernels->qgemm, mm->is_signed);
+    er_gemm_weights all = {mm->groups * mm->n, mm->segments, mm->length, weights, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
     er_set_reach(&mm->o, all.n, k, 1, k, all.w, all.is_unsigned, all.zero, er_zero(x) - er_lowest(x), channels);
-    mm->extras = er_qgemm_extras(g, &all, NULL);
-    er_status status;
-    uint32_t *list = er_alloc(p, mm->extras * sizeof *list + 1, &status);
-    ER_TRY(status);
-    if (mm->extras) er_qgemm_extras(g, &all, list);
-    mm->extra_list = list;
-    mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, length, mm->extras);
-    mm->group_bytes = (n + mm->nr - 1) / mm->nr * mm->panel_bytes;
-    // All that the packed bytes depend on.
-    struct { const void *kernels, *w, *bias; float sx, sy; int32_t pad; bool real, is_signed; size_t groups, segments, length, times, step; } key;
+    packed_key key;
     memset(&key, 0, sizeof key);
-    key.kernels = mm->kernels;
-    key.w = w->def;
-    key.bias = bias ? bias->def : NULL;
     key.sx = er_scale(x);
     key.sy = er_scale(y);
-    key.pad = mm->pad;
     key.real = real;
-    key.is_signed = er_is_signed(x);
-    key.groups = mm->groups;
-    key.segments = mm->segments;
-    key.length = length;
     key.times = times;
     key.step = step;
-    pack_arg arg = {mm, &all, list, channels, real};
-    mm->packed = er_pack_once(p, w, bias, &key, sizeof key, mm->groups * mm->group_bytes, pack_groups, &arg, &status);
-    return status;
+    return pack(p, mm, &all, w, bias, &key, channels);
 }
 
 static er_status begin(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
@@ -165,6 +180,23 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
     }
     free(all);
     free(weights);
+    free(channels);
+    return status;
+}
+
+er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, size_t n, size_t length)
+{
+    *mm = (er_matmul){.kernels = p->kernels, .is_signed = true, .groups = 1, .n = n, .segments = 1, .length = length};
+    mm->o = (er_output){.min = -128, .max = 127, .sums = true};
+    mm->pad = er_qgemm_offset(&mm->kernels->qgemm, true);
+    const er_gemm_weights all = {n, 1, length, w->data, false, 0};
+    er_channel *channels = malloc((n + 1) * sizeof *channels);
+    if (!channels) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
+    for (size_t j = 0; j < n; j++) channels[j] = (er_channel){0, 1};
+    packed_key key;
+    memset(&key, 0, sizeof key);
+    key.sums = true;
+    er_status status = pack(p, mm, &all, w, NULL, &key, channels);
     free(channels);
     return status;
 }

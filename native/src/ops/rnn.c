@@ -22,6 +22,7 @@ static er_status expect_weights(er_prepare *p, const er_tensor *t, bool *hybrid)
 // ---- SVDF: a filter over the input's features, then one over the last steps in time
 
 typedef struct {
+    const er_kernels *kernels;
     size_t batches, inputs, filters, rank, memory, units;
     bool hybrid, asymmetric;
     er_activation activation;
@@ -38,8 +39,7 @@ static void run_svdf8(const er_op *op, er_pool *pool)
     memmove(state->data, er_u8(state) + each, state->bytes - each);
     for (size_t b = 0; b < s->batches; b++)
         for (size_t f = 0; f < s->filters; f++) {
-            int32_t sum = 0;
-            for (size_t i = 0; i < s->inputs; i++) sum += er_i8(feature)[f * s->inputs + i] * (er_i8(x)[b * s->inputs + i] - s->x_zero);
+            const int32_t sum = s->kernels->dot_bytes(s->inputs, er_i8(feature) + f * s->inputs, er_i8(x) + b * s->inputs, s->x_zero);
             const size_t at = (b * s->filters + f) * s->memory + s->memory - 1;
             const int32_t v = er_requantize(sum, s->feature);
             er_put_whole(state, at, er_clamp32(v, er_lowest(state), er_highest(state)));
@@ -58,7 +58,7 @@ static void run_svdf8(const er_op *op, er_pool *pool)
 static float *lay_out_svdf(const svdf *s, er_carver *c, er_vector *x)
 {
     float *sums = er_carve(c, s->batches * s->filters * sizeof *sums);
-    *x = (er_vector){.n = s->inputs, .batches = s->batches};
+    *x = (er_vector){.kernels = s->kernels, .n = s->inputs, .batches = s->batches};
     if (s->hybrid) er_vector_carve(x, c);
     return sums;
 }
@@ -107,7 +107,7 @@ er_status er_prepare_svdf(er_prepare *p, er_op *op)
     er_status status;
     svdf *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (svdf){.batches = (size_t)x->dims[0], .inputs = (size_t)x->dims[1], .filters = (size_t)feature->dims[0], .rank = (size_t)er_max32(o.rank, 0), .memory = (size_t)time->dims[1],
+    *s = (svdf){.kernels = p->kernels, .batches = (size_t)x->dims[0], .inputs = (size_t)x->dims[1], .filters = (size_t)feature->dims[0], .rank = (size_t)er_max32(o.rank, 0), .memory = (size_t)time->dims[1],
                 .activation = o.activation, .asymmetric = o.asymmetric};
     if (o.rank < 1 || s->filters % s->rank || !s->memory) return er_op_fail(p, EDGERT_ERROR_MODEL, "its %zu filters do not go with rank %d", s->filters, o.rank);
     s->units = s->filters / s->rank;
@@ -154,6 +154,7 @@ er_status er_prepare_svdf(er_prepare *p, er_op *op)
 typedef struct { const er_tensor *weights, *recurrent, *bias, *aux_weights; er_tensor *state; int32_t output; size_t units, stride, offset; bool backward; } layer;
 
 typedef struct {
+    const er_kernels *kernels;
     layer layers[2];
     const er_tensor *aux;
     int32_t n;
@@ -168,10 +169,12 @@ typedef struct { float *sums; er_vector in, more, old; } room;
 // Batches that are computed in one step: all, where time goes first.
 static size_t at_once(const rnn *s) { return s->time_major ? s->batches : 1; }
 
+static er_vector vector_of(const rnn *s, size_t n) { return (er_vector){.kernels = s->kernels, .n = n, .batches = at_once(s)}; }
+
 static void lay_out(const rnn *s, size_t units, er_carver *c, room *m)
 {
     const size_t batches = at_once(s);
-    *m = (room){er_carve(c, batches * units * sizeof *m->sums), {.n = s->inputs, .batches = batches}, {.n = s->aux_inputs, .batches = batches}, {.n = units, .batches = batches}};
+    *m = (room){er_carve(c, batches * units * sizeof *m->sums), vector_of(s, s->inputs), vector_of(s, s->aux_inputs), vector_of(s, units)};
     if (!s->hybrid) return;
     er_vector_carve(&m->in, c);
     er_vector_carve(&m->more, c);
@@ -248,7 +251,7 @@ static er_status start(er_prepare *p, er_op *op, const er_recurrent_options *o, 
     ER_TRY(status);
     ER_TRY(er_expect_rank(p, x, rank, "input"));
     ER_TRY(er_expect_gate_activation(p, o->activation));
-    *s = (rnn){.time_major = o->time_major || rank == 2, .asymmetric = o->asymmetric, .activation = o->activation, .inputs = (size_t)x->dims[rank - 1],
+    *s = (rnn){.kernels = p->kernels, .time_major = o->time_major || rank == 2, .asymmetric = o->asymmetric, .activation = o->activation, .inputs = (size_t)x->dims[rank - 1],
                .steps = rank == 2 ? 1 : (size_t)x->dims[o->time_major ? 0 : 1], .batches = (size_t)x->dims[rank == 2 ? 0 : o->time_major]};
     op->run = run_rnn;
     op->stateful = true;

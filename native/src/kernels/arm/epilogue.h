@@ -60,7 +60,7 @@ static inline int32_t largest_shift(const uint8_t *header, size_t vectors)
 // `full`: all bytes are outputs, and there is no remainder of channels.
 static inline rounding rounding_of(int32_t largest, const er_output *o, bool full)
 {
-    if (o->real || largest > 0) return SLOW;
+    if (o->real || o->sums || largest > 0) return SLOW;
     if (full && o->zero == o->min) return PLAIN;
     return largest >= 0 ? SLOW : full ? FULL : RIGHT;
 }

@@ -84,6 +84,11 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
 static __attribute__((noinline, cold)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
 {
     for (size_t i = 0; i < mr; i++, out += t->out_stride) {
+        if (t->o->sums) {
+            memcpy(out, sums, panels * LANES * sizeof *sums);
+            sums += panels * LANES;
+            continue;
+        }
         for (size_t p = 0; p < panels && p * LANES < t->n; p++, sums += LANES) {
             const vi y = scaled_slowly(vld1q_s32(sums), t->strip, panels * LANES, p * LANES, t->o);
             store_rows(out + p * LANES, 0, packed_bytes(y, y, y, y, &t->range, SLOW), 4, 1, t->n - p * LANES);
@@ -189,7 +194,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         for (size_t line = 0; line < r->lines; line++)
             run_line(panels, &t, (const uint8_t *)r->a + line * r->line_stride, out + line * r->m * out_stride);
         t.strip += panels * panel_bytes;
-        out += panels * LANES;
+        out += panels * LANES * (o->sums ? sizeof(int32_t) : 1);
         t.n -= t.n < panels * LANES ? t.n : panels * LANES;
     }
 }

@@ -1,6 +1,7 @@
 // float32: products with fused multiply-add, tiles of up to 6 rows by 2 panels of 8 channels.
 #include <immintrin.h>
 
+#include "kernels/loops.h"
 #include "kernels/avx2/avx2.h"
 
 enum { NR = 8, MR = 6 };
@@ -105,5 +106,6 @@ static void sdepthwise(size_t n, size_t channels, size_t taps, const float *cons
 void er_avx2_float(er_kernels *k)
 {
     k->sgemm = (er_sgemm){NR, sgemm};
+    SET_LOOPS(k)
     k->sdepthwise = sdepthwise;
 }

@@ -1,6 +1,7 @@
 // The plain C kernels: what every instruction set must equal.
 #include <string.h>
 
+#include "kernels/loops.h"
 #include "kernels/convert.h"
 #include "base/checked.h"
 #include "kernels/finish.h"
@@ -40,6 +41,10 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *panels,
                 int16_t a;
                 memcpy(&a, row + r->extra_at[e], sizeof a);
                 for (size_t j = 0; j < NR; j++) sum[j] += (uint32_t)(a * w[j]);
+            }
+            if (o->sums) {
+                memcpy(out + i * out_stride + n0 * sizeof(int32_t), sum, sizeof sum);
+                continue;
             }
             for (size_t j = 0; j < NR && n0 + j < n; j++) out[i * out_stride + n0 + j] = er_finish((int32_t)sum[j], header, NR, j, o);
         }
@@ -188,6 +193,7 @@ void er_kernels_generic(er_kernels *k)
     k->speed = 1;
     k->qgemm = (er_qgemm){.nr = NR, .kr = 1, .a_size = 2, .bundle = 1, .least = -128, .pack_a = pack_a, .strip = one_panel, .run = qgemm};
     k->sgemm = (er_sgemm){NR, sgemm};
+    SET_LOOPS(k)
     k->qdepthwise = (er_qdepthwise){ER_BYTES_ANY, 1, depthwise_pack, qdepthwise};
     k->sdepthwise = sdepthwise;
     k->qadd = er_qadd_generic;

@@ -3,6 +3,7 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+#include "kernels/loops.h"
 #include "kernels/neon/neon.h"
 
 enum { NR = 8, MR = 8 };
@@ -105,6 +106,7 @@ static void sdepthwise(size_t n, size_t channels, size_t taps, const float *cons
 void er_neon_float(er_kernels *k)
 {
     k->sgemm = (er_sgemm){NR, sgemm};
+    SET_LOOPS(k)
     k->sdepthwise = sdepthwise;
 }
 #else

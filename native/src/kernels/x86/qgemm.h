@@ -178,6 +178,8 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
         NOTE(i) \
     }
 #define FINISH_ALL FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11) FINISH_FOUR(12, 13, 14, 15)
+#define SAVE(i, p) if (i < mr && p < panels) v_store(out + i * t->out_stride + p * 4 * LANES, s##i##_##p);
+#define SAVE_ROW(i) EACH_PANEL(SAVE, i)
 #define PANEL_SCALES(p) const vf m##p = v_loadf(t->s[p < panels ? p : 0].m), add##p = v_loadf(t->s[p < panels ? p : 0].add);
 
 // mr rows by `panels` panels: constants.
@@ -212,6 +214,10 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         ROW_POINTERS(rows + r->extra_at[e]);
         (void)a16;
         STEP
+    }
+    if (__builtin_expect(t->o->sums, 0)) {
+        EACH_ROW(SAVE_ROW)
+        return;
     }
     PANEL_SCALES(0) PANEL_SCALES(1) PANEL_SCALES(2) PANEL_SCALES(3)
     const range bytes = t->range;
@@ -292,7 +298,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.strip + p * HEADER, LANES, 0, o, plain);
         const size_t mr = tile_height(r->m, panels);
 #if HALVES
-        const bool halves = suits_halves(&t, panels);
+        const bool halves = !o->sums && suits_halves(&t, panels);
         if (halves) (panels == 2 ? halves_of_2 : panels == 3 ? halves_of_3 : halves_of_4)(&t, out);
 #else
         const bool halves = false;
@@ -311,7 +317,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
             }
         }
         t.strip += panels * panel_bytes;
-        out += panels * LANES;
+        out += panels * LANES * (o->sums ? sizeof(int32_t) : 1);
         t.n -= t.n < panels * LANES ? t.n : panels * LANES;
     }
 }

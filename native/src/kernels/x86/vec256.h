@@ -14,6 +14,7 @@ enum { LANES = 8 };
 
 static inline vi v_zero(void) { return _mm256_setzero_si256(); }
 static inline vf v_zerof(void) { return _mm256_setzero_ps(); }
+static inline void v_store(void *p, vi x) { _mm256_storeu_si256(p, x); }
 static inline vi v_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline vf v_loadf(const float *p) { return _mm256_loadu_ps(p); }
 static inline void v_save(void *p, vi x) { _mm256_storeu_si256((__m256i *)p, x); }

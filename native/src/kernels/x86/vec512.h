@@ -14,6 +14,7 @@ enum { LANES = 16 };
 
 static inline vi v_zero(void) { return _mm512_setzero_si512(); }
 static inline vf v_zerof(void) { return _mm512_setzero_ps(); }
+static inline void v_store(void *p, vi x) { _mm512_storeu_si512(p, x); }
 static inline vi v_load(const void *p) { return _mm512_loadu_si512(p); }
 static inline vf v_loadf(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_save(void *p, vi x) { _mm512_storeu_si512(p, x); }

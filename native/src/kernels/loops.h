@@ -1,0 +1,92 @@
+// Plain loops, compiled once for each instruction set, which compilers make vectors of: what surrounds the products of a float32 input that is
+// quantized when it comes, and the products of recurrent networks.
+#ifndef ER_KERNELS_LOOPS_H
+#define ER_KERNELS_LOOPS_H
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+
+// Numbers in the order of floats, and back. Reductions of floats stay as they are written, those of integers become vectors.
+static inline int32_t ordered(int32_t bits) { return bits ^ (bits >> 31 & INT32_MAX); }
+
+static inline float from_ordered(int32_t v)
+{
+    const int32_t bits = ordered(v);
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static void float_range(size_t n, const float *x, float *least, float *most)
+{
+    int32_t low = 0, high = 0;
+    for (size_t i = 0; i < n; i++) {
+        int32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        const int32_t v = ordered(bits);
+        low = v < low ? v : low;
+        high = v > high ? v : high;
+    }
+    *least = from_ordered(low);
+    *most = from_ordered(high);
+    if (!isnan(*least) && !isnan(*most)) return;
+    *least = *most = 0;     // NaN is in the range of all others
+    for (size_t i = 0; i < n; i++) {
+        if (x[i] < *least) *least = x[i];
+        if (x[i] > *most) *most = x[i];
+    }
+}
+
+// Half away from zero: the largest float below 1/2 is added and the rest cut off. Right for every float from -256 to 256 (all were tried).
+static void quantize_dynamic(size_t n, const float *x, float inverse, float zero, float low, int8_t *y)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = zero + x[i] * inverse;
+        v = v > low ? v : low;
+        v = v < 127 ? v : 127;
+        y[i] = (int8_t)(int32_t)(v + copysignf(0x1.fffffep-2f, v));
+    }
+}
+
+static void scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, const float *bias,
+                       float min, float max, float *y)
+{
+    for (size_t j = 0; j < n; j++) {
+        const int32_t sum = (int32_t)((uint32_t)sums[j] - (uint32_t)zero * (uint32_t)weight_sums[j]);
+        const float v = (float)sum * (scales[j] * scale) + bias[j];
+        y[j] = v < min ? min : v > max ? max : v;
+    }
+}
+
+static float dot_floats(size_t n, const float *a, const float *b)
+{
+    enum { LANES = 16 };
+    float lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) lane[j] += a[i + j] * b[i + j];
+    for (; i < n; i++) sum += a[i] * b[i];
+    for (size_t j = 0; j < LANES; j++) sum += lane[j];
+    return sum;
+}
+
+static int32_t dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zero)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const int16_t a = (int16_t)(x[i] - zero), b = w[i];
+        sum += (uint32_t)(a * b);
+    }
+    return (int32_t)sum;
+}
+
+#define SET_LOOPS(k) \
+    (k)->float_range = float_range; \
+    (k)->quantize_dynamic = quantize_dynamic; \
+    (k)->scale_sums = scale_sums; \
+    (k)->dot_floats = dot_floats; \
+    (k)->dot_bytes = dot_bytes;
+
+#endif
