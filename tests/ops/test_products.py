@@ -175,7 +175,13 @@ def test_float_activations_and_int8_weights(op: str, data: st.DataObject) -> Non
     """Dynamic-range ("hybrid") models: the input is quantized while the model runs."""
     draw = data.draw
     kh, kw, stride = (draw(st.integers(1, 3)) for _ in range(3))
-    batch, h, w, ic, oc = draw(st.integers(1, 3)), draw(st.integers(5, 12)), draw(st.integers(5, 12)), draw(st.integers(1, 40)), draw(st.integers(2, 70))
+    batch, h, w, ic, oc = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(5, 12)),
+        draw(st.integers(5, 12)),
+        draw(st.integers(1, 40)),
+        draw(st.integers(2, 70)),
+    )
     multiplier, dilation = draw(st.integers(1, 2)), draw(st.integers(1, 2)) if stride == 1 else 1
     m = Model()
     shapes = {"CONV_2D": (oc, kh, kw, ic), "DEPTHWISE_CONV_2D": (1, kh, kw, ic * multiplier), "FULLY_CONNECTED": (oc, ic)}
@@ -189,7 +195,12 @@ def test_float_activations_and_int8_weights(op: str, data: st.DataObject) -> Non
     m.tensor("w", shape, "int8", np.maximum(draw(values(shape, "int8")), -127), ws, 0, axis)
     m.tensor("b", (channels,), "float32", draw(values((channels,), "float32")))
     m.tensor("y", (1, 1), "float32")
-    attrs = {"padding": draw(st.sampled_from(["SAME", "VALID"])), "stride_h": stride, "stride_w": stride, "depth_multiplier": multiplier}
+    attrs = {
+        "padding": draw(st.sampled_from(["SAME", "VALID"])),
+        "stride_h": stride,
+        "stride_w": stride,
+        "depth_multiplier": multiplier,
+    }
     attrs |= {"dilation_h_factor": dilation, "dilation_w_factor": dilation}
     if op == "FULLY_CONNECTED":
         attrs = {"asymmetric_quantize_inputs": draw(st.booleans())}

@@ -180,8 +180,8 @@ static void plan_tasks(const er_prepare *p, depthwise *d)
 {
     size_t h = (size_t)er_max32(d->s.out_h, 1), threads = (size_t)p->threads, each = (h / d->band + threads - 1) / threads;
     d->line_tasks = threads * (each > 4 ? 4 : each < 1 ? 1 : each);
-    if (d->line_tasks > h) d->line_tasks = h;
     if (threads == 1) d->line_tasks = 1;
+    if (d->line_tasks > (size_t)d->s.out_h) d->line_tasks = (size_t)d->s.out_h;     // of nothing, none
 }
 
 // ---- fusion
