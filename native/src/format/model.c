@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/file.h"
 #include "format/schema.h"
+#include "format/sparsity.h"
 
 static const struct { const char *name; uint8_t size; } types[] = {
     {"float32", 4}, {"float16", 2}, {"int32", 4}, {"uint8", 1}, {"int64", 8}, {"string", 0}, {"bool", 1}, {"int16", 2},
@@ -83,7 +84,10 @@ static er_status read_quantization(edgert_model *m, er_tensor_def *t, er_fb_tabl
     return ER_OK;
 }
 
-static er_status read_constant(edgert_model *m, er_tensor_def *t, uint32_t buffer, int32_t index, edgert_error *error)
+// A small file must not take much memory before anybody could set a limit.
+enum { MOST_EXPANDED = 1 << 30 };
+
+static er_status read_constant(edgert_model *m, er_tensor_def *t, uint32_t buffer, er_fb_table sparsity, int32_t index, edgert_error *error)
 {
     const uint8_t *data = NULL;
     size_t size = 0, count, expected;
@@ -96,7 +100,17 @@ static er_status read_constant(edgert_model *m, er_tensor_def *t, uint32_t buffe
     else if (!each) return ER_OK;       // strings and handles are not read
     else if (!er_mul_size(count, each, &expected)) return bad(error, index, t, "has more elements than fit");
     if (t->type == EDGERT_RESOURCE) return ER_OK;       // a handle, made when the model runs
-    if (t->is_sparse) { t->data = data; return ER_OK; }
+    if (sparsity.at) {
+        if (expected > MOST_EXPANDED) return bad(error, index, t, "is sparse, and takes more than 1 GiB when all of it is there, which is not supported");
+        if (!each) return bad(error, index, t, "is sparse and has elements of less than a byte, which is not supported");
+        er_status status = ER_OK;
+        uint8_t *dense = heap_alloc(m, expected, 1, &status, error);
+        ER_TRY(status);
+        const char *fault = er_sparsity_expand(sparsity, t->dims, t->rank, each, data, size, dense);
+        if (fault) return bad(error, index, t, fault);
+        t->data = dense;
+        return ER_OK;
+    }
     if (size != expected)
         return er_fail(error, EDGERT_ERROR_MODEL, "tensor %d \"%.200s\" has %zu bytes of data, expected %zu for its shape and type",
                        index, t->name, size, expected);
@@ -131,9 +145,8 @@ static er_status read_tensor(edgert_model *m, er_tensor_def *t, er_fb_table f, i
     }
     for (int32_t i = 0; i < t->signature_rank; i++) t->signature[i] = int32_items(signature)[i];
     t->is_variable = er_fb_u8(f, TENSOR_IS_VARIABLE, 0) != 0;
-    t->is_sparse = er_fb_has(f, TENSOR_SPARSITY);
     if (er_fb_has(f, TENSOR_QUANTIZATION)) ER_TRY(read_quantization(m, t, er_fb_child(f, TENSOR_QUANTIZATION), index, error));
-    return read_constant(m, t, er_fb_u32(f, TENSOR_BUFFER, 0), index, error);
+    return read_constant(m, t, er_fb_u32(f, TENSOR_BUFFER, 0), er_fb_child(f, TENSOR_SPARSITY), index, error);
 }
 
 // Checks that all items are tensor indices, or -1 where `optional`.

@@ -28,7 +28,6 @@ typedef struct er_tensor_def {
     er_quantization quant;
     const void *data;           // constants: their bytes, aligned for the type; else NULL
     bool is_variable;
-    bool is_sparse;
 } er_tensor_def;
 
 typedef struct er_op_def {

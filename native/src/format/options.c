@@ -70,6 +70,12 @@ er_conv_options er_read_transpose_conv(er_fb_table o)
         .dilation_w = 1, .dilation_h = 1, .depth_multiplier = 0, .activation = (er_activation)er_fb_i8(o, 3, 0)};
 }
 
+er_conv_3d_options er_read_conv_3d(er_fb_table o)
+{
+    return (er_conv_3d_options){(er_padding)er_fb_i8(o, 0, 0), {er_fb_i32(o, 1, 0), er_fb_i32(o, 3, 0), er_fb_i32(o, 2, 0)},
+                                {er_fb_i32(o, 5, 1), er_fb_i32(o, 7, 1), er_fb_i32(o, 6, 1)}, (er_activation)er_fb_i8(o, 4, 0)};
+}
+
 er_response_options er_read_response(er_fb_table o) { return (er_response_options){er_fb_i32(o, 0, 0), er_fb_f32(o, 1, 0), er_fb_f32(o, 2, 0), er_fb_f32(o, 3, 0)}; }
 er_fake_quant_options er_read_fake_quant(er_fb_table o) { return (er_fake_quant_options){er_fb_f32(o, 0, 0), er_fb_f32(o, 1, 0), er_fb_i32(o, 2, 0), er_fb_u8(o, 3, 0) != 0}; }
 er_batch_matmul_options er_read_batch_matmul(er_fb_table o) { return (er_batch_matmul_options){er_fb_u8(o, 0, 0) != 0, er_fb_u8(o, 1, 0) != 0, er_fb_u8(o, 2, 0) != 0}; }

@@ -38,6 +38,8 @@ typedef struct er_float_list { uint32_t n; const uint8_t *items; } er_float_list
 typedef struct er_response_options { int32_t radius; float bias, alpha, beta; } er_response_options;
 typedef struct er_fake_quant_options { float min, max; int32_t bits; bool narrow; } er_fake_quant_options;
 typedef struct er_batch_matmul_options { bool adjoint_x, adjoint_y, asymmetric; } er_batch_matmul_options;
+// Along depth, height, width.
+typedef struct er_conv_3d_options { er_padding padding; int32_t stride[3], dilation[3]; er_activation activation; } er_conv_3d_options;
 typedef struct er_cumsum_options { bool exclusive, reverse; } er_cumsum_options;
 typedef struct er_hash_table_options { int32_t id; int key, value; } er_hash_table_options;
 typedef struct er_svdf_options { int32_t rank; er_activation activation; bool asymmetric; } er_svdf_options;
@@ -70,6 +72,7 @@ er_int_list er_read_squeeze(er_fb_table options);
 int32_t er_read_int(er_fb_table options);                    // the one number of DEPTH_TO_SPACE, SPACE_TO_DEPTH, SPLIT, ONE_HOT, CALL_ONCE
 int er_read_byte(er_fb_table options);                      // the one byte of SHAPE, UNIQUE, MIRROR_PAD
 er_int_pair er_read_int_pair(er_fb_table options);          // GATHER: axis, batch_dims; REVERSE_SEQUENCE: seq_dim, batch_dim; IF; WHILE
+er_conv_3d_options er_read_conv_3d(er_fb_table options);
 er_conv_options er_read_transpose_conv(er_fb_table options);
 er_response_options er_read_response(er_fb_table options);
 er_fake_quant_options er_read_fake_quant(er_fb_table options);

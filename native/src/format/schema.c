@@ -91,11 +91,17 @@ static const uint16_t options_of[ER_BUILTINS] = {
 
 uint16_t er_options_of(int32_t builtin) { return builtin >= 0 && builtin < ER_BUILTINS ? options_of[builtin] : 0; }
 
-// ---- sparse tensors (read far enough to refuse them by name) and quantization
+// ---- sparse tensors and quantization
 
 SCHEMA(quantization, "QuantizationParameters", VECTOR("min", 4), VECTOR("max", 4), VECTOR("scale", 4),
        VECTOR("zero_point", 8), UNION_TYPE("details_type"), UNION("details", options_2), SCALAR("quantized_dimension", 4));
-SCHEMA(sparsity, "SparsityParameters", VECTOR("traversal_order", 4), VECTOR("block_map", 4));
+SCHEMA(int32_values, "Int32Vector", VECTOR("values", 4));
+SCHEMA(uint16_values, "Uint16Vector", VECTOR("values", 2));
+SCHEMA(uint8_values, "Uint8Vector", VECTOR("values", 1));
+static const er_fb_schema *const index_vectors[] = {[1] = &int32_values, [2] = &uint16_values, [3] = &uint8_values};
+SCHEMA(dimension, "DimensionMetadata", SCALAR("format", 1), SCALAR("dense_size", 4), UNION_TYPE("array_segments_type"), UNION("array_segments", index_vectors),
+       UNION_TYPE("array_indices_type"), UNION("array_indices", index_vectors));
+SCHEMA(sparsity, "SparsityParameters", VECTOR("traversal_order", 4), VECTOR("block_map", 4), TABLES("dim_metadata", dimension));
 
 // ---- the model
 

@@ -28,6 +28,16 @@ er_status er_prepare_rank(er_prepare *p, er_op *op)
     return status;
 }
 
+// Sparse constants are expanded when the model is opened: nothing is left to do.
+er_status er_prepare_densify(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 1, 1, 1));
+    ER_TRY(er_expect_type(p, op->outputs[0], op->inputs[0]->def->type, "output"));
+    ER_TRY(er_set_same_shape(p, op->outputs[0], op->inputs[0]));
+    er_use_view(op);
+    return ER_OK;
+}
+
 // The shape that two shapes broadcast to.
 er_status er_prepare_broadcast_args(er_prepare *p, er_op *op)
 {
