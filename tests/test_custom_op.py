@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,3 +110,26 @@ def test_the_c_example(tmp_path: Path) -> None:
     r = subprocess.run([program, path], capture_output=True, text=True, env=dict(os.environ, LD_LIBRARY_PATH=str(library.parent)))
     assert r.returncode == 0, r.stderr
     np.testing.assert_allclose([float(v) for v in r.stdout.split()], np.sinh(np.arange(6) * 0.5), rtol=1e-4)
+
+
+def test_one_s_own_takes_the_place_of_edgert_s() -> None:
+    """In a process of its own: a registration lasts."""
+    code = f"""
+import sys; sys.path.insert(0, {str(ROOT)!r})
+import numpy as np, edgert
+from tests.test_custom_op import model, X
+from tests.support import run
+edgert.custom_op("TFLite_Detection_PostProcess")(lambda x: x * 3)
+assert (run(edgert.Interpreter(model_content=model("TFLite_Detection_PostProcess")), [X])[0] == X * 3).all()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_page_shows_the_examples_as_they_are() -> None:
+    page = (ROOT / "docs/custom_ops.md").read_text()
+    python, c = (re.findall(rf"```{language}\n(.*?)```", page, re.S) for language in ("python", "c"))
+    assert python[0] in (ROOT / "examples/custom_op/custom_op.py").read_text()
+    source = "".join((ROOT / "examples/custom_op/custom_op.c").read_text().replace("    (void)user;\n", "").split())
+    for part in c[0].split("\n\n"):
+        assert "".join(part.split()).replace("edgert_register_op(&sinh_op,&error);", "") in source, part

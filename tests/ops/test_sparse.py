@@ -88,7 +88,9 @@ def test_sparse_weights(densify: bool, data: st.DataObject) -> None:
     it.allocate_tensors()
     it.set_tensor(it.get_input_details()[0]["index"], x)
     it.invoke()
-    np.testing.assert_allclose(it.get_tensor(it.get_output_details()[0]["index"]), x @ w.T, atol=1e-5 * max(1.0, float(np.abs(x @ w.T).max())))
+    np.testing.assert_allclose(
+        it.get_tensor(it.get_output_details()[0]["index"]), x @ w.T, atol=1e-5 * max(1.0, float(np.abs(x @ w.T).max()))
+    )
     if densify:  # the reference's FULLY_CONNECTED takes only some forms of sparse weights
         assert_same_as_reference(b.bytes(), [x], magnitude=float((np.abs(x) @ np.abs(w.T)).max()))
 

@@ -29,7 +29,11 @@ def test_suppression(soft: bool, data: st.DataObject) -> None:
     if draw(st.booleans()):
         scores = np.round(scores * 6) / 6
     sigma = [np.float32(draw(st.sampled_from([0.0, 0.3, 0.7])))] if soft else []
-    limits = [np.int32(draw(st.integers(0, n + 3))), np.float32(draw(st.sampled_from([0.0, 0.3, 0.5, 1.0]))), np.float32(draw(st.sampled_from([-1.0, 0.1, 0.5])))]
+    limits = [
+        np.int32(draw(st.integers(0, n + 3))),
+        np.float32(draw(st.sampled_from([0.0, 0.3, 0.5, 1.0]))),
+        np.float32(draw(st.sampled_from([-1.0, 0.1, 0.5]))),
+    ]
     inputs = [boxes, scores.astype(np.float32), *limits, *sigma]
     constant = tuple(range(2, len(inputs))) if draw(st.booleans()) else ()
     outputs = ["int32", "float32", "int32"] if soft else ["int32", "int32"]

@@ -48,7 +48,7 @@ static void run_add(const er_op *op, er_pool *pool)
     task_arg t = {.op = op, .s = s, .chunk = CHUNK};
     t.bc = er_broadcast_expanded(op, &s->bc, s->expand, &t.a, &t.b);
     t.chunks = (t.bc.run + CHUNK - 1) / CHUNK;
-    er_for(pool, t.bc.outer * t.chunks, (int64_t)op->outputs[0]->count * 8, run_part, &t);
+    er_for(pool, t.bc.outer * t.chunks, (double)op->outputs[0]->count * 8, run_part, &t);
 }
 
 bool er_add_is_plain(const er_op *op)

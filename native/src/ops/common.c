@@ -246,7 +246,7 @@ void er_use_view(er_op *op)
     op->share = ER_SHARE_VIEW;
 }
 
-void er_for(er_pool *pool, size_t n, int64_t work, void (*fn)(void *, size_t, int), void *arg)
+void er_for(er_pool *pool, size_t n, double work, void (*fn)(void *, size_t, int), void *arg)
 {
     if (er_is_shared(pool, work)) {
         er_pool_run(pool, n, fn, arg);

@@ -163,7 +163,7 @@ void er_conv_begin(const er_op *op, er_pool *pool)
 {
     const conv *c = op->state;
     task_arg t = {op, c};
-    if (c->way == IMAGE) er_for(pool, ((size_t)c->batch * c->image_h + COPIED_ROWS - 1) / COPIED_ROWS, (int64_t)op->shared_bytes, copy_rows, &t);
+    if (c->way == IMAGE) er_for(pool, ((size_t)c->batch * c->image_h + COPIED_ROWS - 1) / COPIED_ROWS, (double)op->shared_bytes, copy_rows, &t);
 }
 
 static void run_conv(const er_op *op, er_pool *pool)
@@ -171,7 +171,7 @@ static void run_conv(const er_op *op, er_pool *pool)
     const conv *c = op->state;
     task_arg t = {op, c};
     er_conv_begin(op, pool);
-    er_for(pool, c->tasks, op->macs, c->way == GATHER ? run_block : run_lines, &t);
+    er_for(pool, c->tasks, (double)op->macs, c->way == GATHER ? run_block : run_lines, &t);
 }
 
 // ---- line by line, for a fused step

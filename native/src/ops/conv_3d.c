@@ -51,7 +51,7 @@ static void run_conv(const er_op *op, er_pool *pool)
 {
     const conv *c = op->state;
     task_arg t = {op, c};
-    er_for(pool, (op->outputs[0]->count / c->out_c + BLOCK - 1) / BLOCK, op->macs * 4, run_block, &t);
+    er_for(pool, (op->outputs[0]->count / c->out_c + BLOCK - 1) / BLOCK, (double)op->macs * 4, run_block, &t);
 }
 
 static er_status begin(er_prepare *p, er_op *op, const er_tensor *x, const er_tensor *w, int in_dimension, conv **out)

@@ -156,7 +156,7 @@ static void run_depthwise(const er_op *op, er_pool *pool)
     task_arg t = {op, d};
     d->runs++;
     if (d->before) er_conv_begin(d->before, pool);
-    er_for(pool, (size_t)d->s.batch * d->line_tasks, op->macs * 4 + (d->before ? d->before->macs : 0) + (d->after ? d->after->macs : 0), run_lines, &t);
+    er_for(pool, (size_t)d->s.batch * d->line_tasks, (double)op->macs * 4 + (d->before ? (double)d->before->macs : 0) + (d->after ? (double)d->after->macs : 0), run_lines, &t);
 }
 
 // Short lines are computed in bands of 64 pixels and more: a kernel has its costs, and a pointwise product of few rows would spend its

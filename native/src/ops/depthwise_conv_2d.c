@@ -113,7 +113,7 @@ static void run_depthwise(const er_op *op, er_pool *pool)
     const depthwise *d = op->state;
     task_arg t = {op, d, er_f32(op->inputs[0]), NULL};
     if (d->scale) quantize(op, &t);
-    er_for(pool, (size_t)d->s.batch * (size_t)d->s.out_h, op->macs * 4, run_row, &t);
+    er_for(pool, (size_t)d->s.batch * (size_t)d->s.out_h, (double)op->macs * 4, run_row, &t);
 }
 
 static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *bias)

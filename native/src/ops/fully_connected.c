@@ -29,7 +29,7 @@ static void run_fully_connected(const er_op *op, er_pool *pool)
     const fully_connected *f = op->state;
     const er_matmul *mm = &f->mm;
     const uint8_t *x = er_u8(op->inputs[0]);
-    const bool alone = f->n_split == 1 || !er_is_shared(pool, op->macs);
+    const bool alone = f->n_split == 1 || !er_is_shared(pool, (double)op->macs);
     if (mm->row.scale && f->direct && alone) {
         er_matmul_run_row(mm, x, 0, mm->n, op->outputs[0]->data);
         return;

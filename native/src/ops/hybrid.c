@@ -107,7 +107,7 @@ static void run_hybrid(const er_op *op, er_pool *pool)
         }
     }
     task_arg t = {op, h, a, q};
-    er_for(pool, h->blocks * h->n_split, op->macs, run_block, &t);
+    er_for(pool, h->blocks * h->n_split, (double)op->macs, run_block, &t);
 }
 
 static er_status plan(er_prepare *p, er_op *op, hybrid *h)

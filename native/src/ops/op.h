@@ -194,10 +194,10 @@ void er_run_table(const er_op *op, er_pool *pool);      // what it sets run to
 void er_use_view(er_op *op);
 
 // Whether `work`, about so many multiply-adds, is worth waking the pool's threads.
-static inline bool er_is_shared(const er_pool *pool, int64_t work) { return work >= er_pool_grain(pool); }
+static inline bool er_is_shared(const er_pool *pool, double work) { return work >= (double)er_pool_grain(pool); }
 
 // Calls fn for every 0 <= i < n; on the pool's threads where `work` is worth it.
-void er_for(er_pool *pool, size_t n, int64_t work, void (*fn)(void *arg, size_t i, int thread), void *arg);
+void er_for(er_pool *pool, size_t n, double work, void (*fn)(void *arg, size_t i, int thread), void *arg);
 
 // The same for spans [from, to) of n elements, each of which takes about `cost` nanoseconds.
 void er_for_spans(er_pool *pool, size_t n, double cost, void (*fn)(const er_op *op, size_t from, size_t to), const er_op *op);

@@ -31,9 +31,10 @@ static const struct { const char *name; er_op_type type; } custom_types[] = {
 const er_op_type *er_op_type_of(const er_op_def *op)
 {
     if (op->builtin != ER_BUILTIN_CUSTOM) return op->builtin < ER_BUILTINS && op_types[op->builtin].prepare ? &op_types[op->builtin] : NULL;
-    for (size_t i = 0; custom_types[i].name; i++)
-        if (!strcmp(custom_types[i].name, op->name)) return &custom_types[i].type;
-    return er_registered_op(op->name);
+    const er_op_type *own = er_registered_op(op->name);
+    for (size_t i = 0; !own && custom_types[i].name; i++)
+        if (!strcmp(custom_types[i].name, op->name)) own = &custom_types[i].type;
+    return own;
 }
 
 // float32 by int8 (hybrid) or less; int8 and int16 by int8 or less.

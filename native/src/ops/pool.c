@@ -65,7 +65,7 @@ static void run_pool(const er_op *op, er_pool *threads)
     const pool *s = op->state;
     task_arg t = {op, s};
     size_t rows = s->out_w && s->channels ? op->outputs[0]->count / ((size_t)s->out_w * (size_t)s->channels) : 0;
-    er_for(threads, rows, (int64_t)op->outputs[0]->count * s->o.filter_h * s->o.filter_w, run_row, &t);
+    er_for(threads, rows, (double)op->outputs[0]->count * s->o.filter_h * s->o.filter_w, run_row, &t);
 }
 
 static er_status prepare(er_prepare *p, er_op *op, bool average, bool squares)

@@ -81,7 +81,7 @@ static void run_conv16(const er_op *op, er_pool *pool)
 {
     const conv16 *s = op->state;
     task_arg t = {op, s};
-    if (op->outputs[0]->count) er_for(pool, (size_t)s->batch * (size_t)s->out_h, op->macs * 16, run_pixel_row, &t);
+    if (op->outputs[0]->count) er_for(pool, (size_t)s->batch * (size_t)s->out_h, (double)op->macs * 16, run_pixel_row, &t);
 }
 
 static er_status finish(er_prepare *p, er_op *op, conv16 h, int32_t dimension, er_activation activation, size_t k, bool real)

@@ -99,7 +99,7 @@ static void run_transpose_conv(const er_op *op, er_pool *pool)
 {
     const transpose_conv *s = op->state;
     task_arg t = {op, s};
-    if (op->outputs[0]->count) er_for(pool, (size_t)op->outputs[0]->dims[0] * (size_t)s->out_h, op->macs * 16, run_row, &t);
+    if (op->outputs[0]->count) er_for(pool, (size_t)op->outputs[0]->dims[0] * (size_t)s->out_h, (double)op->macs * 16, run_row, &t);
 }
 
 static er_status prepare_8bit(er_prepare *p, er_op *op, transpose_conv *s)
