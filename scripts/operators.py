@@ -150,7 +150,7 @@ def page() -> str:
     custom = re.findall(r"^ER_CUSTOM\(\"(\w+)\", \w+, ([^,]+)\)", definitions, re.M)
     for name, expression in custom:
         rows.append(
-            f"| {name} (custom) | | {types_of(expression, names)} | | 1e-5 | [test_indexing.py](../tests/ops/test_indexing.py) |"
+            f"| {name} (custom) | | {types_of(expression, names)} | | 1e-5 | [test_detection.py](../tests/ops/test_detection.py) |"
         )
     return f"""# Operators
 

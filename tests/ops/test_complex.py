@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgert import Interpreter
 
 from ..build import Builder
-from ..support import examples, reference, run
+from ..support import examples, keep, reference, run
 
 
 @pytest.mark.parametrize("op", ["REAL", "IMAG", "COMPLEX_ABS"])
@@ -29,6 +29,7 @@ def test_spectrum(op: str, data: st.DataObject) -> None:
     b.main.op("RFFT2D", [i, n], [z])
     b.main.op(op, [z], [y])
     b.main.outputs(y, z)
+    keep(b.bytes())
     got = run(Interpreter(model_content=b.bytes()), [x])
     spectrum = np.fft.rfft2(x, lengths)
     part = {"REAL": np.real, "IMAG": np.imag, "COMPLEX_ABS": np.abs}[op](spectrum)

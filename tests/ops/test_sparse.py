@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgert import EdgertError, Interpreter
 
 from ..build import Builder
-from ..support import assert_same_as_reference, examples
+from ..support import assert_same_as_reference, examples, keep
 
 
 def index_vector(values: list[int], kind: int) -> Any:
@@ -84,6 +84,7 @@ def test_sparse_weights(densify: bool, data: st.DataObject) -> None:
         w[0, 0] = 1
     x = rng.standard_normal((2, columns)).astype(np.float32)
     b = model(w, draw(st.integers(1, 3)), block, transposed, densify)
+    keep(b.bytes())
     it = Interpreter(model_content=b.bytes())
     it.allocate_tensors()
     it.set_tensor(it.get_input_details()[0]["index"], x)

@@ -108,7 +108,7 @@ static size_t run_regular(const detection *s, const er_op *op, const work *w)
     return n;
 }
 
-// By the best class of each box, of which the best few are given.
+// By the best class of each box, of which the best few are given. What is counted are boxes.
 static size_t run_fast(const detection *s, const er_op *op, const work *w)
 {
     const int32_t background = s->columns - s->classes, given = er_min32(s->classes_a_box, s->classes);
@@ -118,7 +118,6 @@ static size_t run_fast(const detection *s, const er_op *op, const work *w)
         for (int32_t c = 1; c < s->classes; c++) w->best[i] = row[c] > w->best[i] ? row[c] : w->best[i];
     }
     const size_t n = suppress(s, w, w->best, (size_t)s->most);
-    size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         const float *row = w->scores + (size_t)w->selected[i] * (size_t)s->columns + background;
         for (int32_t c = 0; c < s->classes; c++) w->sorted[c] = c;
@@ -128,9 +127,9 @@ static size_t run_fast(const detection *s, const er_op *op, const work *w)
         } else {
             er_sort_by_score(row, w->sorted, (size_t)s->classes, w->room);
         }
-        for (int32_t c = 0; c < given; c++, at++) put(op, (size_t)s->classes_a_box * i + (size_t)c, w->boxes[w->selected[i]], (float)w->sorted[c], row[w->sorted[c]]);
+        for (int32_t c = 0; c < given; c++) put(op, (size_t)s->classes_a_box * i + (size_t)c, w->boxes[w->selected[i]], (float)w->sorted[c], row[w->sorted[c]]);
     }
-    return at;
+    return n;
 }
 
 static void run_detection(const er_op *op, er_pool *pool)
