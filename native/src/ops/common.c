@@ -16,10 +16,17 @@ er_status er_op_fail(er_prepare *p, er_status code, const char *what, ...)
     return er_fail(p->error, code, "%s", text);
 }
 
+static er_status no_memory(er_prepare *p, size_t bytes)
+{
+    if (bytes > p->memory_limit)
+        return er_op_fail(p, EDGERT_ERROR_MEMORY, "its plan takes %zu MiB, over the memory limit of %zu MiB", bytes >> 20, p->memory_limit >> 20);
+    return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of its plan", bytes);
+}
+
 void *er_alloc(er_prepare *p, size_t bytes, er_status *status)
 {
-    void *m = er_heap_alloc(p->heap, bytes);
-    *status = m ? ER_OK : er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of packed weights", bytes);
+    void *m = bytes <= p->memory_limit ? er_heap_alloc(p->heap, bytes) : NULL;
+    *status = m ? ER_OK : no_memory(p, bytes);
     return m;
 }
 
@@ -30,13 +37,20 @@ void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bia
     bool own = weights->def->data == weights->data && (!bias || bias->def->data == bias->data);
     void *packed = own ? er_store_find(p->packed, key, key_bytes) : NULL;
     if (packed) return packed;
-    packed = own ? er_store_alloc(p->packed, bytes) : er_heap_alloc_raw(p->heap, bytes);
+    if (bytes > p->memory_limit) packed = NULL;
+    else packed = own ? er_store_alloc(p->packed, bytes) : er_heap_alloc_raw(p->heap, bytes);
     if (packed) {
         pack(arg, packed);
         if (own) packed = er_store_add(p->packed, key, key_bytes, packed, bytes);
     }
-    if (!packed) *status = er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for %zu bytes of packed weights", bytes);
+    if (!packed) *status = no_memory(p, bytes);
     return packed;
+}
+
+bool er_scratch_bytes(const er_op *op, size_t threads, size_t *own, size_t *bytes)
+{
+    return er_add_size(op->scratch_bytes, ER_ALIGN - 1, bytes) && er_mul_size(*bytes / ER_ALIGN * ER_ALIGN, threads, own) && er_add_size(*own, op->shared_bytes, bytes) &&
+           er_add_size(*bytes, ER_ALIGN, bytes);
 }
 
 er_status er_expect_io(er_prepare *p, const er_op *op, int32_t least_in, int32_t most_in, int32_t out)

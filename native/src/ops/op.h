@@ -176,6 +176,9 @@ er_status er_place_window(er_prepare *p, er_padding padding, int32_t in, int32_t
 // Output 0, whose shape is set, is a constant from here on: its memory, to be filled now.
 void *er_constant_output(er_prepare *p, er_op *op, er_status *status);
 
+// What an operator's scratch takes: that of all threads, and with what they share. False where that is more than can be addressed.
+bool er_scratch_bytes(const er_op *op, size_t threads, size_t *own, size_t *bytes);
+
 // ---- for run
 
 static inline int8_t *er_i8(const er_tensor *t) { return t->data; }

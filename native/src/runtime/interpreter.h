@@ -69,6 +69,9 @@ void er_instance_free(edgert_interpreter *it);
 er_status er_make_plan(edgert_interpreter *it, edgert_error *error);
 void er_drop_plan(edgert_interpreter *it);
 
+// Runs a prepared operator now, with scratch of its own: constants, and tables of functions.
+er_status er_run_now(edgert_interpreter *it, er_op *op, edgert_error *error);
+
 // Makes sure that stage `s` is planned for the values that there are now.
 er_status er_plan_next(edgert_interpreter *it, int32_t s, edgert_error *error);
 

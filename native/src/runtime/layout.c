@@ -147,8 +147,7 @@ static er_status lay_out(edgert_interpreter *it, er_stage *s, layout *l, int32_t
             for (int32_t j = 0; j < op->n_outputs; j++)
                 if (!op->outputs[j]->inside) add_block(l, op->outputs[j], step_of(it, i), last[op->outputs[j]->index]);
         size_t bytes, own;
-        if (!er_add_size(op->scratch_bytes, ER_ALIGN - 1, &bytes) || !er_mul_size(bytes / ER_ALIGN * ER_ALIGN, threads, &own) ||
-            !er_add_size(own, op->shared_bytes, &bytes) || !er_add_size(bytes, ER_ALIGN, &bytes))
+        if (!er_scratch_bytes(op, threads, &own, &bytes))
             return er_fail(error, EDGERT_ERROR_MEMORY, "op %d %s: it needs more memory than can be addressed", i, op->def->name);
         op->scratch_stride = own / threads;
         scratch[i] = l->n;

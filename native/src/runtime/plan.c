@@ -117,6 +117,22 @@ static void run_nothing(const er_op *op, er_pool *pool)
 
 // An operator of which all inputs are constants runs now, and its outputs are constants from here on: weights behind
 // DEQUANTIZE, shapes computed from shapes.
+er_status er_run_now(edgert_interpreter *it, er_op *op, edgert_error *error)
+{
+    size_t bytes, own;
+    const size_t threads = (size_t)er_pool_threads(it->pool);
+    if (!er_scratch_bytes(op, threads, &own, &bytes) || bytes > it->session->memory_limit)
+        return er_fail(error, EDGERT_ERROR_MEMORY, "%s runs while the model is planned, and needs more memory than the limit of %zu MiB", op->def->name, it->session->memory_limit >> 20);
+    op->scratch_stride = own / threads;
+    op->scratch = er_aligned_alloc(bytes);
+    if (!op->scratch) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for constants");
+    op->shared = op->scratch + own;
+    op->run(op, it->pool);
+    er_aligned_free(op->scratch);
+    op->scratch = op->shared = NULL;
+    return ER_OK;
+}
+
 static er_status fold(edgert_interpreter *it, er_op *op, er_heap *heap, edgert_error *error)
 {
     if (!op->run) {     // made its outputs constants itself
@@ -133,14 +149,8 @@ static er_status fold(edgert_interpreter *it, er_op *op, er_heap *heap, edgert_e
         if (!t->data) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for constants");
         t->constant = t->known = true;
     }
-    op->scratch_stride = er_round_up(op->scratch_bytes, ER_ALIGN);
-    size_t own = op->scratch_stride * (size_t)er_pool_threads(it->pool);
-    op->scratch = er_aligned_alloc(own + op->shared_bytes + ER_ALIGN);
-    if (!op->scratch) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for constants");
-    op->shared = op->scratch + own;
     it->fault = (er_fault){NULL, NULL, ER_OK};
-    op->run(op, it->pool);
-    er_aligned_free(op->scratch);
+    ER_TRY(er_run_now(it, op, error));
     if (it->fault.what) return er_fail(error, EDGERT_ERROR_MODEL, "%s", it->fault.what);
     op->run = run_nothing;
     op->kernel = "constant";

@@ -60,14 +60,7 @@ static er_status apply(er_prepare *p, edgert_interpreter *it, const er_op *op, i
     out.has_shape = false;
     er_op one = {.def = op->def, .n_inputs = op->n_inputs, .n_outputs = 1, .inputs = inputs, .outputs = outputs, .fault = op->fault};
     ER_TRY(er_op_type_of(op->def)->prepare(p, &one));
-    one.scratch_stride = er_round_up(one.scratch_bytes, ER_ALIGN);
-    const size_t own = one.scratch_stride * (size_t)er_pool_threads(it->pool);
-    one.scratch = er_aligned_alloc(own + one.shared_bytes + ER_ALIGN);
-    if (!one.scratch) return er_fail(p->error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-    one.shared = one.scratch + own;
-    one.run(&one, it->pool);
-    er_aligned_free(one.scratch);
-    return ER_OK;
+    return er_run_now(it, &one, p->error);
 }
 
 // The n operators of `chain` become the table of the last one.
