@@ -227,6 +227,13 @@ typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_
 typedef float er_dot_floats(size_t n, const float *a, const float *b);
 typedef int32_t er_dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zero);
 
+// The sum of x[i] * w[i]; and sums[i] += (x[i] - zero) * w[i].
+typedef int64_t er_dot_words(size_t n, const int16_t *x, const int8_t *w);
+typedef void er_add_products(size_t n, const int16_t *x, int32_t zero, const int8_t *w, int32_t *sums);
+
+// y[i] = clamp(a[i * a_step] + b[i * b_step], min, max), or - or *. Steps are 0 or 1.
+typedef void er_float_binary(size_t n, const float *a, size_t a_step, const float *b, size_t b_step, float min, float max, float *y);
+
 // best[i]: where the first of the largest of n >= 1 bytes is, for each of some rows of n.
 typedef void er_qarg_max(size_t rows, size_t n, const uint8_t *v, bool is_signed, int32_t *best);
 
@@ -252,6 +259,9 @@ typedef struct er_kernels {
     er_scale_sums *scale_sums;
     er_dot_floats *dot_floats;
     er_dot_bytes *dot_bytes;
+    er_float_binary *add_floats, *sub_floats, *mul_floats;
+    er_dot_words *dot_words;
+    er_add_products *add_products;
 } er_kernels;
 
 // The table in use, or NULL with an error where EDGERT_ISA names one that cannot be used.

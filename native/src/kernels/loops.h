@@ -82,11 +82,57 @@ static int32_t dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zer
     return (int32_t)sum;
 }
 
+static int64_t dot_words(size_t n, const int16_t *x, const int8_t *w)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < n;) {        // 256 products of 24 bits fit 32
+        const size_t end = n - i < 256 ? n : i + 256;
+        int32_t part = 0;
+        for (; i < end; i++) {
+            const int16_t v = w[i];
+            part += x[i] * v;
+        }
+        sum += part;
+    }
+    return sum;
+}
+
+static void add_products(size_t n, const int16_t *x, int32_t zero, const int8_t *w, int32_t *sums)
+{
+    for (size_t i = 0; i < n; i++) sums[i] += (x[i] - zero) * w[i];
+}
+
+static inline float clamp_float(float v, float min, float max) { return v < min ? min : v > max ? max : v; }
+
+// Vectors where steps are 1, and where one input is one number.
+#define FLOATS(name, expression) \
+    static void name(size_t n, const float *a, size_t a_step, const float *b, size_t b_step, float min, float max, float *y) \
+    { \
+        if (a_step && b_step) { \
+            for (size_t i = 0; i < n; i++) { const float p = a[i], q = b[i]; y[i] = clamp_float(expression, min, max); } \
+        } else if (a_step) { \
+            const float q = *b; \
+            for (size_t i = 0; i < n; i++) { const float p = a[i]; y[i] = clamp_float(expression, min, max); } \
+        } else { \
+            const float p = *a; \
+            for (size_t i = 0; i < n; i++) { const float q = b[i * b_step]; y[i] = clamp_float(expression, min, max); } \
+        } \
+    }
+FLOATS(add_floats, p + q)
+FLOATS(sub_floats, p - q)
+FLOATS(mul_floats, p * q)
+#undef FLOATS
+
 #define SET_LOOPS(k) \
     (k)->float_range = float_range; \
     (k)->quantize_dynamic = quantize_dynamic; \
     (k)->scale_sums = scale_sums; \
     (k)->dot_floats = dot_floats; \
-    (k)->dot_bytes = dot_bytes;
+    (k)->dot_bytes = dot_bytes; \
+    (k)->add_floats = add_floats; \
+    (k)->sub_floats = sub_floats; \
+    (k)->mul_floats = mul_floats; \
+    (k)->dot_words = dot_words; \
+    (k)->add_products = add_products;
 
 #endif

@@ -9,21 +9,13 @@
 typedef struct {
     er_broadcast bc;
     er_qadd *kernel;
+    er_float_binary *floats;
     er_qadd_params q;
     int expand;                 // er_broadcast_plan_expansion
     float min, max;
 } add;
 
 typedef struct { const er_op *op; const add *s; er_broadcast bc; const uint8_t *a, *b; size_t chunk, chunks; } task_arg;
-
-static void add_floats(const add *s, size_t n, const float *a, const float *b, float *y)
-{
-    float sign = s->q.subtract ? -1.0f : 1.0f;
-    for (size_t i = 0; i < n; i++) {
-        float v = a[i * s->bc.a_step] + sign * b[i * s->bc.b_step];
-        y[i] = v < s->min ? s->min : v > s->max ? s->max : v;
-    }
-}
 
 // Part of a run: runs may be one long one.
 static void run_part(void *arg, size_t i, int thread)
@@ -38,7 +30,7 @@ static void run_part(void *arg, size_t i, int thread)
     b += from * bc->b_step;
     size_t y = run * bc->run + from;
     if (s->kernel) s->kernel(n, t->a + a, bc->a_step, t->b + b, bc->b_step, &s->q, er_u8(t->op->outputs[0]) + y);
-    else add_floats(s, n, er_f32(t->op->inputs[0]) + a, er_f32(t->op->inputs[1]) + b, er_f32(t->op->outputs[0]) + y);
+    else s->floats(n, er_f32(t->op->inputs[0]) + a, bc->a_step, er_f32(t->op->inputs[1]) + b, bc->b_step, s->min, s->max, er_f32(t->op->outputs[0]) + y);
 }
 
 static void run_add(const er_op *op, er_pool *pool)
@@ -79,6 +71,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
     er_activation activation = er_read_activation(op->def->options);
     op->run = run_add;
     s->q.subtract = subtract;
+    s->floats = subtract ? p->kernels->sub_floats : p->kernels->add_floats;
     if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->min, &s->max);
     ER_TRY(er_expect_quantized(p, a, "first input"));
     ER_TRY(er_expect_quantized(p, b, "second input"));

@@ -1,42 +1,96 @@
 // BATCH_MATMUL: products of matrices, of which the last two dimensions are; the others broadcast. float32; int8 (also to int32); int16, also by int8.
 // float32 by int8 is quantized as it runs (hybrid): the input by rows.
+#include <math.h>
 #include <string.h>
 
+#include "kernels/pack.h"
 #include "ops/broadcast.h"
+#include "ops/carve.h"
 #include "ops/dynamic_range.h"
 #include "ops/whole.h"
 
 typedef struct {
     er_broadcast batches;       // of matrices
     size_t m, n, k;
-    bool transposed_x, transposed_z, wide, raw, hybrid, asymmetric;
+    size_t x_bytes, z_bytes;    // of an element
+    bool transposed_x, transposed_z, wide, raw, asymmetric;
+    enum { FLOATS, HYBRID, BYTES, WORDS } way;
     int32_t x_zero, z_zero;
     const er_kernels *kernels;
     er_multiplier q;
     er_output o;
 } matmul;
 
-// Where element (row, i) of the first matrix and (i, column) of the second lie.
-static inline size_t x_at(const matmul *s, size_t row, size_t i) { return s->transposed_x ? i * s->m + row : row * s->k + i; }
-static inline size_t z_at(const matmul *s, size_t column, size_t i) { return s->transposed_z ? column * s->k + i : i * s->n + column; }
-
-static void product_floats(const matmul *s, const float *x, const float *z, float *y)
+// Rows of the first matrix, or columns of the second, each next to itself: as they are, or turned into `room`, some at a time, so that each
+// cache line is read once.
+static const uint8_t *turned(const uint8_t *x, size_t rows, size_t k, size_t each, bool apart, uint8_t *room)
 {
-    for (size_t r = 0; r < s->m; r++)
-        for (size_t c = 0; c < s->n; c++) {
-            float sum = 0;
-            for (size_t i = 0; i < s->k; i++) sum += x[x_at(s, r, i)] * z[z_at(s, c, i)];
-            y[r * s->n + c] = sum;
+    enum { TOGETHER = 16 };
+    if (!apart) return x;
+    for (size_t r0 = 0; r0 < rows; r0 += TOGETHER) {
+        const size_t end = rows - r0 < TOGETHER ? rows : r0 + TOGETHER;
+        for (size_t i = 0; i < k; i++) {
+            const uint8_t *from = x + i * rows * each;
+            switch (each) {
+            case 1: for (size_t r = r0; r < end; r++) room[r * k + i] = from[r]; break;
+            case 2: for (size_t r = r0; r < end; r++) memcpy(room + 2 * (r * k + i), from + 2 * r, 2); break;
+            default: for (size_t r = r0; r < end; r++) memcpy(room + 4 * (r * k + i), from + 4 * r, 4);
+            }
         }
+    }
+    return room;
 }
 
-static void product_whole(const matmul *s, const er_op *op, size_t x, size_t z, size_t y)
+// The memory of one product: the two matrices as rows of k, and what the kernel reads of them.
+typedef struct { uint8_t *x, *z; uint8_t *packed; int64_t *sums; } room;
+
+static void lay_out(const matmul *s, er_carver *c, room *m)
 {
-    const er_tensor *a = op->inputs[0], *b = op->inputs[1], *out = op->outputs[0];
-    for (size_t r = 0; r < s->m; r++)
+    const er_sgemm *g = &s->kernels->sgemm;
+    m->x = s->transposed_x ? er_carve(c, s->m * s->k * s->x_bytes) : NULL;
+    m->z = !s->transposed_z ? er_carve(c, s->n * s->k * s->z_bytes) : NULL;
+    m->packed = s->way == FLOATS ? er_carve(c, (s->n + (size_t)g->nr - 1) / (size_t)g->nr * er_sgemm_panel_floats(g, s->k) * sizeof(float)) : er_carve(c, s->k);
+    m->sums = er_carve(c, s->n * sizeof *m->sums);
+}
+
+static void product_floats(const matmul *s, const float *x, const float *z, float *packed, float *y)
+{
+    const er_sgemm *g = &s->kernels->sgemm;
+    er_sgemm_pack(g, s->n, s->k, z, NULL, packed);
+    const er_rows rows = {.a = x, .lines = 1, .m = s->m, .row_stride = s->k * sizeof *x, .segments = 1, .groups = s->k};
+    g->run(&rows, s->n, packed, er_sgemm_panel_floats(g, s->k), -INFINITY, INFINITY, y, s->n);
+}
+
+// The sums of a row of products, less what zero points add.
+static int64_t sum_at(const matmul *s, const uint8_t *x, const uint8_t *z, int64_t x_sum, int64_t z_sum)
+{
+    int64_t sum = 0;
+    if (s->way == BYTES) sum = s->kernels->dot_bytes(s->k, (const int8_t *)z, (const int8_t *)x, s->x_zero);
+    else if (s->z_bytes == 1) sum = s->kernels->dot_words(s->k, (const int16_t *)(const void *)x, (const int8_t *)z) - s->x_zero * z_sum;
+    else {
+        const int16_t *a = (const int16_t *)(const void *)x, *b = (const int16_t *)(const void *)z;
+        for (size_t i = 0; i < s->k; i++) sum += (int64_t)a[i] * b[i];
+        sum -= s->x_zero * z_sum;
+    }
+    return s->z_zero ? sum - s->z_zero * (x_sum - (int64_t)s->k * s->x_zero) : sum;
+}
+
+static int64_t sum_of(const uint8_t *x, size_t n, size_t each)
+{
+    int64_t sum = 0;
+    if (each == 1) for (size_t i = 0; i < n; i++) sum += (int8_t)x[i];
+    else for (size_t i = 0; i < n; i++) sum += ((const int16_t *)(const void *)x)[i];
+    return sum;
+}
+
+static void product_whole(const matmul *s, const uint8_t *x, const uint8_t *z, int64_t *z_sums, const er_tensor *out, size_t y)
+{
+    for (size_t c = 0; c < s->n; c++) z_sums[c] = s->x_zero ? sum_of(z + c * s->k * s->z_bytes, s->k, s->z_bytes) : 0;
+    for (size_t r = 0; r < s->m; r++) {
+        const uint8_t *row = x + r * s->k * s->x_bytes;
+        const int64_t x_sum = s->z_zero ? sum_of(row, s->k, s->x_bytes) : 0;
         for (size_t c = 0; c < s->n; c++) {
-            int64_t sum = 0;
-            for (size_t i = 0; i < s->k; i++) sum += (er_whole(a, x + x_at(s, r, i)) - s->x_zero) * (er_whole(b, z + z_at(s, c, i)) - s->z_zero);
+            const int64_t sum = sum_at(s, row, z + c * s->k * s->z_bytes, x_sum, z_sums[c]);
             const size_t to = y + r * s->n + c;
             if (s->raw) {
                 er_put_whole(out, to, sum);
@@ -45,39 +99,58 @@ static void product_whole(const matmul *s, const er_op *op, size_t x, size_t z, 
             const int64_t v = (int64_t)(s->wide ? er_requantize64(sum, s->q) : er_requantize((int32_t)sum, s->q)) + s->o.zero;
             er_put_whole(out, to, er_clamp64(v, s->o.min, s->o.max));
         }
+    }
 }
 
-static void product_hybrid(const matmul *s, const er_op *op, const float *x, const int8_t *z, float *y)
+static void product_hybrid(const matmul *s, const er_quantization *w, const float *x, const int8_t *z, int8_t *bytes, float *y)
 {
-    float *row = (float *)(void *)op->scratch;
-    int8_t *bytes = (int8_t *)(op->scratch + s->k * sizeof *row);
-    const er_quantization *w = &op->inputs[1]->def->quant;
     for (size_t r = 0; r < s->m; r++) {
-        for (size_t i = 0; i < s->k; i++) row[i] = x[x_at(s, r, i)];
-        const er_dynamic q = er_quantize_floats(s->kernels, row, s->k, s->asymmetric, bytes);
-        for (size_t c = 0; c < s->n; c++) {
-            int32_t sum = 0;
-            for (size_t i = 0; i < s->k; i++) sum += (bytes[i] - q.zero) * z[z_at(s, c, i)];
-            y[r * s->n + c] = q.scale * w->scale[w->n > 1 ? c : 0] * (float)sum;
-        }
+        const er_dynamic q = er_quantize_floats(s->kernels, x + r * s->k, s->k, s->asymmetric, bytes);
+        for (size_t c = 0; c < s->n; c++)
+            y[r * s->n + c] = q.scale * w->scale[w->n > 1 ? c : 0] * (float)s->kernels->dot_bytes(s->k, z + c * s->k, bytes, q.zero);
     }
+}
+
+static void run_product(void *arg, size_t at, int thread)
+{
+    const er_op *op = arg;
+    const matmul *s = op->state;
+    const er_tensor *x = op->inputs[0], *z = op->inputs[1], *y = op->outputs[0];
+    const size_t outer = at / s->batches.run, i = at % s->batches.run, to = at * s->m * s->n;
+    size_t a, b;
+    er_broadcast_offsets(&s->batches, outer, &a, &b);
+    room m;
+    lay_out(s, &(er_carver){op->scratch + (size_t)thread * op->scratch_stride, 0}, &m);
+    const uint8_t *p = turned(er_u8(x) + (a + i * s->batches.a_step) * s->m * s->k * s->x_bytes, s->m, s->k, s->x_bytes, s->transposed_x, m.x);
+    const uint8_t *q = turned(er_u8(z) + (b + i * s->batches.b_step) * s->k * s->n * s->z_bytes, s->n, s->k, s->z_bytes, !s->transposed_z, m.z);
+    if (s->way == FLOATS) product_floats(s, (const float *)(const void *)p, (const float *)(const void *)q, (float *)(void *)m.packed, er_f32(y) + to);
+    else if (s->way == HYBRID) product_hybrid(s, &z->def->quant, (const float *)(const void *)p, (const int8_t *)q, (int8_t *)m.packed, er_f32(y) + to);
+    else product_whole(s, p, q, m.sums, y, to);
 }
 
 static void run_matmul(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const matmul *s = op->state;
-    const er_tensor *x = op->inputs[0], *z = op->inputs[1], *y = op->outputs[0];
-    for (size_t r = 0; r < s->batches.outer; r++) {
-        size_t a, b;
-        er_broadcast_offsets(&s->batches, r, &a, &b);
-        for (size_t i = 0; i < s->batches.run; i++) {
-            const size_t at_x = (a + i * s->batches.a_step) * s->m * s->k, at_z = (b + i * s->batches.b_step) * s->k * s->n, at_y = (r * s->batches.run + i) * s->m * s->n;
-            if (s->hybrid) product_hybrid(s, op, er_f32(x) + at_x, er_i8(z) + at_z, er_f32(y) + at_y);
-            else if (x->def->type == EDGERT_FLOAT32) product_floats(s, er_f32(x) + at_x, er_f32(z) + at_z, er_f32(y) + at_y);
-            else product_whole(s, op, at_x, at_z, at_y);
-        }
-    }
+    er_for(pool, s->batches.outer * s->batches.run, (double)op->macs * 4, run_product, (void *)(uintptr_t)op);
+}
+
+// Which way types go, and what each element takes.
+static er_status choose_way(er_prepare *p, er_op *op, matmul *s)
+{
+    const edgert_type a = op->inputs[0]->def->type, b = op->inputs[1]->def->type, c = op->outputs[0]->def->type;
+    s->x_bytes = er_type_size(a);
+    s->z_bytes = er_type_size(b);
+    const bool bytes = a == EDGERT_INT8 && b == EDGERT_INT8 && (c == EDGERT_INT8 || c == EDGERT_INT32);
+    s->wide = a == EDGERT_INT16 && (b == EDGERT_INT16 || b == EDGERT_INT8) && c == EDGERT_INT16;
+    if (a == EDGERT_FLOAT32 && c == EDGERT_FLOAT32 && (b == EDGERT_FLOAT32 || b == EDGERT_INT8)) s->way = b == EDGERT_INT8 ? HYBRID : FLOATS;
+    else if (bytes || s->wide) s->way = bytes ? BYTES : WORDS;
+    else return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "it multiplies %s by %s to %s", er_type_name(a), er_type_name(b), er_type_name(c));
+    er_carver room_bytes = {NULL, 0};
+    room unused;
+    lay_out(s, &room_bytes, &unused);
+    op->scratch_bytes = room_bytes.used;
+    op->kernel = s->way == FLOATS ? "float product" : "dot products";
+    return ER_OK;
 }
 
 er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
@@ -106,20 +179,14 @@ er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
     ER_TRY(er_set_shape(p, y, dims, by.rank + 2));
     op->run = run_matmul;
     op->macs = (int64_t)y->count * (int64_t)s->k;
-    op->kernel = "plain product";
-    const edgert_type a = x->def->type, b = z->def->type, c = y->def->type;
-    if (a == EDGERT_FLOAT32 && b == EDGERT_FLOAT32 && c == EDGERT_FLOAT32) return ER_OK;
-    if (a == EDGERT_FLOAT32 && b == EDGERT_INT8 && c == EDGERT_FLOAT32) {
+    ER_TRY(choose_way(p, op, s));
+    if (s->way == FLOATS) return ER_OK;
+    if (s->way == HYBRID) {
         if (z->def->quant.n != 1 && (size_t)z->def->quant.n != s->n) return er_op_fail(p, EDGERT_ERROR_MODEL, "its second input has %d scales", z->def->quant.n);
-        s->hybrid = true;
         s->asymmetric = o.asymmetric;
-        op->scratch_bytes = s->k * (sizeof(float) + 1);
         return ER_OK;
     }
-    const bool bytes = a == EDGERT_INT8 && b == EDGERT_INT8 && (c == EDGERT_INT8 || c == EDGERT_INT32);
-    const bool wide = a == EDGERT_INT16 && (b == EDGERT_INT16 || b == EDGERT_INT8) && c == EDGERT_INT16;
-    if (!bytes && !wide) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "it multiplies %s by %s to %s", er_type_name(a), er_type_name(b), er_type_name(c));
-    s->raw = c == EDGERT_INT32;
+    s->raw = y->def->type == EDGERT_INT32;
     if (s->raw) return ER_OK;
     ER_TRY(er_expect_quantized(p, x, "first input"));
     const er_quantization *w = &z->def->quant;
@@ -127,11 +194,10 @@ er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
     if (!per_channel) ER_TRY(er_expect_quantized(p, z, "second input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
     ER_TRY(er_activation_output(p, ER_ACT_NONE, y, &s->o));
-    s->wide = wide;
     s->x_zero = er_zero(x);
     s->z_zero = er_zero(z);
     // The reference knows one scale here, and takes 0 for it where there are more: its answer, on any path, is the zero point.
     s->q = er_make_multiplier(per_channel ? 0 : (double)(er_scale(x) * er_scale(z)) / (double)er_scale(y));
-    if (wide && s->q.shift > 14) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make too large a multiplier");
+    if (s->wide && s->q.shift > 14) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make too large a multiplier");
     return ER_OK;
 }

@@ -7,18 +7,11 @@
 typedef struct {
     er_broadcast bc;
     er_qmul *kernel;            // NULL: float32
+    er_float_binary *floats;
     er_qmul_params q;
     int expand;                 // er_broadcast_plan_expansion
     float min, max;
 } mul;
-
-static void mul_floats(const mul *s, const float *a, const float *b, float *y)
-{
-    for (size_t i = 0; i < s->bc.run; i++) {
-        float v = a[i * s->bc.a_step] * b[i * s->bc.b_step];
-        y[i] = v < s->min ? s->min : v > s->max ? s->max : v;
-    }
-}
 
 static void run_mul(const er_op *op, er_pool *pool)
 {
@@ -30,7 +23,7 @@ static void run_mul(const er_op *op, er_pool *pool)
         size_t a, b, y = r * bc.run;
         er_broadcast_offsets(&bc, r, &a, &b);
         if (s->kernel) s->kernel(bc.run, x + a, bc.a_step, z + b, bc.b_step, &s->q, er_u8(op->outputs[0]) + y);
-        else mul_floats(s, er_f32(op->inputs[0]) + a, er_f32(op->inputs[1]) + b, er_f32(op->outputs[0]) + y);
+        else s->floats(bc.run, er_f32(op->inputs[0]) + a, bc.a_step, er_f32(op->inputs[1]) + b, bc.b_step, s->min, s->max, er_f32(op->outputs[0]) + y);
     }
 }
 
@@ -48,6 +41,7 @@ er_status er_prepare_mul(er_prepare *p, er_op *op)
     ER_TRY(er_broadcast_shapes(p, a, b, y, &s->bc));
     er_activation activation = er_read_activation(op->def->options);
     op->run = run_mul;
+    s->floats = p->kernels->mul_floats;
     if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->min, &s->max);
     ER_TRY(er_expect_quantized(p, a, "first input"));
     ER_TRY(er_expect_quantized(p, b, "second input"));

@@ -1,10 +1,14 @@
 #include "ops/products16.h"
 
+#include <string.h>
+
 typedef struct {
     bool depthwise, wide;
     int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw, kc, multiplier;
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left, x_zero;
+    const er_kernels *kernels;
     const er_channel16 *channels;
+    const int64_t *weight_sums;         // [out_c]; not of a depthwise one
     er_output o;
 } conv16;
 
@@ -38,43 +42,84 @@ er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, c
 
 typedef struct { const er_op *op; const conv16 *s; } task_arg;
 
-static void run_pixel_row(void *arg, size_t row, int thread)
+// The input at tap (ky, kx) of output (y0, x0), NULL in the padding.
+static const int16_t *tap_at(const conv16 *s, const int16_t *image, int32_t y0, int32_t x0, int32_t ky, int32_t kx)
 {
-    (void)thread;
+    const int32_t y = y0 + ky * s->dilation_h, x = x0 + kx * s->dilation_w;
+    if (y < 0 || y >= s->in_h || x < 0 || x >= s->in_w) return NULL;
+    return image + ((size_t)y * (size_t)s->in_w + (size_t)x) * (size_t)s->in_c;
+}
+
+static int16_t finished(const conv16 *s, int32_t c, int64_t sum)
+{
+    sum += s->channels[c].bias;
+    if (!s->wide) sum = (int32_t)(uint32_t)sum;
+    return (int16_t)er_clamp64((int64_t)er_finish16(&s->channels[c], sum, s->wide) + s->o.zero, s->o.min, s->o.max);
+}
+
+// All taps of an output, the channels of one group after those of another; padding is the zero point.
+static void gather(const conv16 *s, const int16_t *image, int32_t y0, int32_t x0, int16_t *row)
+{
+    const size_t kc = (size_t)s->kc, taps = (size_t)s->kh * (size_t)s->kw, groups = (size_t)s->in_c / kc;
+    for (int32_t ky = 0; ky < s->kh; ky++)
+        for (int32_t kx = 0; kx < s->kw; kx++, row += kc) {
+            const int16_t *x = tap_at(s, image, y0, x0, ky, kx);
+            for (size_t g = 0; g < groups; g++) {
+                int16_t *to = row + g * taps * kc;
+                if (x) memcpy(to, x + g * kc, kc * sizeof *to);
+                for (size_t i = 0; !x && i < kc; i++) to[i] = (int16_t)s->x_zero;
+            }
+        }
+}
+
+static void run_pixel(const conv16 *s, const int16_t *image, int32_t y0, int32_t x0, const int8_t *weights, int16_t *row, int16_t *y)
+{
+    const size_t k = (size_t)s->kh * (size_t)s->kw * (size_t)s->kc;
+    const int32_t per_group = s->out_c / (s->in_c / s->kc);
+    const int16_t *all = row;
+    if (k == (size_t)s->in_c && y0 >= 0 && x0 >= 0 && y0 < s->in_h && x0 < s->in_w) all = tap_at(s, image, y0, x0, 0, 0);     // 1x1
+    else gather(s, image, y0, x0, row);
+    for (int32_t c = 0; c < s->out_c; c++)
+        y[c] = finished(s, c, s->kernels->dot_words(k, all + (size_t)(c / per_group) * k, weights + (size_t)c * k) - s->x_zero * s->weight_sums[c]);
+}
+
+static void flush(size_t n, int32_t *part, int64_t *sums)
+{
+    for (size_t c = 0; c < n; c++) sums[c] += part[c];
+    memset(part, 0, n * sizeof *part);
+}
+
+static void run_depthwise_pixel(const conv16 *s, const int16_t *image, int32_t y0, int32_t x0, const int8_t *weights, int64_t *sums, int16_t *y)
+{
+    const size_t n = (size_t)s->out_c;
+    int32_t *part = (int32_t *)(void *)(sums + n), taken = 0;
+    memset(sums, 0, n * (sizeof *sums + sizeof *part));
+    for (int32_t ky = 0; ky < s->kh; ky++)
+        for (int32_t kx = 0; kx < s->kw; kx++, weights += n) {
+            const int16_t *x = tap_at(s, image, y0, x0, ky, kx);
+            if (!x) continue;
+            if (s->multiplier == 1) s->kernels->add_products(n, x, s->x_zero, weights, part);
+            for (size_t c = 0; s->multiplier != 1 && c < n; c++) part[c] += (x[c / (size_t)s->multiplier] - s->x_zero) * weights[c];
+            if (++taken % 64 == 0) flush(n, part, sums);        // 127 products of 24 bits fit 32
+        }
+    flush(n, part, sums);
+    for (int32_t c = 0; c < s->out_c; c++) y[c] = finished(s, c, sums[c]);
+}
+
+static void run_pixel_row(void *arg, size_t i, int thread)
+{
     const task_arg *t = arg;
     const conv16 *s = t->s;
-    const int16_t *image = (const int16_t *)t->op->inputs[0]->data + row / (size_t)s->out_h * (size_t)s->in_h * (size_t)s->in_w * (size_t)s->in_c;
+    const int16_t *image = (const int16_t *)t->op->inputs[0]->data + i / (size_t)s->out_h * (size_t)s->in_h * (size_t)s->in_w * (size_t)s->in_c;
     const int8_t *weights = er_i8(t->op->inputs[1]);
-    int16_t *y = (int16_t *)t->op->outputs[0]->data + row * (size_t)s->out_w * (size_t)s->out_c;
-    const int32_t y0 = (int32_t)(row % (size_t)s->out_h) * s->stride_h - s->pad_top;
-    for (int32_t ox = 0; ox < s->out_w; ox++)
-        for (int32_t c = 0; c < s->out_c; c++, y++) {
-            const int32_t group = s->depthwise ? 0 : c / (s->out_c / (s->in_c / s->kc));
-            int64_t sum = s->channels[c].bias;
-            for (int32_t ky = 0; ky < s->kh; ky++) {
-                const int32_t iy = y0 + ky * s->dilation_h;
-                if (iy < 0 || iy >= s->in_h) continue;
-                for (int32_t kx = 0; kx < s->kw; kx++) {
-                    const int32_t ix = ox * s->stride_w - s->pad_left + kx * s->dilation_w;
-                    if (ix < 0 || ix >= s->in_w) continue;
-                    const int16_t *x = image + ((size_t)iy * (size_t)s->in_w + (size_t)ix) * (size_t)s->in_c;
-                    if (s->depthwise) {
-                        sum += (int64_t)(x[c / s->multiplier] - s->x_zero) * weights[((size_t)ky * (size_t)s->kw + (size_t)kx) * (size_t)s->out_c + (size_t)c];
-                        continue;
-                    }
-                    const int8_t *w = weights + (((size_t)c * (size_t)s->kh + (size_t)ky) * (size_t)s->kw + (size_t)kx) * (size_t)s->kc;
-                    x += group * s->kc;
-                    int32_t i = 0;
-                    while (i < s->kc) {     // 256 products of 24 bits fit 32
-                        int32_t part = 0;
-                        for (const int32_t end = er_min32(i + 256, s->kc); i < end; i++) part += (x[i] - s->x_zero) * w[i];
-                        sum += part;
-                    }
-                }
-            }
-            if (!s->wide) sum = (int32_t)(uint32_t)sum;
-            *y = (int16_t)er_clamp64((int64_t)er_finish16(&s->channels[c], sum, s->wide) + s->o.zero, s->o.min, s->o.max);
-        }
+    int16_t *y = (int16_t *)t->op->outputs[0]->data + i * (size_t)s->out_w * (size_t)s->out_c;
+    void *scratch = t->op->scratch + (size_t)thread * t->op->scratch_stride;
+    const int32_t y0 = (int32_t)(i % (size_t)s->out_h) * s->stride_h - s->pad_top;
+    for (int32_t ox = 0; ox < s->out_w; ox++, y += s->out_c) {
+        const int32_t x0 = ox * s->stride_w - s->pad_left;
+        if (s->depthwise) run_depthwise_pixel(s, image, y0, x0, weights, scratch, y);
+        else run_pixel(s, image, y0, x0, weights, scratch, y);
+    }
 }
 
 static void run_conv16(const er_op *op, er_pool *pool)
@@ -97,10 +142,23 @@ static er_status finish(er_prepare *p, er_op *op, conv16 h, int32_t dimension, e
     s->channels = channels;
     s->x_zero = er_zero(x);
     ER_TRY(er_expect_type(p, w, EDGERT_INT8, "weights"));
+    ER_TRY(er_expect_values(p, w, "weights"));
+    if (!w->data && w->count) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");
     ER_TRY(er_activation_output(p, activation, y, &s->o));
+    s->kernels = p->kernels;
     op->run = run_conv16;
-    op->kernel = "plain 16x8";
+    op->kernel = h.depthwise ? "16x8 by tap" : "16x8 dot products";
     op->macs = (int64_t)y->count * (int64_t)k;
+    if (h.depthwise) {
+        op->scratch_bytes = (size_t)h.out_c * (sizeof(int64_t) + sizeof(int32_t));
+        return ER_OK;
+    }
+    int64_t *sums = er_alloc(p, (size_t)h.out_c * sizeof *sums + 1, &status);
+    ER_TRY(status);
+    for (size_t c = 0; c < (size_t)h.out_c; c++)
+        for (size_t i = 0; i < k; i++) sums[c] += er_i8(w)[c * k + i];
+    s->weight_sums = sums;
+    if (!er_mul_size(k, (size_t)(h.in_c / h.kc) * sizeof(int16_t), &op->scratch_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
     return ER_OK;
 }
 

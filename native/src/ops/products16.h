@@ -1,4 +1,4 @@
-// CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED on int16 with int8 weights ("16x8"), one value at a time.
+// CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED on int16 with int8 weights ("16x8").
 #ifndef ER_PRODUCTS16_H
 #define ER_PRODUCTS16_H
 
