@@ -18,6 +18,10 @@ static inline void v_store(void *p, vi x) { _mm256_storeu_si256(p, x); }
 static inline vi v_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline vf v_loadf(const float *p) { return _mm256_loadu_ps(p); }
 static inline void v_save(void *p, vi x) { _mm256_storeu_si256((__m256i *)p, x); }
+// The first n lanes; what is behind them is not touched.
+static inline vi v_first(size_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+static inline vf v_loadf_some(const float *p, size_t n) { return _mm256_maskload_ps(p, v_first(n)); }
+static inline void v_savef_some(float *p, vf x, size_t n) { _mm256_maskstore_ps(p, v_first(n), x); }
 static inline void v_savef(float *p, vf x) { _mm256_storeu_ps(p, x); }
 static inline vi v_set32(int32_t x) { return _mm256_set1_epi32(x); }
 static inline vi v_set8(uint8_t x) { return _mm256_set1_epi8((char)x); }
@@ -27,6 +31,7 @@ static inline vi v_round(vf x) { return _mm256_cvtps_epi32(x); }
 static inline vf v_mulf(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf v_minf(vf a, vf b) { return _mm256_min_ps(a, b); }
+static inline vf v_maxf(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vi v_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
 static inline vf v_addf(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vi v_cut(vf x) { return _mm256_cvttps_epi32(x); }

@@ -18,6 +18,9 @@ static inline void v_store(void *p, vi x) { _mm512_storeu_si512(p, x); }
 static inline vi v_load(const void *p) { return _mm512_loadu_si512(p); }
 static inline vf v_loadf(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_save(void *p, vi x) { _mm512_storeu_si512(p, x); }
+// The first n lanes; what is behind them is not touched.
+static inline vf v_loadf_some(const float *p, size_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+static inline void v_savef_some(float *p, vf x, size_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x); }
 static inline void v_savef(float *p, vf x) { _mm512_storeu_ps(p, x); }
 static inline vi v_set32(int32_t x) { return _mm512_set1_epi32(x); }
 static inline vi v_set8(uint8_t x) { return _mm512_set1_epi8((char)x); }
@@ -27,6 +30,7 @@ static inline vi v_round(vf x) { return _mm512_cvtps_epi32(x); }
 static inline vf v_mulf(vf a, vf b) { return _mm512_mul_ps(a, b); }
 static inline vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf v_minf(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf v_maxf(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vi v_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
 static inline vf v_addf(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vi v_cut(vf x) { return _mm512_cvttps_epi32(x); }

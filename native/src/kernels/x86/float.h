@@ -1,0 +1,110 @@
+// float32 products, for every x86 instruction set: compiled once for each after its vec*.h, with MR rows by 2 panels of LANES channels as the largest tile,
+// and EACH_HEIGHT(X, panels), which names all heights.
+#ifndef ER_X86_FLOAT_H
+#define ER_X86_FLOAT_H
+
+static inline vf clamped(vf x, float min, float max)
+{
+    // This order of operands keeps a NaN.
+    return v_minf(v_setf(max), v_maxf(v_setf(min), x));
+}
+
+static inline void store_floats(float *out, vf x, size_t n)
+{
+    if (n >= LANES) v_savef(out, x);
+    else v_savef_some(out, x, n);
+}
+
+__attribute__((always_inline)) static inline void
+tile(size_t mr, size_t panels, const er_rows *r, const uint8_t *rows, size_t n, const float *panel, size_t panel_floats, float min, float max,
+     float *out, size_t out_stride)
+{
+    vf sum[MR][2];
+    for (size_t p = 0; p < panels; p++)
+        for (size_t i = 0; i < mr; i++) sum[i][p] = v_zerof();
+    const float *w0 = panel + LANES;
+    const size_t stride = r->row_stride / sizeof(float);
+    for (size_t s = 0; s < r->segments; s++) {
+        const float *a = (const float *)(const void *)(rows + s * r->segment_stride);
+        for (size_t g = 0; g < r->groups; g++, a++, w0 += LANES) {
+            vf w[2];
+            w[0] = v_loadf(w0);
+            w[1] = panels > 1 ? v_loadf(w0 + panel_floats) : w[0];
+            for (size_t i = 0; i < mr; i++) {
+                vf x = v_setf(a[i * stride]);
+                for (size_t p = 0; p < panels; p++) sum[i][p] = v_fma(x, w[p], sum[i][p]);
+            }
+        }
+    }
+    for (size_t p = 0; p < panels; p++) {
+        vf bias = v_loadf(panel + p * panel_floats);
+        for (size_t i = 0; i < mr; i++)
+            store_floats(out + i * out_stride + p * LANES, clamped(v_addf(sum[i][p], bias), min, max), n - p * LANES);
+    }
+}
+
+#define CASE(mr, panels) case mr: if (mr <= MR) tile(mr, panels, r, rows, n, panel, panel_floats, min, max, out, out_stride); break
+
+// One line of rows by `panels` panels, in tiles of even height up to `most`: a small rest would not hide the latency of
+// its few sums.
+static void run_line(const er_rows *r, const uint8_t *rows, size_t panels, size_t most, size_t n, const float *panel, size_t panel_floats, float min,
+                 float max, float *out, size_t out_stride)
+{
+    for (size_t left = r->m, tiles = (left + most - 1) / most; left; tiles--) {
+        size_t mr = (left + tiles - 1) / tiles;
+        if (panels == 2) {
+            switch (mr) { EACH_HEIGHT(CASE, 2) }
+        } else {
+            switch (mr) { EACH_HEIGHT(CASE, 1) }
+        }
+        left -= mr;
+        rows += mr * r->row_stride;
+        out += mr * out_stride;
+    }
+}
+
+static void sgemm(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
+{
+    for (size_t n0 = 0; n0 < n;) {
+        size_t panels = n - n0 > LANES ? 2 : 1, most = MR;
+        const float *panel = packed + n0 / LANES * panel_floats;
+        for (size_t line = 0; line < r->lines; line++)
+            run_line(r, (const uint8_t *)r->a + line * r->line_stride, panels, most, n - n0, panel, panel_floats, min, max,
+                     out + line * r->m * out_stride + n0, out_stride);
+        n0 += panels * LANES;
+    }
+}
+
+// `pixels` outputs of up to LANES channels from c on: no sum waits for the one before. `some` of a vector's channels, or (LANES) all: constants.
+__attribute__((always_inline)) static inline void taps_of(const size_t pixels, const bool all, size_t some, size_t c, size_t x, size_t channels, size_t taps,
+                                                          const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
+                                                          float *out, size_t out_stride)
+{
+    vf sum[4];
+    for (size_t i = 0; i < pixels; i++) sum[i] = v_zerof();
+    for (size_t t = 0; t < taps; t++) {
+        const float *from = tap[t] + x * x_step + c;
+        const vf weights = all ? v_loadf(w + t * channels + c) : v_loadf_some(w + t * channels + c, some);
+        for (size_t i = 0; i < pixels; i++) sum[i] = v_fma(all ? v_loadf(from + i * x_step) : v_loadf_some(from + i * x_step, some), weights, sum[i]);
+    }
+    const vf b = all ? v_loadf(bias + c) : v_loadf_some(bias + c, some);
+    for (size_t i = 0; i < pixels; i++) store_floats(out + (x + i) * out_stride + c, clamped(v_addf(sum[i], b), min, max), some);
+}
+
+static void sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias,
+                       const float *w, float min, float max, float *out, size_t out_stride)
+{
+    for (size_t c = 0; c < channels; c += LANES) {
+        const size_t some = channels - c < LANES ? channels - c : LANES;
+        size_t x = 0;
+        if (some == LANES) {
+            for (; x + 4 <= n; x += 4) taps_of(4, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x < n; x++) taps_of(1, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+        } else {
+            for (; x + 4 <= n; x += 4) taps_of(4, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x < n; x++) taps_of(1, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+        }
+    }
+}
+
+#endif
