@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,20 @@ CORPUS = os.environ.get("EDGERT_CORPUS")  # a folder that gets the models of the
 
 def examples(n: int) -> settings:
     return settings(max_examples=n * EXAMPLES)
+
+
+@contextmanager
+def fuse(value: str) -> Iterator[None]:
+    """EDGERT_FUSE while models are planned: "all" also shares every loop among all threads."""
+    before = os.environ.get("EDGERT_FUSE")
+    os.environ["EDGERT_FUSE"] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["EDGERT_FUSE"]
+        else:
+            os.environ["EDGERT_FUSE"] = before
 
 
 class Model:

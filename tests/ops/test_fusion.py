@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,22 +12,9 @@ from hypothesis import strategies as st
 
 from edgert import Interpreter
 
-from ..support import Model, examples, limits, reference, run, scales, values, zeros
+from ..support import Model, examples, fuse, limits, reference, run, scales, values, zeros
 
 DTYPES = pytest.mark.parametrize("dtype", ["int8", "uint8"])
-
-
-@contextmanager
-def fuse(value: str) -> Iterator[None]:
-    before = os.environ.get("EDGERT_FUSE")
-    os.environ["EDGERT_FUSE"] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["EDGERT_FUSE"]
-        else:
-            os.environ["EDGERT_FUSE"] = before
 
 
 class Chain:

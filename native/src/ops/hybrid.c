@@ -85,7 +85,7 @@ static void run_block(void *arg, size_t i, int thread)
     er_matmul_run(mm, 0, &product, (size_t *)(void *)scratch, n0, n1, sums, h->sum_stride * sizeof(int32_t));
     for (size_t r = 0; r < m; r++) {
         const er_dynamic *q = &t->q[(first + r) / per_sample];
-        mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride, h->weight_sums + n0, q->zero, h->scale + n0, q->scale, h->bias + n0, h->min, h->max,
+        mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride + n0, h->weight_sums + n0, q->zero, h->scale + n0, q->scale, h->bias + n0, h->min, h->max,
                                 er_f32(t->op->outputs[0]) + (first + r) * out_c + n0);
     }
 }

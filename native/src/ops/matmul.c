@@ -274,7 +274,7 @@ void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_
     r.extra_at = scratch;
     for (size_t e = 0; e < mm->extras; e++)
         scratch[e] = mm->extra_list[e] / mm->k_groups * r.segment_stride + mm->extra_list[e] % mm->k_groups * (size_t)g->kr * mm->element;
-    g->run(&r, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0, out_stride);
+    g->run(&r, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0 * (mm->o.sums ? sizeof(int32_t) : 1), out_stride);
 }
 
 // The first channel of part i: where a strip begins.
