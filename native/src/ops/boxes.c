@@ -1,5 +1,6 @@
 #include "ops/boxes.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static inline float least(float a, float b) { return a < b ? a : b; }
@@ -28,4 +29,30 @@ void er_sort_by_score(const float *scores, int32_t *indices, size_t n, int32_t *
         to = t;
     }
     if (from != indices) memcpy(indices, from, n * sizeof *indices);
+}
+
+static bool is_better(const float *scores, int32_t a, int32_t b) { return scores[a] > scores[b] || (scores[a] == scores[b] && a < b); }
+
+static void sink(const float *scores, int32_t *heap, size_t n, size_t at)
+{
+    const int32_t v = heap[at];
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && is_better(scores, heap[child + 1], heap[child])) child++;
+        if (!is_better(scores, heap[child], v)) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = v;
+}
+
+void er_heap_by_score(const float *scores, int32_t *indices, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;) sink(scores, indices, n, i);
+}
+
+int32_t er_take_best(const float *scores, int32_t *heap, size_t *n)
+{
+    const int32_t best = heap[0];
+    heap[0] = heap[--*n];
+    if (*n) sink(scores, heap, *n, 0);
+    return best;
 }

@@ -18,7 +18,7 @@ typedef struct {
 } detection;
 
 // Memory of one run, in op->shared.
-typedef struct { er_box *boxes; float *scores, *best; int32_t *kept, *sorted, *room, *selected; uint8_t *gone; float *found_score; int32_t *found; } work;
+typedef struct { er_box *boxes; float *scores, *best; int32_t *sorted, *room, *selected; float *found_score; int32_t *found; } work;
 
 static void lay_out(const detection *s, size_t n_scores, er_carver *c, work *w)
 {
@@ -26,11 +26,9 @@ static void lay_out(const detection *s, size_t n_scores, er_carver *c, work *w)
     w->boxes = er_carve(c, n * sizeof *w->boxes);
     w->scores = er_carve(c, n_scores * sizeof *w->scores);
     w->best = er_carve(c, n * sizeof *w->best);
-    w->kept = er_carve(c, n * sizeof *w->kept);
     w->sorted = er_carve(c, sorted * sizeof *w->sorted);
     w->room = er_carve(c, sorted * sizeof *w->room);
     w->selected = er_carve(c, n * sizeof *w->selected);
-    w->gone = er_carve(c, n);
     w->found_score = er_carve(c, found * sizeof *w->found_score);
     w->found = er_carve(c, found * sizeof *w->found);
 }
@@ -60,15 +58,13 @@ static size_t suppress(const detection *s, const work *w, const float *scores, s
 {
     size_t n = 0, selected = 0;
     for (size_t i = 0; i < s->boxes; i++)
-        if (scores[i] >= s->least_score) w->kept[n++] = (int32_t)i;
-    memcpy(w->sorted, w->kept, n * sizeof *w->sorted);
-    er_sort_by_score(scores, w->sorted, n, w->room);
-    memset(w->gone, 0, n);
-    for (size_t i = 0; i < n && selected < most; i++) {
-        if (w->gone[i]) continue;
-        w->selected[selected++] = w->sorted[i];
-        for (size_t j = i + 1; j < n; j++)
-            if (!w->gone[j] && er_box_overlap(w->boxes[w->sorted[i]], w->boxes[w->sorted[j]]) > s->most_overlap) w->gone[j] = 1;
+        if (scores[i] >= s->least_score) w->sorted[n++] = (int32_t)i;
+    er_heap_by_score(scores, w->sorted, n);
+    while (n && selected < most) {
+        const int32_t next = er_take_best(scores, w->sorted, &n);
+        bool dropped = false;
+        for (size_t j = 0; j < selected && !dropped; j++) dropped = er_box_overlap(w->boxes[w->selected[j]], w->boxes[next]) > s->most_overlap;
+        if (!dropped) w->selected[selected++] = next;
     }
     return selected;
 }
