@@ -1,5 +1,7 @@
 // A model through the public API: the same bytes with any number of threads, no allocation in invoke, errors for
 // misuse, and no crash on thousands of damaged copies.   usage: test_model MODEL.tflite ... (rounds of damage: EDGERT_MUTATIONS)
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -48,9 +50,45 @@ static size_t outputs_of(edgert_interpreter *it, uint8_t *out, size_t room)
     return used;
 }
 
+enum { ROOM = 1 << 20 };
+
+typedef struct { edgert_model *m; const uint8_t *expected; size_t size; pthread_t thread; } member;
+
+static void *take_part(void *arg)
+{
+    const member *a = arg;
+    edgert_error error;
+    uint8_t *out = malloc(ROOM);
+    edgert_interpreter *it = edgert_interpreter_new(a->m, &(edgert_options){.num_threads = 2}, &error);
+    CHECK(out && it && edgert_allocate(it, &error) == EDGERT_OK, "%s", error.message);
+    for (int round = 0; round < 2; round++) {
+        fill_inputs(it, 99);
+        CHECK(edgert_invoke(it, &error) == EDGERT_OK, "%s", error.message);
+        CHECK(outputs_of(it, out, ROOM) == a->size && !memcmp(out, a->expected, a->size), "other bytes in a crowd");
+    }
+    edgert_interpreter_close(it);
+    free(out);
+    return NULL;
+}
+
+// One model, which packs its weights for the first that asks, and an interpreter in each of several threads at once.
+static void check_crowd(const char *path, const uint8_t *expected, size_t size)
+{
+    enum { MEMBERS = 6 };
+    edgert_error error;
+    edgert_model *m = edgert_model_open(path, &error);
+    CHECK(m, "%s", error.message);
+    member members[MEMBERS];
+    for (int i = 0; i < MEMBERS; i++) {
+        members[i] = (member){m, expected, size, 0};
+        CHECK(!pthread_create(&members[i].thread, NULL, take_part, &members[i]), "no thread");
+    }
+    for (int i = 0; i < MEMBERS; i++) pthread_join(members[i].thread, NULL);
+    edgert_model_close(m);
+}
+
 static void check_model(const char *path)
 {
-    enum { ROOM = 1 << 20 };
     static uint8_t first[ROOM], other[ROOM];
     edgert_error error;
     edgert_model *m = edgert_model_open(path, &error);
@@ -72,6 +110,7 @@ static void check_model(const char *path)
             edgert_interpreter_close(it);
         }
     }
+    check_crowd(path, first, size);
     edgert_interpreter *it = edgert_interpreter_new(m, NULL, &error);
     edgert_model_close(m);      // the interpreter holds it
     CHECK(edgert_invoke(it, &error) == EDGERT_ERROR_ARGUMENT && strstr(error.message, "allocate"), "invoke before allocate: %s", error.message);
