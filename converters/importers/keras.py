@@ -44,7 +44,7 @@ def read_keras(path: Path) -> Graph:
     config, weights = _read_zip(path) if path.suffix.lower() == ".keras" else _read_h5(path)
     try:
         return _build(config, weights, path)
-    except (KeyError, IndexError, TypeError, ValueError) as e:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as e:
         if isinstance(e, (ConversionError, ModelError)):
             raise
         raise ModelError(f"{path}: the configuration of this Keras model has an unexpected form ({type(e).__name__}: {e})") from e

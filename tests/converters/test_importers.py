@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ import pytest
 from edgert.converters import passes
 from edgert.converters.export import to_tflite
 from edgert.converters.importers import load
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgert import ConversionError, Interpreter, ModelError
 
+from ..support import examples
 from .keras_models import MODELS, keras, layers, randomize
 
 
@@ -154,3 +159,45 @@ def test_damaged_files(tmp_path: Path) -> None:
     (tmp_path / "m.pb").write_bytes(b"x")
     with pytest.raises(ConversionError, match=r'no importer reads "\.pb" files'):
         load(tmp_path / "m.pb")
+
+
+def leaves(config: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else ()
+    return [path, *(p for key, value in items for p in leaves(value, (*path, key)))]
+
+
+ODD = [None, -1, 0, 3, 1e9, 0.5, True, "x", "", [], {}, [1, 2], {"class_name": "Dense"}, [[None]], "float64"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("odd") / "m.h5"
+    x = layers.Input((8, 8, 3))
+    y = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", activation="relu")(x))
+    y = layers.MaxPooling2D()(layers.Add()([y, layers.DepthwiseConv2D(3, padding="same")(y)]))
+    keras.Model(x, layers.Dense(5, activation="softmax")(layers.Flatten()(layers.ZeroPadding2D(1)(y)))).save(path)
+    return path
+
+
+@examples(150)
+@given(data=st.data())
+def test_odd_configurations_are_messages(saved: Path, data: st.DataObject) -> None:
+    """A model whose configuration has one value changed, or one left out, is converted or refused, and nothing else."""
+    with h5py.File(saved) as f:
+        config = json.loads(f.attrs["model_config"])
+    path = data.draw(st.sampled_from(leaves(config)[1:]))
+    parent = config
+    for key in path[:-1]:
+        parent = parent[key]
+    if data.draw(st.booleans()):
+        del parent[path[-1]]
+    else:
+        parent[path[-1]] = data.draw(st.sampled_from(ODD))
+    changed = saved.with_name("changed.h5")
+    shutil.copy(saved, changed)
+    with h5py.File(changed, "a") as f:
+        f.attrs["model_config"] = json.dumps(config)
+    try:
+        load(changed)
+    except (ConversionError, ModelError) as e:
+        assert "changed.h5" in str(e)
