@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from edgert.converters.ir import Node
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import edgert
 from edgert import EdgertError, Interpreter, ModelError, UnsupportedError
 
+from .build import Builder
 from .support import Model, examples
 
 GOOD = (Path(__file__).resolve().parent.parent / "native/tests/data/int8.tflite").read_bytes()
@@ -157,3 +159,16 @@ def test_damaged_copies_run_or_raise(cut: int, at: int, value: bytes) -> None:
             it.invoke()
     except (EdgertError, ValueError) as e:
         assert str(e) and "\n" not in str(e)
+
+
+def test_values_quantized_by_blocks_are_named() -> None:
+    b = Builder()
+    x = b.main.input((1, 32), "float32")
+    w = b.main.constant(np.zeros((2, 32), np.int8), scale=0.1)
+    q = b.main.t.tensors[w].quantization
+    q.detailsType, q.details = schema.QuantizationDetails.BlockwiseQuantization, schema.BlockwiseQuantizationT()
+    y = b.main.tensor((1, 2), "float32")
+    b.main.op("FULLY_CONNECTED", [x, w], [y])
+    b.main.outputs(y)
+    with pytest.raises(UnsupportedError, match="FULLY_CONNECTED with values quantized by blocks"):
+        Interpreter(model_content=b.bytes())

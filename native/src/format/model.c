@@ -60,7 +60,8 @@ static er_status read_buffer(const edgert_model *m, uint32_t index, const uint8_
 static er_status read_quantization(edgert_model *m, er_tensor_def *t, er_fb_table q, int32_t index, edgert_error *error)
 {
     er_fb_vector scale = er_fb_vec(q, QUANT_SCALE), zero = er_fb_vec(q, QUANT_ZERO_POINT);
-    if (er_fb_u8(q, QUANT_DETAILS_TYPE, 0)) return ER_OK;      // custom or blockwise: operators refuse it as not quantized
+    t->quant.by_blocks = er_fb_u8(q, QUANT_DETAILS_TYPE, 0) != 0;
+    if (t->quant.by_blocks) return ER_OK;
     if (!scale.n) return ER_OK;
     er_quantization *out = &t->quant;
     out->n = (int32_t)scale.n;

@@ -16,6 +16,7 @@ typedef struct er_quantization {
     int32_t n_zero;
     const int64_t *zero;        // [n_zero]: n, or 1, or 0
     int32_t dimension;
+    bool by_blocks;             // scales for blocks of a channel, or of a custom kind: not read
 } er_quantization;
 
 typedef struct er_tensor_def {

@@ -55,6 +55,12 @@ static void describe_fault(const er_subgraph *g, const er_op_def *op, char *text
         else snprintf(text, size, "%s", op->name);
         return;
     }
+    for (int32_t i = 0; i < op->n_inputs; i++) {
+        if (op->inputs[i] >= 0 && g->tensors[op->inputs[i]].quant.by_blocks) {
+            snprintf(text, size, "%s with values quantized by blocks", op->name);
+            return;
+        }
+    }
     if (op->n_inputs < 1 || op->inputs[0] < 0) return;      // prepare says what is missing
     edgert_type first = g->tensors[op->inputs[0]].type;
     edgert_type second = op->n_inputs > 1 && op->inputs[1] >= 0 ? g->tensors[op->inputs[1]].type : first;
