@@ -171,7 +171,7 @@ void er_pool_run(er_pool *p, size_t n, void (*fn)(void *, size_t, int), void *ar
     p->arg = arg;
     atomic_store_explicit(&p->unfinished, (unsigned)n, memory_order_relaxed);
     for (size_t t = 0, threads = (size_t)p->threads; t < threads; t++) {    // from here on items can be taken
-        unsigned long long begin = n * t / threads, end = n * (t + 1) / threads;
+        unsigned long long begin = er_part(n, t, threads), end = er_part(n, t + 1, threads);
         atomic_store_explicit(&p->ranges[t].items, end << 32 | begin, memory_order_release);
     }
     atomic_fetch_add(&p->loop, 1);

@@ -25,8 +25,8 @@ static inline int32_t weight_at(const void *weights, size_t i, bool is_unsigned)
     return is_unsigned ? ((const uint8_t *)weights)[i] : ((const int8_t *)weights)[i];
 }
 
-// Eight bytes are added up as one word, in fields of 16 bits, which hold the sum of 256 words.
-enum { WORDS = 256 };
+// Eight bytes are added up as one word, two of them in each field of 16 bits, which holds the sum of 128 words.
+enum { WORDS = 128 };
 static const uint64_t low_bytes = UINT64_C(0x00ff00ff00ff00ff), sign_bits = UINT64_C(0x8080808080808080);
 
 static inline uint64_t add_fields(uint64_t fields, uint64_t bytes) { return fields + (bytes & low_bytes) + (bytes >> 8 & low_bytes); }
@@ -42,7 +42,7 @@ static int64_t sum_of_bytes(const uint8_t *w, size_t n, uint64_t flip)
     int64_t sum = 0;
     size_t i = 0;
     while (n - i >= 8) {
-        const size_t rest = (n - i) / 8, words = rest < WORDS / 2 ? rest : WORDS / 2;
+        const size_t rest = (n - i) / 8, words = rest < WORDS ? rest : WORDS;
         uint64_t fields = 0, word;
         for (size_t j = 0; j < words; j++, i += 8) {
             memcpy(&word, w + i, 8);
@@ -62,7 +62,7 @@ static magnitudes magnitudes_of_bytes(const int8_t *w, size_t n)
     magnitudes all = {0, 0};
     size_t i = 0;
     while (n - i >= 8) {
-        const size_t rest = (n - i) / 8, words = rest < WORDS / 2 ? rest : WORDS / 2;
+        const size_t rest = (n - i) / 8, words = rest < WORDS ? rest : WORDS;
         uint64_t positive = 0, negative = 0, word;
         for (size_t j = 0; j < words; j++, i += 8) {
             memcpy(&word, w + i, 8);
@@ -80,6 +80,8 @@ static magnitudes magnitudes_of_bytes(const int8_t *w, size_t n)
     }
     return all;
 }
+
+int64_t er_sum_int8(const int8_t *w, size_t n) { return sum_of_bytes((const uint8_t *)w, n, sign_bits) - 128 * (int64_t)n; }
 
 static magnitudes magnitudes_of(size_t k, size_t stride, size_t first, const void *weights, bool is_unsigned, int32_t w_zero)
 {

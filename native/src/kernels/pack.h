@@ -7,6 +7,8 @@
 // Channel j of a header of `width` channels; `fold` is taken off its bias. Channels that do not exist are to be zero.
 void er_put_header(void *header, size_t width, size_t j, const er_channel *c, int32_t fold, bool real);
 
+int64_t er_sum_int8(const int8_t *w, size_t n);
+
 // Sets o->slow, o->large and o->wide. Each of n channels has k products with weights at `stride` elements from each other; channel
 // j's first is at j * channel_stride. Activations less their zero point are from -x_zero to 255 - x_zero.
 void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channel_stride, const void *weights, bool is_unsigned, int32_t w_zero,

@@ -77,9 +77,9 @@ static int64_t sum_at(const matmul *s, const uint8_t *x, const uint8_t *z, int64
 
 static int64_t sum_of(const uint8_t *x, size_t n, size_t each)
 {
+    if (each == 1) return er_sum_int8((const int8_t *)x, n);
     int64_t sum = 0;
-    if (each == 1) for (size_t i = 0; i < n; i++) sum += (int8_t)x[i];
-    else for (size_t i = 0; i < n; i++) sum += ((const int16_t *)(const void *)x)[i];
+    for (size_t i = 0; i < n; i++) sum += ((const int16_t *)(const void *)x)[i];
     return sum;
 }
 

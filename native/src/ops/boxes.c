@@ -1,7 +1,7 @@
 #include "ops/boxes.h"
 
+#include <math.h>
 #include <stdbool.h>
-#include <string.h>
 
 static inline float least(float a, float b) { return a < b ? a : b; }
 static inline float most(float a, float b) { return a > b ? a : b; }
@@ -14,24 +14,12 @@ float er_box_overlap(er_box a, er_box b)
     return both / (area_a + area_b - both);
 }
 
-void er_sort_by_score(const float *scores, int32_t *indices, size_t n, int32_t *room)
+// NaN is worse than all numbers.
+static bool is_better(const float *scores, int32_t a, int32_t b)
 {
-    // Merge sort: of equal scores the left one comes first.
-    int32_t *from = indices, *to = room;
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t start = 0; start < n; start += 2 * width) {
-            const size_t middle = start + width < n ? start + width : n, end = start + 2 * width < n ? start + 2 * width : n;
-            size_t a = start, b = middle;
-            for (size_t i = start; i < end; i++) to[i] = a < middle && (b >= end || !(scores[from[b]] > scores[from[a]])) ? from[a++] : from[b++];
-        }
-        int32_t *t = from;
-        from = to;
-        to = t;
-    }
-    if (from != indices) memcpy(indices, from, n * sizeof *indices);
+    if (isnan(scores[a]) != isnan(scores[b])) return isnan(scores[b]);
+    return scores[a] > scores[b] || (!(scores[a] < scores[b]) && a < b);
 }
-
-static bool is_better(const float *scores, int32_t a, int32_t b) { return scores[a] > scores[b] || (scores[a] == scores[b] && a < b); }
 
 static void sink(const float *scores, int32_t *heap, size_t n, size_t at)
 {

@@ -10,10 +10,7 @@ typedef struct er_box { float y0, x0, y1, x1; } er_box;
 // Intersection over union; 0 where either is empty.
 float er_box_overlap(er_box a, er_box b);
 
-// Sorts indices by descending score; equal ones stay in order. `room` has n places.
-void er_sort_by_score(const float *scores, int32_t *indices, size_t n, int32_t *room);
-
-// The same, but only as far as it is asked for: makes a heap of them, from which the best is taken, of equal ones the smallest index.
+// Makes a heap of indices, from which that of the best score is taken, of equal ones the smallest.
 void er_heap_by_score(const float *scores, int32_t *indices, size_t n);
 int32_t er_take_best(const float *scores, int32_t *heap, size_t *n);
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "ops/matmul.h"
-#include "ops/whole.h"
 
 enum { BLOCK = 28 };
 
@@ -12,7 +11,7 @@ typedef struct {
     er_matmul mm;
     int32_t in[3], out[3], filter[3], stride[3], dilation[3], before[3];    // depth, height, width
     size_t in_c, out_c;
-    float min, max;
+    float min, max;             // of CONV_3D_TRANSPOSE; mm has its own
 } conv;
 
 typedef struct { const er_op *op; const conv *c; } task_arg;
@@ -54,7 +53,19 @@ static void run_conv(const er_op *op, er_pool *pool)
     er_for(pool, (op->outputs[0]->count / c->out_c + BLOCK - 1) / BLOCK, (double)op->macs * 4, run_block, &t);
 }
 
-static er_status begin(er_prepare *p, er_op *op, const er_tensor *x, const er_tensor *w, int in_dimension, conv **out)
+// The windows over images of `size`, of which there are `count` each way.
+static er_status place_windows(er_prepare *p, conv *c, er_padding padding, const int32_t *size, int32_t *count)
+{
+    for (int d = 0; d < 3; d++) {
+        er_window window;
+        ER_TRY(er_place_window(p, padding, size[d], c->filter[d], c->stride[d], c->dilation[d], &window));
+        count[d] = window.out;
+        c->before[d] = window.before;
+    }
+    return ER_OK;
+}
+
+static er_status begin(er_prepare *p, er_op *op, const er_conv_3d_options *o, const er_tensor *x, const er_tensor *w, int in_dimension, conv **out)
 {
     ER_TRY(er_expect_rank(p, x, 5, "input"));
     ER_TRY(er_expect_rank(p, w, 5, "weights"));
@@ -74,10 +85,9 @@ static er_status begin(er_prepare *p, er_op *op, const er_tensor *x, const er_te
         c->filter[d] = w->dims[d];
     }
     if (!c->in_c || !c->out_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has no channels");
-    er_conv_3d_options o = er_read_conv_3d(op->def->options);
-    memcpy(c->stride, o.stride, sizeof c->stride);
-    memcpy(c->dilation, o.dilation, sizeof c->dilation);
-    return er_activation_floats(p, o.activation, &c->min, &c->max);
+    memcpy(c->stride, o->stride, sizeof c->stride);
+    memcpy(c->dilation, o->dilation, sizeof c->dilation);
+    return ER_OK;
 }
 
 er_status er_prepare_conv_3d(er_prepare *p, er_op *op)
@@ -86,15 +96,9 @@ er_status er_prepare_conv_3d(er_prepare *p, er_op *op)
     const er_tensor *x = op->inputs[0], *w = op->inputs[1], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     const er_conv_3d_options o = er_read_conv_3d(op->def->options);
     conv *c = NULL;
-    ER_TRY(begin(p, op, x, w, 3, &c));
-    int32_t dims[5] = {x->dims[0], 0, 0, 0, (int32_t)c->out_c};
-    for (int d = 0; d < 3; d++) {
-        er_window window;
-        ER_TRY(er_place_window(p, o.padding, c->in[d], c->filter[d], c->stride[d], c->dilation[d], &window));
-        c->out[d] = dims[d + 1] = window.out;
-        c->before[d] = window.before;
-    }
-    ER_TRY(er_set_shape(p, op->outputs[0], dims, 5));
+    ER_TRY(begin(p, op, &o, x, w, 3, &c));
+    ER_TRY(place_windows(p, c, o.padding, c->in, c->out));
+    ER_TRY(er_set_shape(p, op->outputs[0], (int32_t[]){x->dims[0], c->out[0], c->out[1], c->out[2], (int32_t)c->out_c}, 5));
     // As CONV_2D has them: [out][taps].
     const size_t k = w->count / c->out_c;
     er_status status;
@@ -150,18 +154,17 @@ er_status er_prepare_conv_3d_transpose(er_prepare *p, er_op *op)
     const er_tensor *w = op->inputs[1], *x = op->inputs[2], *bias = op->n_inputs > 3 ? op->inputs[3] : NULL;
     const er_conv_3d_options o = er_read_conv_3d(op->def->options);
     conv *c = NULL;
-    ER_TRY(begin(p, op, x, w, 4, &c));
+    ER_TRY(begin(p, op, &o, x, w, 4, &c));
     int32_t shape[ER_MAX_RANK], rank;
     ER_TRY(er_read_ints(p, op->inputs[0], "output shape", shape, &rank));
     if (rank != 5 || shape[0] != x->dims[0] || shape[4] != w->dims[3]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its output shape does not fit its input and weights");
     ER_TRY(er_expect_bias(p, x, bias, c->out_c));
-    for (int d = 0; d < 3; d++) {
-        er_window window;
-        ER_TRY(er_place_window(p, o.padding, shape[d + 1], c->filter[d], c->stride[d], c->dilation[d], &window));
-        if (window.out != c->in[d]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its output shape goes with an input of %d along dimension %d, which has %d", window.out, d + 1, c->in[d]);
-        c->out[d] = shape[d + 1];
-        c->before[d] = window.before;
-    }
+    int32_t expected[3];
+    memcpy(c->out, shape + 1, sizeof c->out);
+    ER_TRY(place_windows(p, c, o.padding, c->out, expected));
+    for (int d = 0; d < 3; d++)
+        if (expected[d] != c->in[d]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its output shape goes with an input of %d along dimension %d, which has %d", expected[d], d + 1, c->in[d]);
+    ER_TRY(er_activation_floats(p, o.activation, &c->min, &c->max));
     ER_TRY(er_set_shape(p, op->outputs[0], shape, 5));
     op->macs = (int64_t)x->count * (int64_t)(w->count / c->in_c);
     op->kernel = "plain loops";

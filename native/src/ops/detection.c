@@ -18,7 +18,7 @@ typedef struct {
 } detection;
 
 // Memory of one run, in op->shared.
-typedef struct { er_box *boxes; float *scores, *best; int32_t *sorted, *room, *selected; float *found_score; int32_t *found; } work;
+typedef struct { er_box *boxes; float *scores, *best; int32_t *sorted, *selected; float *found_score; int32_t *found; } work;
 
 static void lay_out(const detection *s, size_t n_scores, er_carver *c, work *w)
 {
@@ -27,7 +27,6 @@ static void lay_out(const detection *s, size_t n_scores, er_carver *c, work *w)
     w->scores = er_carve(c, n_scores * sizeof *w->scores);
     w->best = er_carve(c, n * sizeof *w->best);
     w->sorted = er_carve(c, sorted * sizeof *w->sorted);
-    w->room = er_carve(c, sorted * sizeof *w->room);
     w->selected = er_carve(c, n * sizeof *w->selected);
     w->found_score = er_carve(c, found * sizeof *w->found_score);
     w->found = er_carve(c, found * sizeof *w->found);
@@ -117,13 +116,12 @@ static size_t run_fast(const detection *s, const er_op *op, const work *w)
     for (size_t i = 0; i < n; i++) {
         const float *row = w->scores + (size_t)w->selected[i] * (size_t)s->columns + background;
         for (int32_t c = 0; c < s->classes; c++) w->sorted[c] = c;
-        if (given == 1) {
-            for (int32_t c = 1; c < s->classes; c++)
-                if (row[c] > row[w->sorted[0]]) w->sorted[0] = c;
-        } else {
-            er_sort_by_score(row, w->sorted, (size_t)s->classes, w->room);
+        size_t left = (size_t)s->classes;
+        er_heap_by_score(row, w->sorted, left);
+        for (int32_t c = 0; c < given; c++) {
+            const int32_t best = er_take_best(row, w->sorted, &left);
+            put(op, (size_t)s->classes_a_box * i + (size_t)c, w->boxes[w->selected[i]], (float)best, row[best]);
         }
-        for (int32_t c = 0; c < given; c++) put(op, (size_t)s->classes_a_box * i + (size_t)c, w->boxes[w->selected[i]], (float)w->sorted[c], row[w->sorted[c]]);
     }
     return n;
 }

@@ -29,16 +29,6 @@ typedef struct {
 
 typedef struct { const er_op *op; const hybrid *h; const uint8_t *a; const er_dynamic *q; } task_arg;
 
-static void fill(const hybrid *h, uint8_t *to, int32_t v, size_t n)
-{
-    if (h->mm.element == 1) {
-        memset(to, v, n);
-        return;
-    }
-    const int16_t wide = (int16_t)v;
-    for (size_t i = 0; i < n; i++) memcpy(to + 2 * i, &wide, 2);
-}
-
 // All taps of output pixel `at`; `zero` is what the input's zero point is in A.
 static void gather(const hybrid *h, const uint8_t *x, size_t at, int32_t zero, uint8_t *a)
 {
@@ -51,14 +41,14 @@ static void gather(const hybrid *h, const uint8_t *x, size_t at, int32_t zero, u
         const uint8_t *line = image + (size_t)(y < 0 ? 0 : y) * (size_t)h->in_w * in_c * element;
         const size_t run = (size_t)h->kw * in_c;
         if (y < 0 || y >= h->in_h) {
-            fill(h, a, zero, run);
+            er_matmul_fill_with(&h->mm, a, zero, run);
         } else if (inside) {
             memcpy(a, line + (size_t)x0 * in_c * element, run * element);
         } else {
             for (int32_t kx = 0; kx < h->kw; kx++) {
                 const int32_t at_x = x0 + kx * h->dilation_w;
                 uint8_t *to = a + (size_t)kx * in_c * element;
-                if (at_x < 0 || at_x >= h->in_w) fill(h, to, zero, in_c);
+                if (at_x < 0 || at_x >= h->in_w) er_matmul_fill_with(&h->mm, to, zero, in_c);
                 else memcpy(to, line + (size_t)at_x * in_c * element, in_c * element);
             }
         }
@@ -141,9 +131,7 @@ static er_status take_channels(er_prepare *p, hybrid *h, const er_tensor *w, con
     if (!bias) zeros = er_alloc(p, n * sizeof *zeros + 1, &status);
     ER_TRY(status);
     for (size_t j = 0; j < n; j++) {
-        uint32_t sum = 0;
-        for (size_t i = 0; i < h->mm.length; i++) sum += (uint32_t)(int32_t)er_i8(w)[j * h->mm.length + i];
-        sums[j] = (int32_t)sum;
+        sums[j] = (int32_t)er_sum_int8(er_i8(w) + j * h->mm.length, h->mm.length);
         scale[j] = q->scale[q->n == 1 ? 0 : j];
     }
     h->weight_sums = sums;

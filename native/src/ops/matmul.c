@@ -233,18 +233,20 @@ void er_matmul_convert(const er_matmul *mm, void *a, const void *x, size_t n)
     else mm->kernels->qgemm.pack_a(a, x, n, mm->is_signed);
 }
 
-void er_matmul_fill(const er_matmul *mm, void *a, size_t n)
+void er_matmul_fill(const er_matmul *mm, void *a, size_t n) { er_matmul_fill_with(mm, a, mm->pad, n); }
+
+void er_matmul_fill_with(const er_matmul *mm, void *a, int32_t pad, size_t n)
 {
     if (mm->element == 2) {
-        int16_t v = (int16_t)mm->pad;
+        int16_t v = (int16_t)pad;
         for (size_t i = 0; i < n; i++) memcpy((uint8_t *)a + 2 * i, &v, 2);
     } else if (mm->element == 1 && n <= 64) {       // between two padded rows: a call would take longer
         uint8_t *to = a;
-        const uint64_t eight = UINT64_C(0x0101010101010101) * (uint8_t)mm->pad;
+        const uint64_t eight = UINT64_C(0x0101010101010101) * (uint8_t)pad;
         for (; n >= 8; n -= 8, to += 8) memcpy(to, &eight, 8);
-        for (; n; n--) *to++ = (uint8_t)mm->pad;
+        for (; n; n--) *to++ = (uint8_t)pad;
     } else {
-        memset(a, mm->is_float ? 0 : mm->pad, n * mm->element);
+        memset(a, mm->is_float ? 0 : pad, n * mm->element);
     }
 }
 
@@ -280,7 +282,7 @@ void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_
 // The first channel of part i: where a strip begins.
 static size_t part_begin(const er_matmul *mm, size_t i, size_t parts)
 {
-    size_t panels = (mm->n + mm->nr - 1) / mm->nr, wanted = panels * i / parts, at = 0;
+    size_t panels = (mm->n + mm->nr - 1) / mm->nr, wanted = er_part(panels, i, parts), at = 0;
     while (at < wanted) at += mm->is_float ? 1 : mm->kernels->qgemm.strip(panels - at);
     return at * mm->nr < mm->n ? at * mm->nr : mm->n;
 }

@@ -47,6 +47,7 @@ bool er_matmul_takes_raw(const er_matmul *mm);
 // Converts n elements of x (both advance by whole elements), or fills n with padding.
 void er_matmul_convert(const er_matmul *mm, void *a, const void *x, size_t n);
 void er_matmul_fill(const er_matmul *mm, void *a, size_t n);
+void er_matmul_fill_with(const er_matmul *mm, void *a, int32_t pad, size_t n);      // where padding is known only now
 
 // Bytes from which a run can be read as far as the kernel does.
 static inline size_t er_matmul_run_bytes(const er_matmul *mm)

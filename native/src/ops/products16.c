@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "kernels/pack.h"
+
 typedef struct {
     bool depthwise, wide;
     int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw, kc, multiplier;
@@ -155,8 +157,7 @@ static er_status finish(er_prepare *p, er_op *op, conv16 h, int32_t dimension, e
     }
     int64_t *sums = er_alloc(p, (size_t)h.out_c * sizeof *sums + 1, &status);
     ER_TRY(status);
-    for (size_t c = 0; c < (size_t)h.out_c; c++)
-        for (size_t i = 0; i < k; i++) sums[c] += er_i8(w)[c * k + i];
+    for (size_t c = 0; c < (size_t)h.out_c; c++) sums[c] = er_sum_int8(er_i8(w) + c * k, k);
     s->weight_sums = sums;
     if (!er_mul_size(k, (size_t)(h.in_c / h.kc) * sizeof(int16_t), &op->scratch_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
     return ER_OK;

@@ -43,14 +43,14 @@ tile(size_t mr, size_t panels, const er_rows *r, const uint8_t *rows, size_t n, 
     }
 }
 
-#define CASE(mr, panels) case mr: if (mr <= MR) tile(mr, panels, r, rows, n, panel, panel_floats, min, max, out, out_stride); break
+#define CASE(mr, panels) case mr: tile(mr, panels, r, rows, n, panel, panel_floats, min, max, out, out_stride); break
 
-// One line of rows by `panels` panels, in tiles of even height up to `most`: a small rest would not hide the latency of
+// One line of rows by `panels` panels, in tiles of even height: a small rest would not hide the latency of
 // its few sums.
-static void run_line(const er_rows *r, const uint8_t *rows, size_t panels, size_t most, size_t n, const float *panel, size_t panel_floats, float min,
+static void run_line(const er_rows *r, const uint8_t *rows, size_t panels, size_t n, const float *panel, size_t panel_floats, float min,
                  float max, float *out, size_t out_stride)
 {
-    for (size_t left = r->m, tiles = (left + most - 1) / most; left; tiles--) {
+    for (size_t left = r->m, tiles = (left + MR - 1) / MR; left; tiles--) {
         size_t mr = (left + tiles - 1) / tiles;
         if (panels == 2) {
             switch (mr) { EACH_HEIGHT(CASE, 2) }
@@ -66,10 +66,10 @@ static void run_line(const er_rows *r, const uint8_t *rows, size_t panels, size_
 static void sgemm(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
 {
     for (size_t n0 = 0; n0 < n;) {
-        size_t panels = n - n0 > LANES ? 2 : 1, most = MR;
+        size_t panels = n - n0 > LANES ? 2 : 1;
         const float *panel = packed + n0 / LANES * panel_floats;
         for (size_t line = 0; line < r->lines; line++)
-            run_line(r, (const uint8_t *)r->a + line * r->line_stride, panels, most, n - n0, panel, panel_floats, min, max,
+            run_line(r, (const uint8_t *)r->a + line * r->line_stride, panels, n - n0, panel, panel_floats, min, max,
                      out + line * r->m * out_stride + n0, out_stride);
         n0 += panels * LANES;
     }
