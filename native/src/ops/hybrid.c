@@ -165,14 +165,9 @@ static er_status finish(er_prepare *p, er_op *op, hybrid h, er_activation activa
 
 er_status er_expect_hybrid_weights(er_prepare *p, const er_tensor *w, int32_t channels, int32_t dimension)
 {
-    const er_quantization *q = &w->def->quant;
     ER_TRY(er_expect_values(p, w, "weights"));
     if (!w->data && w->count > 0) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");
-    if (q->n != 1 && (q->n != channels || q->dimension != dimension))
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales along dimension %d, expected 1, or %d along dimension %d", q->n, q->dimension, channels, dimension);
-    for (int32_t i = 0; i < q->n_zero; i++)
-        if (q->zero[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its int8 weights have zero point %d, expected 0", (int)q->zero[i]);
-    return ER_OK;
+    return er_expect_weight_scales(p, w, (size_t)channels, dimension);
 }
 
 // One scale for all channels is per tensor for the reference, however often the file says it.

@@ -12,6 +12,17 @@ er_status er_expect_bias(er_prepare *p, const er_tensor *x, const er_tensor *bia
     return ER_OK;
 }
 
+er_status er_expect_weight_scales(er_prepare *p, const er_tensor *w, size_t channels, int32_t dimension)
+{
+    const er_quantization *q = &w->def->quant;
+    if (q->n != 1 && ((size_t)q->n != channels || q->dimension != dimension))
+        return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales along dimension %d, expected 1, or %zu along dimension %d",
+                          q->n, q->dimension, channels, dimension);
+    for (int32_t i = 0; er_is_signed(w) && i < q->n_zero; i++)
+        if (q->zero[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its int8 weights have zero point %d, expected 0", (int)q->zero[i]);
+    return ER_OK;
+}
+
 er_status er_channel_parameters(er_prepare *p, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
                                 int32_t dimension, size_t channels, bool real, er_channel **out)
 {
@@ -19,12 +30,8 @@ er_status er_channel_parameters(er_prepare *p, const er_tensor *x, const er_tens
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
     ER_TRY(er_expect_bias(p, x, bias, channels));
-    if (q->n != 1 && ((size_t)q->n != channels || q->dimension != dimension))
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales along dimension %d, expected 1, or %zu along dimension %d",
-                          q->n, q->dimension, channels, dimension);
+    ER_TRY(er_expect_weight_scales(p, w, channels, dimension));
     if (!er_is_signed(w) && q->n != 1) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its weights are uint8 per channel; only int8 ones may be");
-    for (int32_t i = 0; er_is_signed(w) && i < q->n_zero; i++)
-        if (q->zero[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its int8 weights have zero point %d, expected 0", (int)q->zero[i]);
     er_channel *c = *out = malloc((channels + 1) * sizeof *c);
     if (!c) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < channels; i++) {

@@ -73,6 +73,9 @@ void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, siz
 er_status er_channel_parameters(er_prepare *p, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
                                 int32_t dimension, size_t channels, bool real, er_channel **out);
 
+// One scale, or one for each of the channels along `dimension`; the zero points of int8 weights are 0.
+er_status er_expect_weight_scales(er_prepare *p, const er_tensor *w, size_t channels, int32_t dimension);
+
 // Bias has `n` values of the type that goes with x, and is constant. NULL is fine.
 er_status er_expect_bias(er_prepare *p, const er_tensor *x, const er_tensor *bias, size_t n);
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "kernels/pack.h"
+#include "ops/matmul.h"
 
 typedef struct {
     bool depthwise, wide;
@@ -20,10 +20,7 @@ er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, c
     const er_quantization *q = &w->def->quant;
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
-    if (q->n != 1 && ((size_t)q->n != channels || q->dimension != dimension))
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales along dimension %d, expected 1, or %zu along dimension %d", q->n, q->dimension, channels, dimension);
-    for (int32_t i = 0; i < q->n_zero; i++)
-        if (q->zero[i]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have zero point %d, expected 0", (int)q->zero[i]);
+    ER_TRY(er_expect_weight_scales(p, w, channels, dimension));
     *wide = true;
     if (bias) {
         ER_TRY(er_expect_values(p, bias, "bias"));
