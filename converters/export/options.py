@@ -44,9 +44,53 @@ TABLES: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
     "CAST": ("Cast", [("InDataType", "byte", 0), ("OutDataType", "byte", 0)]),
     "PAD": ("Pad", []), "PADV2": ("PadV2", []), "TRANSPOSE": ("Transpose", []), "SLICE": ("Slice", []),
     "EXPAND_DIMS": ("ExpandDims", []), "QUANTIZE": ("Quantize", []), "DEQUANTIZE": ("Dequantize", []), "HARD_SWISH": ("HardSwish", []),
+    "GATHER": ("Gather", [("Axis", "int", 0), ("BatchDims", "int", 0)]),
+    "SPLIT": ("Split", [("NumSplits", "int", 1)]),
+    "SPLIT_V": ("SplitV", [("NumSplits", "int", 1)]),
+    "ONE_HOT": ("OneHot", [("Axis", "int", -1)]),
+    "CUMSUM": ("Cumsum", [("Exclusive", "bool", False), ("Reverse", "bool", False)]),
+    "BATCH_MATMUL": ("BatchMatMul", [("AdjX", "bool", False), ("AdjY", "bool", False), ("AsymmetricQuantizeInputs", "bool", False)]),
+    "TRANSPOSE_CONV": ("TransposeConv", [
+        ("Padding", "padding", "SAME"), ("StrideW", "int", 1), ("StrideH", "int", 1), ("FusedActivationFunction", "activation", "NONE")]),
+    "CONV_3D": ("Conv3D", [
+        ("Padding", "padding", "VALID"), ("StrideD", "int", 1), ("StrideW", "int", 1), ("StrideH", "int", 1),
+        ("FusedActivationFunction", "activation", "NONE"), ("DilationDFactor", "int", 1), ("DilationWFactor", "int", 1),
+        ("DilationHFactor", "int", 1)]),
+    "GELU": ("Gelu", [("Approximate", "bool", False)]),
+    "MIRROR_PAD": ("MirrorPad", [("Mode", "byte", 0)]),
+    "SPACE_TO_DEPTH": ("SpaceToDepth", [("BlockSize", "int", 2)]),
+    "DEPTH_TO_SPACE": ("DepthToSpace", [("BlockSize", "int", 2)]),
+    "LOCAL_RESPONSE_NORMALIZATION": ("LocalResponseNormalization", [
+        ("Radius", "int", 0), ("Bias", "float", 1.0), ("Alpha", "float", 1.0), ("Beta", "float", 0.5)]),
+    "L2_NORMALIZATION": ("L2Norm", [("FusedActivationFunction", "activation", "NONE")]),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTM", [
+        ("FusedActivationFunction", "activation", "TANH"), ("CellClip", "float", 0.0), ("ProjClip", "float", 0.0),
+        ("TimeMajor", "bool", False), ("AsymmetricQuantizeInputs", "bool", False)]),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": ("SequenceRNN", [
+        ("TimeMajor", "bool", False), ("FusedActivationFunction", "activation", "TANH"), ("AsymmetricQuantizeInputs", "bool", False)]),
+    "REVERSE_SEQUENCE": ("ReverseSequence", [("SeqDim", "int", 0), ("BatchDim", "int", 0)]),
+    "UNIQUE": ("Unique", [("IdxOutType", "byte", 2)]),
+    "SHAPE": ("Shape", [("OutType", "byte", 2)]),
+    "REVERSE_V2": ("ReverseV2", []), "TOPK_V2": ("TopKV2", []), "LOG_SOFTMAX": ("LogSoftmax", []), "SELECT_V2": ("SelectV2", []),
+    "BATCH_TO_SPACE_ND": ("BatchToSpaceND", []), "SPACE_TO_BATCH_ND": ("SpaceToBatchND", []),
     "FLOOR_DIV": ("FloorDiv", []), "GATHER_ND": ("GatherNd", []),
 }  # fmt: skip
-TABLES["MAX_POOL_2D"] = TABLES["AVERAGE_POOL_2D"]
+# Several operators share one table, and many have a table without fields.
+for _ops, _table, _fields in [
+    (("MAX_POOL_2D", "L2_POOL_2D"), *TABLES["AVERAGE_POOL_2D"]),
+    (("SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL"), *TABLES["MEAN"]),
+    (("ARG_MIN",), "ArgMin", [("OutputType", "byte", 2)]),
+    (("MAXIMUM", "MINIMUM"), "MaximumMinimum", []),
+]:
+    TABLES.update({op: (_table, _fields) for op in _ops})
+TABLES.update({
+    op: ("".join(part.capitalize() for part in op.split("_")), [])
+    for op in (
+        "ABS", "SQUARE", "EXP", "COS", "FILL", "RANGE", "RANK", "TILE", "SELECT", "EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL",
+        "GREATER", "GREATER_EQUAL", "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT", "POW", "NEG", "SQUARED_DIFFERENCE",
+        "FLOOR_MOD", "WHERE", "SCATTER_ND", "RIGHT_SHIFT", "BITWISE_XOR", "SIGN", "BITCAST",
+    )
+})
 
 
 def attribute(schema_name: str) -> str:

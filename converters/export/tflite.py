@@ -14,7 +14,7 @@ from . import options
 from .flatbuffer import offset_vector
 
 TYPES = {
-    "float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9,
+    "float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9, "uint32": 15, "int4": 17,
 }  # fmt: skip
 
 # Lowest operator version that has what edgert writes; runtimes older than the feature refuse the model by it.
@@ -60,7 +60,7 @@ def to_tflite(graph: Graph, description: str = "edgert", metadata: dict[str, byt
             tensor_buffers.append(0)
         else:
             tensor_buffers.append(len(buffers))
-            buffers.append(np.ascontiguousarray(data).view(np.uint8).reshape(-1))
+            buffers.append(_bytes(graph.tensors[name]))
     metadata_buffers = {}
     for key, value in (metadata or {}).items():
         metadata_buffers[key] = len(buffers)
@@ -98,6 +98,16 @@ def to_tflite(graph: Graph, description: str = "edgert", metadata: dict[str, byt
     return bytes(b.Output())
 
 
+def _bytes(t: Tensor) -> NDArray[np.uint8]:
+    """A constant as the file stores it: int4 (here one to a byte) two to a byte, the first in the low half."""
+    assert t.data is not None
+    values = np.ascontiguousarray(t.data).reshape(-1)
+    if t.dtype != "int4":
+        return values.view(np.uint8)
+    nibbles = np.append(values, np.zeros(len(values) % 2, values.dtype)).astype(np.uint8) & 15
+    return (nibbles[::2] | nibbles[1::2] << 4).astype(np.uint8)
+
+
 def _buffer(b: Any, tflite: Any, data: Any) -> int:
     offset = None
     if data is not None:
@@ -129,6 +139,7 @@ def _tensor(b: Any, tflite: Any, t: Tensor, buffer: int) -> int:
     tflite.TensorAddType(b, TYPES[t.dtype])
     tflite.TensorAddBuffer(b, buffer)
     tflite.TensorAddName(b, name)
+    tflite.TensorAddIsVariable(b, t.variable)
     if quantization is not None:
         tflite.TensorAddQuantization(b, quantization)
     tflite.TensorAddHasRank(b, True)
@@ -147,7 +158,10 @@ def _operator(b: Any, tflite: Any, graph: Graph, node: Any, index: dict[str, int
     kind, table = options.write(b, tflite, node.op, node.attrs)
     inputs = b.CreateNumpyVector(np.array([index[i] if i else -1 for i in node.inputs], np.int32))
     outputs = b.CreateNumpyVector(np.array([index[o] for o in node.outputs], np.int32))
+    between = b.CreateNumpyVector(np.array([index[o] for o in node.intermediates], np.int32)) if node.intermediates else 0
     tflite.OperatorStart(b)
+    if between:
+        tflite.OperatorAddIntermediates(b, between)
     tflite.OperatorAddOpcodeIndex(b, code)
     tflite.OperatorAddInputs(b, inputs)
     tflite.OperatorAddOutputs(b, outputs)

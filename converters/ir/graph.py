@@ -34,13 +34,15 @@ class Tensor:
     dtype: str = "float32"
     data: NDArray[Any] | None = None
     quantization: Quantization | None = None
+    variable: bool = False  # keeps its value from one inference to the next, such as the state of an LSTM
 
 
 @dataclass
 class Node:
     """One operator. `op` is TFLite's name ("CONV_2D"); `attrs` are its options, spelled as in the schema.
 
-    Inputs that are left out are "".
+    Inputs that are left out are "". `intermediates` are tensors that hold nothing but the quantization of values within the
+    operator (LSTM).
     """
 
     op: str
@@ -48,6 +50,7 @@ class Node:
     outputs: list[str]
     attrs: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    intermediates: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -72,7 +75,7 @@ class Graph:
         return tensor.name
 
     def constant(self, name: str, data: NDArray[Any]) -> str:
-        data = np.ascontiguousarray(data)
+        data = np.asarray(data, order="C")  # ascontiguousarray would give a scalar a dimension
         return self.add_tensor(Tensor(name, data.shape, str(data.dtype), data))
 
     def add(self, op: str, inputs: list[str], shape: Iterable[int], name: str = "", dtype: str = "float32", **attrs: Any) -> str:
@@ -103,7 +106,7 @@ class Graph:
         kept = []
         for node in reversed(self.nodes):
             if any(o in needed for o in node.outputs):
-                needed.update(i for i in node.inputs if i)
+                needed.update(i for i in (*node.inputs, *node.intermediates) if i)
                 kept.append(node)
         self.nodes = kept[::-1]
         used = needed | set(self.inputs)
@@ -111,7 +114,7 @@ class Graph:
 
     def check(self) -> None:
         """Every name is known and every value is made before it is read."""
-        known = set(self.inputs) | {k for k, t in self.tensors.items() if t.data is not None}
+        known = set(self.inputs) | {k for k, t in self.tensors.items() if t.data is not None or t.variable}
         for i, node in enumerate(self.nodes):
             for name in node.inputs:
                 if name and name not in known:

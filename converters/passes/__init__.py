@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from ..ir import Graph
+from .channels_last import channels_last
 from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
 from .fold_scale_forward import fold_scale_forward
 from .fuse_activation import fuse_activation
 from .fuse_pad import fuse_pad
+from .move_transposes import move_transposes
 from .remove_identity import remove_identity
 
-PASSES = (fold_constants, remove_identity, fold_batch_norm, fold_scale_forward, fuse_activation, fuse_pad)
+PASSES = (fold_constants, remove_identity, move_transposes, fold_batch_norm, fold_scale_forward, fuse_activation, fuse_pad)
 
 
 def run(graph: Graph) -> Graph:
@@ -22,4 +24,4 @@ def run(graph: Graph) -> Graph:
     return graph
 
 
-__all__ = ["PASSES", "run"]
+__all__ = ["PASSES", "channels_last", "run"]
