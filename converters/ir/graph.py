@@ -64,6 +64,7 @@ class Graph:
     outputs: list[str] = field(default_factory=list)
     input_names: list[str] = field(default_factory=list)  # as the signature calls them
     output_names: list[str] = field(default_factory=list)
+    channels_first: bool = False  # inputs and outputs are NCHW, as ONNX, PyTorch and Caffe have them
 
     def add_tensor(self, tensor: Tensor) -> str:
         """Adds a tensor, under a name of its own, and gives that name."""

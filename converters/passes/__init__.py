@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 from ..ir import Graph
-from .channels_last import channels_last
+from .channels_last import channels_last, undo
 from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
 from .fold_scale_forward import fold_scale_forward
 from .fuse_activation import fuse_activation
 from .fuse_pad import fuse_pad
-from .move_transposes import move_transposes
+from .move_transposes import move_transposes, transposes_to_reshapes
+from .recognise_gelu import decompose_erf, recognise_gelu
+from .recognise_hard_swish import recognise_hard_swish
 from .remove_identity import remove_identity
 
-PASSES = (fold_constants, remove_identity, move_transposes, fold_batch_norm, fold_scale_forward, fuse_activation, fuse_pad)
+# In stages: patterns are recognised when nothing lies between their operators any more, and before folding hides them.
+STAGES = (
+    (fold_constants, remove_identity, move_transposes),
+    (recognise_hard_swish, recognise_gelu, decompose_erf),
+    (fold_constants, remove_identity, move_transposes, fold_batch_norm, fold_scale_forward, fuse_activation, fuse_pad),
+    (transposes_to_reshapes, fold_constants, remove_identity, fold_batch_norm, fold_scale_forward, fuse_activation, fuse_pad),
+)
+PASSES = tuple(dict.fromkeys(rewrite for stage in STAGES for rewrite in stage))
 
 
 def run(graph: Graph) -> Graph:
-    """All passes, again and again until none changes anything. The graph is changed in place and given back."""
-    while any([rewrite(graph) for rewrite in PASSES]):
-        graph.remove_dead()
+    """All passes, each stage again and again until nothing changes. The graph is changed in place and given back."""
+    for stage in STAGES:
+        while any([rewrite(graph) for rewrite in stage]):
+            graph.remove_dead()
     graph.remove_dead()
     graph.check()
     return graph
 
 
-__all__ = ["PASSES", "channels_last", "run"]
+def optimize(graph: Graph, keep_layout: bool = False) -> tuple[list[str], list[str]]:
+    """`run`, and before it inputs and outputs of channels-first models get their channels last, unless that is not wanted.
+
+    Returns:
+      The names of the inputs and outputs that were changed so.
+    """
+    moved = channels_last(graph) if graph.channels_first and not keep_layout else {}
+    run(graph)
+    changed = undo(graph, moved)
+    run(graph)
+    return changed
+
+
+__all__ = ["PASSES", "optimize", "run"]

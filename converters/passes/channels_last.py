@@ -1,43 +1,75 @@
-"""Inputs and outputs of a channels-first model with the channels last, where that is how the graph uses them."""
+"""Inputs and outputs of a channels-first model with the channels last."""
 
 from __future__ import annotations
 
-from ..ir import Graph, Tensor
+import numpy as np
+
+from ..ir import Graph, Node, Tensor
 from .move_transposes import order_of
 
 
-def channels_last(g: Graph) -> tuple[list[str], list[str]]:
+def channels_last(g: Graph) -> dict[str, tuple[int, ...]]:
     """
-    before: input [1, 3, 224, 224] → TRANSPOSE → CONV_2D      after: input [1, 224, 224, 3] → CONV_2D
-    before: CONV_2D → TRANSPOSE → output [1, 21, 64, 64]      after: CONV_2D → output [1, 64, 64, 21]
+    before: input [1, 3, 224, 224]      after: input [1, 224, 224, 3] → TRANSPOSE → what was the input; outputs likewise
 
-    Not one of the passes that always run: it changes what the model takes and gives. Gives the names of the inputs and
-    outputs (as the signature calls them) that are changed.
+    Not one of the passes that always run: it changes what the model takes and gives. It is for float inputs and outputs of
+    four and five dimensions, before `run`, which lets the transposes sink; `undo` takes back those that could not.
+
+    Returns:
+      The new inputs and outputs, with the shapes that they had.
     """
-    inputs, outputs = [], []
+    moved: dict[str, tuple[int, ...]] = {}
+    for names, is_input in ((g.inputs, True), (g.outputs, False)):
+        for i, name in enumerate(names):
+            t = g.tensors[name]
+            rank = len(t.shape)
+            if rank not in (4, 5) or t.dtype != "float32" or t.data is not None or (name in g.inputs and name in g.outputs):
+                continue
+            last, first = [0, *range(2, rank), 1], [0, rank - 1, *range(1, rank - 1)]
+            new = g.add_tensor(Tensor(f"{name}/channels_last", tuple(t.shape[k] for k in last), t.dtype))
+            order = g.constant(f"{name}/order", np.array(first if is_input else last, np.int32))
+            if is_input:
+                g.nodes.insert(0, Node("TRANSPOSE", [new, order], [name], {}, name))
+            else:
+                g.nodes.append(Node("TRANSPOSE", [name, order], [new], {}, new))
+            names[i], moved[new] = new, t.shape
+    return moved
+
+
+def undo(g: Graph, moved: dict[str, tuple[int, ...]]) -> tuple[list[str], list[str]]:
+    """Gives back their old order to inputs and outputs with nothing but a transpose behind or before them.
+
+    Args:
+      moved: what `channels_last` gave.
+
+    Returns:
+      The names, as the signature has them, of the inputs and outputs that have their channels last now.
+    """
+    changed: tuple[list[str], list[str]] = ([], [])
     for i, name in enumerate(g.inputs):
-        readers = g.consumers(name)
-        orders = [order_of(g, r.outputs[0]) for r in readers]
-        rank = len(g.tensors[name].shape)
-        last = [0, *range(2, rank), 1]
-        if rank < 3 or not readers or name in g.outputs or any(o != last for o in orders):
+        t, readers = g.tensors[name], g.consumers(name)
+        if name not in moved:
             continue
-        old = g.tensors[name]
-        shape = tuple(old.shape[k] for k in last)
-        new = g.add_tensor(Tensor(f"{name}/channels_last", shape, old.dtype, None, old.quantization))
-        for r in readers:
-            g.replace(r.outputs[0], new)
-            g.nodes.remove(r)
-        g.inputs[i] = new
-        inputs.append(g.input_names[i])
+        rank = len(t.shape)
+        if readers and all(order_of(g, r.outputs[0]) == [0, rank - 1, *range(1, rank - 1)] for r in readers):
+            old = g.add_tensor(Tensor(f"{name}/channels_first", moved[name], t.dtype))
+            for r in readers:
+                if r.outputs[0] in g.outputs:
+                    break
+                g.replace(r.outputs[0], old)
+                g.nodes.remove(r)
+            else:
+                g.inputs[i] = old
+                continue
+        changed[0].append(g.input_names[i])
     for i, name in enumerate(g.outputs):
-        rank = len(g.tensors[name].shape)
-        node = g.producer(name)
-        if rank < 3 or node is None or order_of(g, name) != [0, rank - 1, *range(1, rank - 1)] or g.consumers(name):
+        if name not in moved:
             continue
-        if node.inputs[0] in g.inputs:
+        node, rank = g.producer(name), len(g.tensors[name].shape)
+        if node is not None and order_of(g, name) == [0, *range(2, rank), 1] and node.inputs[0] not in g.inputs:
+            g.outputs[i] = node.inputs[0]
             continue
-        g.outputs[i] = node.inputs[0]
-        outputs.append(g.output_names[i])
+        changed[1].append(g.output_names[i])
     g.remove_dead()
-    return inputs, outputs
+    g.check()
+    return changed

@@ -24,7 +24,6 @@ PER_DIMENSION = {"PAD": (1,), "PADV2": (1,), "MIRROR_PAD": (1,), "SLICE": (1, 2)
 def move_transposes(g: Graph) -> bool:
     """
     before: TRANSPOSE → ADD → RELU → TRANSPOSE (inverse) → CONV_2D      after: ADD → RELU → CONV_2D
-    before: TRANSPOSE that moves dimensions of size 1 only              after: RESHAPE
     before: TRANSPOSE → RESHAPE to a matrix → FULLY_CONNECTED           after: RESHAPE → FULLY_CONNECTED, columns in that order
 
     A transpose sinks through an operator if more of its inputs are so transposed than it would have to transpose back.
@@ -38,6 +37,26 @@ def move_transposes(g: Graph) -> bool:
         perm = _permutation(g, node.inputs)
         if perm is not None and node.op != "TRANSPOSE":
             changed |= _sink(g, node, perm)
+    return changed
+
+
+def transposes_to_reshapes(g: Graph) -> bool:
+    """
+    before: TRANSPOSE [1, 1, 1, 8] → [1, 8, 1, 1]      after: RESHAPE
+
+    Where dimensions of size 1 move and no others. After all transposes have sunk: a RESHAPE stays where it is.
+    """
+    changed = False
+    for node in g.nodes:
+        order = g.data(node.inputs[1]) if node.op == "TRANSPOSE" else None
+        shape = g.tensors[node.inputs[0]].shape if node.inputs and node.inputs[0] else ()
+        if order is None or [i for i in order if shape[i] != 1] != [i for i in range(len(shape)) if shape[i] != 1]:
+            continue
+        y = node.outputs[0]
+        target = g.tensors[y].shape
+        node.op, node.attrs = "RESHAPE", {"new_shape": target}
+        node.inputs = [node.inputs[0], g.constant(f"{y}/shape", np.array(target, np.int32))]
+        changed = True
     return changed
 
 
@@ -79,12 +98,6 @@ def _simplify(g: Graph, node: Node) -> bool:
         else:
             g.replace(y, x)
         g.nodes.remove(node)
-        return True
-    shape = g.tensors[x].shape
-    if [i for i in perm if shape[i] != 1] == [i for i in range(len(shape)) if shape[i] != 1]:
-        target = g.tensors[y].shape
-        node.op, node.attrs = "RESHAPE", {"new_shape": target}
-        node.inputs = [x, g.constant(f"{y}/shape", np.array(target, np.int32))]
         return True
     return changed
 

@@ -296,21 +296,11 @@ def gelu(e: Emitter, n: OnnxNode) -> str:
 
 
 def erf(e: Emitter, n: OnnxNode) -> str:
-    """From GELU, which is x (1 + erf(x / sqrt 2)) / 2; by a series near zero, where that divides by little.
-
-    gelu(s) / (s / 2) - 1 with s = x sqrt 2. Below 1/4: erf(x) = 2/sqrt(pi) (x - x^3/3 + x^5/10 - x^7/42 + x^9/216).
-    """
-    x = n.get(0)
-    s = e.binary("MUL", x, math.sqrt(2))
-    far = e.binary("SUB", e.binary("DIV", e.unary("GELU", s, approximate=False), e.binary("MUL", s, 0.5)), 1)
-    square = e.unary("SQUARE", x)
-    series = e.binary("MUL", square, 1 / 216)
-    for c in (-1 / 42, 1 / 10, -1 / 3):
-        series = e.binary("MUL", e.binary("ADD", series, c), square)
-    series = e.binary("ADD", series, 1)
-    near = e.binary("MUL", e.binary("MUL", x, series), 2 / math.sqrt(math.pi))
-    small = e.binary("LESS", square, 1 / 16)
-    return e.op("SELECT_V2", [small, near, far], dtype="float32", shape=e.shape(x))
+    """An operator that TFLite has not; the passes make GELU of it, or take it apart."""
+    value = e.value(n.get(0))
+    if value is not None:
+        return e.const(np.vectorize(math.erf, otypes=[np.float32])(value))
+    return e.op("ERF", [n.get(0)], shape=e.shape(n.get(0)))
 
 
 def shrink(e: Emitter, n: OnnxNode) -> str:

@@ -93,7 +93,7 @@ class _Importer:
     ) -> None:
         self.onnx, self.model, self.opset, self.where = onnx, model, opset, where
         self.shapes, self.constants = shapes, constants
-        self.graph = Graph(model.graph.name)
+        self.graph = Graph(model.graph.name, channels_first=True)
         self.emitter = Emitter(self.graph)
 
     def run(self) -> Graph:
