@@ -9,6 +9,7 @@ from edgert.errors import ConversionError
 
 from ..calibrate import Ranges
 from ..ir import Graph, Node, Quantization, Tensor
+from .reconstruct import Rounded
 from .rules import RULES
 
 _FLOAT32_TINY = 1e-30
@@ -34,13 +35,16 @@ def quantize_array(values: NDArray[np.float32], q: Quantization, low: int, high:
     return np.clip(np.rint(values.astype(np.float64) / scale) + zero, low, high).astype(np.int64)
 
 
-def quantize_int8(float_graph: Graph, ranges: Ranges, input_type: str = "int8", output_type: str = "int8") -> Graph:
+def quantize_int8(
+    float_graph: Graph, ranges: Ranges, input_type: str = "int8", output_type: str = "int8", rounded: dict[str, Rounded] | None = None
+) -> Graph:
     """The int8 graph.
 
     Args:
       float_graph: after all passes; it is not changed.
       ranges: of every float tensor, from calibration.
       input_type, output_type: "int8", "uint8" or "float32": what the model takes and gives.
+      rounded: weights and bias of layers, by the name of their output, where they are known already (see `reconstruct`).
 
     Raises:
       ConversionError: operators without an int8 form; all of them are named.
@@ -59,7 +63,7 @@ def quantize_int8(float_graph: Graph, ranges: Ranges, input_type: str = "int8", 
     )
     _assign(graph, ranges)
     for node in list(graph.nodes):
-        _quantize_constants(graph, node)
+        _quantize_constants(graph, node, (rounded or {}).get(node.outputs[0]))
     _requantize_mismatched(graph)
     for tensor in graph.tensors.values():
         if tensor.quantization is not None and tensor.data is None:
@@ -144,10 +148,10 @@ def _equal(a: Quantization, b: Quantization) -> bool:
 # ---- constants
 
 
-def _quantize_constants(graph: Graph, node: Node) -> None:
+def _quantize_constants(graph: Graph, node: Node, rounded: Rounded | None) -> None:
     rule = RULES[node.op]
     if rule.weights_axis is not None:
-        _quantize_weights(graph, node, rule.weights_axis)
+        _quantize_weights(graph, node, rule.weights_axis, rounded)
         return
     for i, name in enumerate(node.inputs):
         t = graph.tensors[name] if name else None
@@ -160,7 +164,7 @@ def _quantize_constants(graph: Graph, node: Node) -> None:
         node.inputs[i] = graph.add_tensor(Tensor(f"{name}/int8", t.shape, "int8", data, q))
 
 
-def _quantize_weights(graph: Graph, node: Node, axis: int) -> None:
+def _quantize_weights(graph: Graph, node: Node, axis: int, rounded: Rounded | None) -> None:
     x, w = graph.tensors[node.inputs[0]], graph.tensors[node.inputs[1]]
     if w.data is None:
         raise ConversionError(f'{node.op} "{node.name}": its weights are not constant')
@@ -170,18 +174,24 @@ def _quantize_weights(graph: Graph, node: Node, axis: int) -> None:
     assert x.quantization is not None
     x_scale = float(x.quantization.scale[0])
     others = tuple(i for i in range(w.data.ndim) if i != axis)
-    largest = np.abs(w.data).max(axis=others).astype(np.float64)
-    scale = np.where(largest > 0, largest / 127, 1.0)
-    if bias is not None and bias.data is not None:
+    offset = rounded.bias if rounded else None if bias is None or bias.data is None else bias.data.astype(np.float64)
+    if rounded:
+        scale = rounded.scale.astype(np.float64)
+    else:
+        largest = np.abs(w.data).max(axis=others).astype(np.float64)
+        scale = np.where(largest > 0, largest / 127, 1.0)
+    if offset is not None:
         # The bias has the scale of the products: it must fit int32, with room for the sum.
-        scale = np.maximum(scale, np.abs(bias.data).astype(np.float64) / (x_scale * 2**30))
+        scale = np.maximum(scale, np.abs(offset) / (x_scale * 2**30))
     q = Quantization(scale.astype(np.float32), np.zeros(len(scale), np.int64), axis)
-    data = quantize_array(w.data, q, -127, 127).astype(np.int8)
+    kept = rounded is not None and np.array_equal(q.scale, rounded.scale)
+    data = rounded.weights if rounded and kept else quantize_array(w.data, q, -127, 127).astype(np.int8)
     node.inputs[1] = graph.add_tensor(Tensor(f"{w.name}/int8", w.shape, "int8", data, q))
-    if bias is not None and bias.data is not None:
+    if offset is not None:
         bq = Quantization((np.float32(x_scale) * q.scale).astype(np.float32), np.zeros(len(scale), np.int64), 0)
-        values = quantize_array(bias.data, bq, -(2**31), 2**31 - 1).astype(np.int32)
-        node.inputs[2] = graph.add_tensor(Tensor(f"{bias.name}/int32", bias.shape, "int32", values, bq))
+        values = quantize_array(offset, bq, -(2**31), 2**31 - 1).astype(np.int32)
+        name = f"{bias.name if bias else node.outputs[0] + '/bias'}/int32"
+        node.inputs = [*node.inputs[:2], graph.add_tensor(Tensor(name, offset.shape, "int32", values, bq))]
 
 
 # ---- inputs and outputs
