@@ -12,7 +12,7 @@ from edgert.converters import passes
 from edgert.converters.calibrate import calibrate
 from edgert.converters.export import to_tflite
 from edgert.converters.ir import Graph, Node, Quantization, Tensor
-from edgert.converters.quantize import quantize_int8
+from edgert.converters.quantize import quantize_static
 
 OUT = Path(__file__).resolve().parent.parent / "native/tests/data"
 
@@ -149,7 +149,7 @@ def main() -> None:
     ranges = calibrate(g, [(rng.standard_normal((1, 12, 12, 3)).astype(np.float32),) for _ in range(8)])
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "float32.tflite").write_bytes(to_tflite(g, "edgert test"))
-    (OUT / "int8.tflite").write_bytes(to_tflite(quantize_int8(g, ranges, "uint8", "float32"), "edgert test"))
+    (OUT / "int8.tflite").write_bytes(to_tflite(quantize_static(g, ranges, "uint8", "float32"), "edgert test"))
     for dtype in ("int8", "uint8"):
         (OUT / f"chains_{dtype}.tflite").write_bytes(to_tflite(build_chains(dtype), "edgert test"))
 

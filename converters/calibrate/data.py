@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Samples:
     std: tuple[float, ...] = (1.0,)
 
     def __len__(self) -> int:
-        return len(self.pictures) if self.pictures else len(self.arrays[0])
+        return len(self.pictures) if self.pictures else len(self.arrays[0]) if self.arrays else 0
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.float32], ...]]:
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
@@ -49,6 +49,7 @@ def load_samples(
     mean: tuple[float, ...] = (0.0,),
     std: tuple[float, ...] = (1.0,),
     limit: int | None = None,
+    channels_first: Sequence[bool] = (),
 ) -> Samples:
     """Samples from a file or folder.
 
@@ -57,6 +58,8 @@ def load_samples(
       shapes: the shapes of the model's inputs, batch of 1 in front.
       mean, std: the model's normalization, (value - mean) / std; one number, or one a channel.
       limit: at most so many samples, spread evenly.
+      channels_first: for each input, whether it was [batch, channels, ...] in the original model: arrays of that shape are
+        taken for what they are.
 
     Raises:
       DataError: there is no such file or key, or the arrays do not have the inputs' shapes behind axis 0.
@@ -76,8 +79,11 @@ def load_samples(
             f"{spec}: gives {len(arrays)} arrays, the model has {len(shapes)} inputs; name them as FILE.npz:KEY1,KEY2"
         )
     fitted = []
-    for a, shape in zip(arrays, shapes):
-        if a.shape[1:] != shape[1:] and a.ndim == len(shape) and a[0].size == np.prod(shape[1:]):
+    for i, (a, shape) in enumerate(zip(arrays, shapes)):
+        if a.shape[1:] != shape[1:] and i < len(channels_first) and channels_first[i] and (a.shape[1], *a.shape[2:]) == (shape[-1], *shape[1:-1]):
+            a = np.moveaxis(a, 1, -1)
+        # Dimensions of size 1 may be missing, or too many; anything else that only happens to have as many values is an error.
+        if a.shape[1:] != shape[1:] and [n for n in a.shape[1:] if n != 1] == [n for n in shape[1:] if n != 1]:
             a = a.reshape(len(a), *shape[1:])
         if a.shape[1:] != shape[1:]:
             raise DataError(f"{spec}: has samples of shape {list(a.shape[1:])}, the model expects {list(shape[1:])}")

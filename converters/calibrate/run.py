@@ -15,6 +15,7 @@ from ..ir import Graph
 from .observers import MinMax, Observer
 
 Ranges = dict[str, tuple[float, float]]
+_PADDING = -1e38
 
 
 def calibrate(
@@ -40,6 +41,7 @@ def calibrate(
     details = it.get_input_details()
     index = {d["name"]: d["index"] for d in it.get_tensor_details()}
     watched = {name: observer() for name, t in graph.tensors.items() if t.data is None and t.dtype == "float32"}
+    padded = {n.outputs[0] for n in graph.nodes if n.op == "PADV2" and (graph.data(n.inputs[2]) or 0) < _PADDING}
     done = 0
     for sample in samples:
         if len(sample) != len(details):
@@ -52,6 +54,8 @@ def calibrate(
         it.invoke()
         for name, o in watched.items():
             values = it.tensor(index[name])()
+            if name in padded:  # the padding of a maximum is the lowest of all floats, and no value
+                values = values[values > _PADDING]
             if not np.isfinite(values).all():
                 raise ConversionError(
                     f'tensor "{name}" takes values that are not finite on sample {done}: check the model and the preprocessing'

@@ -126,7 +126,7 @@ def _tensor(b: Any, tflite: Any, t: Tensor, buffer: int) -> int:
     if t.dtype not in TYPES:
         raise ConversionError(f'tensor "{t.name}" is {t.dtype}, which the exporter does not know')
     name, shape, quantization = b.CreateString(t.name), b.CreateNumpyVector(np.asarray(t.shape, np.int32)), None
-    if t.quantization is not None:
+    if t.quantization is not None and t.dtype != "float32":  # a float tensor only remembers what it is to become
         scale = b.CreateNumpyVector(np.asarray(t.quantization.scale, np.float32))
         zero = b.CreateNumpyVector(np.asarray(t.quantization.zero_point, np.int64))
         tflite.QuantizationParametersStart(b)

@@ -1,35 +1,88 @@
-"""Importers: a model file → Graph. Which one reads a file is told by its name."""
+"""Importers: a model → Graph. Which one reads a file is told by its name, and which one takes an object by its class."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from edgert.errors import ConversionError, ModelError
 
 from ..ir import Graph
 
 
-def load(path: Path) -> Graph:
-    """The float graph of a model file.
+def load(
+    source: str | Path | Any,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    constants: Mapping[str, NDArray[Any]] | None = None,
+) -> Graph:
+    """The float graph of a model.
+
+    Args:
+      source: a file (`.h5`, `.keras`, `.onnx`, `.pt2`, `.tflite`), or a model in memory: `onnx.ModelProto`, `torch.nn.Module`,
+        `torch.export.ExportedProgram`, `keras.Model`.
+      shapes: sizes of inputs whose dimensions are open, by input name (ONNX, PyTorch).
+      constants: values of inputs that decide shapes, by input name (ONNX, PyTorch).
 
     Raises:
       ModelError: the file cannot be read.
       ConversionError: it has layers that edgert does not know, or a kind that no importer reads.
     """
+    if isinstance(source, (str, Path)):
+        return _load_file(Path(source), shapes, constants)
+    from .pytorch import is_torch, read_torch
+
+    kinds = {(c.__module__.split(".")[0], c.__name__) for c in type(source).__mro__}
+    if is_torch(source):
+        return read_torch(source, shapes=shapes, constants=constants)
+    if any(module in ("onnx", "onnx_ml_pb2") and name == "ModelProto" for module, name in kinds):
+        from .onnx import read_onnx
+
+        return read_onnx(source, shapes=shapes, constants=constants)
+    if any(module in ("keras", "tf_keras") and name == "Model" for module, name in kinds):
+        import tempfile
+
+        from .keras import read_keras
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{getattr(source, 'name', 'model')}.keras"
+            source.save(path)
+            return read_keras(path)
+    raise ConversionError(f"no importer takes a {type(source).__module__}.{type(source).__qualname__}")
+
+
+def _load_file(path: Path, shapes: Mapping[str, Sequence[int]] | None, constants: Mapping[str, NDArray[Any]] | None) -> Graph:
     if not path.exists():
         raise ModelError(f"{path}: there is no such file")
     if path.is_dir():
         raise ModelError(f"{path}: this is a directory, not a model file")
     suffix = path.suffix.lower()
-    if suffix in (".h5", ".hdf5", ".keras"):
-        from .keras import read_keras
+    if suffix in (".onnx", ".pt2"):
+        if suffix == ".onnx":
+            from .onnx import read_onnx
 
-        return read_keras(path)
+            return read_onnx(path, shapes=shapes, constants=constants)
+        from .pytorch import read_torch
+
+        return read_torch(path, shapes=shapes, constants=constants)
+    if suffix in (".pt", ".pth", ".ckpt", ".bin"):
+        from .pytorch import refuse_pickle
+
+        raise refuse_pickle(path)
+    if suffix not in (".h5", ".hdf5", ".keras", ".tflite"):
+        raise ConversionError(f'{path}: no importer reads "{suffix}" files; known are .h5, .keras, .onnx, .pt2 and .tflite')
+    if shapes or constants:
+        raise ConversionError(f"{path}: shapes and constants of inputs can be given for ONNX and PyTorch models only")
     if suffix == ".tflite":
         from .tflite import read_tflite
 
         return read_tflite(path)
-    raise ConversionError(f'{path}: no importer reads "{suffix}" files; known are .h5, .keras and .tflite')
+    from .keras import read_keras
+
+    return read_keras(path)
 
 
 __all__ = ["load"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,19 @@ class Graph:
         self.tensors[tensor.name] = tensor
         return tensor.name
 
+    def copy(self) -> Graph:
+        """A graph of its own, of the same constants."""
+        return Graph(
+            self.name,
+            {k: replace(t) for k, t in self.tensors.items()},
+            [Node(n.op, list(n.inputs), list(n.outputs), dict(n.attrs), n.name, list(n.intermediates)) for n in self.nodes],
+            list(self.inputs),
+            list(self.outputs),
+            list(self.input_names),
+            list(self.output_names),
+            self.channels_first,
+        )
+
     def constant(self, name: str, data: NDArray[Any]) -> str:
         data = np.asarray(data, order="C")  # ascontiguousarray would give a scalar a dimension
         return self.add_tensor(Tensor(name, data.shape, str(data.dtype), data))
@@ -96,7 +109,10 @@ class Graph:
         return next((n for n in self.nodes if name in n.outputs), None)
 
     def replace(self, old: str, new: str) -> None:
-        """Makes every reader of `old` read `new`, the graph's outputs included."""
+        """Makes every reader of `old` read `new`, the graph's outputs included; `new` takes over its quantization, if it has none."""
+        was, now = self.tensors[old].quantization, self.tensors[new]
+        if now.quantization is None and now.data is None and now.dtype == self.tensors[old].dtype:
+            now.quantization = was
         for node in self.nodes:
             node.inputs = [new if i == old else i for i in node.inputs]
         self.outputs = [new if o == old else o for o in self.outputs]

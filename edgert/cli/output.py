@@ -36,16 +36,16 @@ def size(n: float) -> str:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, or nothing where that is no terminal. The function takes (done, in all)."""
+def progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error, or nothing where that is no terminal. The function takes (what, done, in all)."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda what, done, total: None
         return
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 def numbers(text: str, name: str) -> tuple[float, ...]:

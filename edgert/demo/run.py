@@ -105,7 +105,7 @@ def compare_layers(float_model: bytes, int8_model: bytes, samples: NDArray[Any])
     return [LayerError(q["name"], op, float(s)) for (op, _, q), s in zip(pairs, sqnr)]
 
 
-def run_demo(folder: Path, progress: Callable[[int, int], None] | None = None) -> DemoResult:
+def run_demo(folder: Path, progress: Callable[[str, int, int], None] | None = None) -> DemoResult:
     """Converts, compares, and writes `fashion_mnist_int8.tflite` and `report.html` into `folder` (made if missing).
 
     Raises:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..emit import Emitter, UnsupportedUseError
 from .node import Handler, OnnxNode
+from .windows import keep_scales
 
 
 def gemm(e: Emitter, n: OnnxNode) -> str:
@@ -17,7 +18,10 @@ def gemm(e: Emitter, n: OnnxNode) -> str:
     if weights is not None and e.value(a) is None and (not n.has(2) or (bias is not None and bias.size in (1, e.shape(b)[not n.attr("transB", 0)]))):
         w = (weights if n.attr("transB", 0) else weights.T) * np.float32(alpha)
         offset = np.zeros(len(w), np.float32) if bias is None else np.broadcast_to(bias.reshape(-1) * np.float32(beta), len(w))
-        return e.dense(a, e.const(w, "float32", "weights"), e.const(offset, "float32", "bias"))
+        new = e.const(w, "float32", "weights")
+        if alpha == 1:
+            keep_scales(e, b, new, 0)
+        return e.dense(a, new, e.const(offset, "float32", "bias"))
     b = e.transpose(b, (1, 0)) if n.attr("transB", 0) else b
     y = e.matmul(a, b)
     y = y if alpha == 1 else e.binary("MUL", y, alpha)

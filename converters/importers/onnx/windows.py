@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir import Quantization
 from ...ir.shapes import same_padding, window
 from ..emit import Emitter, UnsupportedUseError
 from .node import Handler, OnnxNode
@@ -113,9 +114,18 @@ def _convolve(
     if group == channels and out % channels == 0 and (group > 1 or channels == 1 == out):
         weights = e.reshape(e.transpose(w, (1, 2, 3, 0), "weights"), (1, *kernel, out))
         attrs["depth_multiplier"] = out // channels
+        keep_scales(e, w, weights, 3)
         return e.op("DEPTHWISE_CONV_2D", [x, weights, bias], shape=(e.shape(x)[0], h, width, out), **attrs)
     weights = e.transpose(w, (0, 2, 3, 1), "weights")
+    keep_scales(e, w, weights, 0)
     return e.op("CONV_2D", [x, weights, bias], shape=(e.shape(x)[0], h, width, out), **attrs)
+
+
+def keep_scales(e: Emitter, old: str, new: str, axis: int) -> None:
+    """Weights that came with a scale for each output, or with one scale, remember it in their new layout."""
+    q = e.graph.tensors[old].quantization
+    if q is not None and e.value(new) is not None and len(q.scale) in (1, e.shape(new)[axis]):
+        e.graph.tensors[new].quantization = Quantization(q.scale, q.zero_point, axis)
 
 
 def conv_transpose(e: Emitter, n: OnnxNode) -> str:

@@ -10,7 +10,7 @@ average, which is empirical bias correction (Nagel et al., "Data-Free Quantizati
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgert.interpreter import Interpreter
 
+from ..calibrate import Samples
 from ..export import to_tflite
 from ..ir import Graph
 from .products import Array, Product
@@ -61,7 +62,7 @@ def run_samples(graph: Graph, samples: Iterable[Sample], names: Sequence[str]) -
 
 def _encode(graph: Graph, name: str, value: NDArray[np.float32]) -> NDArray[np.generic]:
     t = graph.tensors[name]
-    if t.quantization is None:
+    if t.quantization is None or t.dtype == "float32":
         return np.asarray(value, t.dtype)
     limits = np.iinfo(t.dtype)
     scaled = np.rint(value / t.quantization.scale[0]) + t.quantization.zero_point[0]
@@ -70,7 +71,7 @@ def _encode(graph: Graph, name: str, value: NDArray[np.float32]) -> NDArray[np.g
 
 def _decode(graph: Graph, name: str, value: NDArray[np.generic]) -> NDArray[np.float32]:
     q = graph.tensors[name].quantization
-    if q is None:
+    if q is None or value.dtype == np.float32:
         return value.astype(np.float32)
     return (value.astype(np.float32) - np.float32(q.zero_point[0])) * q.scale[0]
 
@@ -78,9 +79,9 @@ def _decode(graph: Graph, name: str, value: NDArray[np.generic]) -> NDArray[np.f
 def reconstruct(
     float_graph: Graph,
     quantize: Callable[[dict[str, Rounded]], Graph],
-    samples: Sequence[Sample],
+    samples: Samples | Sequence[Sample],
     limit: int,
-    ridge: float = 0.01,
+    ridge: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Rounded]:
     """Rounded weights for every layer with constant weights, by the name of its output.
@@ -123,13 +124,28 @@ def reconstruct(
     return done
 
 
+def with_weights(float_graph: Graph, rounded: Mapping[str, Rounded]) -> Graph:
+    """The float graph, with the real values of rounded weights and their biases in the layers that have them."""
+    g = float_graph.copy()
+    for node in g.nodes:
+        r = rounded.get(node.outputs[0])
+        if r is None:
+            continue
+        product = Product.of(g, node)
+        matrices = product.matrices(r.weights) * r.scale.reshape(product.groups, -1, 1)
+        weights = g.constant(f"{node.inputs[1]}/rounded", product.layout(matrices).astype(np.float32))
+        node.inputs = [node.inputs[0], weights, g.constant(f"{node.outputs[0]}/bias", r.bias.astype(np.float32))]
+    g.remove_dead()
+    return g
+
+
 def _rows(p: Product) -> int:
     bytes_ = _MOST_BYTES if p.groups == 1 else _MOST_BYTES_GROUPED
     return min(_MOST_ROWS, bytes_ // (4 * p.groups * p.inputs))
 
 
 def _inputs(
-    graph: Graph, products: list[Product], places: list[list[NDArray[np.int64]]], samples: Sequence[Sample]
+    graph: Graph, products: list[Product], places: list[list[NDArray[np.int64]]], samples: Samples | Sequence[Sample]
 ) -> list[NDArray[np.float32]]:
     """What layers read at some places: [groups, rows, inputs] of each."""
     names = list(dict.fromkeys(p.node.inputs[0] for p in products))

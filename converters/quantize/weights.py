@@ -1,0 +1,73 @@
+"""Smaller weights, float activations: no calibration is needed.
+
+dynamic: int8 weights that products use as they are, the activations being quantized while the model runs ("hybrid" operators).
+weight-int8, weight-int4, float16: weights that a DEQUANTIZE makes float again before they are used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgert.errors import ConversionError
+
+from ..ir import Graph, Node, Quantization, Tensor
+from .rules import RULES
+from .static import channel_scale, quantize_array
+
+SCHEMES = ("dynamic", "weight-int8", "weight-int4", "float16")
+# Constants below this many values stay float: they cost less than what it takes to restore them.
+_SMALLEST = 256
+_HYBRID = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+def quantize_weights(float_graph: Graph, scheme: str) -> Graph:
+    """The graph with smaller weights.
+
+    Args:
+      float_graph: after all passes; it is not changed.
+      scheme: one of `SCHEMES`.
+    """
+    if scheme not in SCHEMES:
+        raise ConversionError(f'there is no scheme "{scheme}" for weights alone; known are {", ".join(SCHEMES)}')
+    g = float_graph.copy()
+    if scheme == "float16":
+        _float16(g)
+    for node in [] if scheme == "float16" else list(g.nodes):
+        rule = RULES.get(node.op)
+        if rule is None or rule.weights is None or (scheme == "dynamic" and node.op not in _HYBRID):
+            continue
+        name = node.inputs[rule.weights]
+        t = g.tensors[name]
+        if t.data is None or t.dtype != "float32" or t.data.size < _SMALLEST:
+            continue
+        bits = 4 if scheme == "weight-int4" else 8
+        limit = 2 ** (bits - 1) - 1
+        scale = channel_scale(t.data, rule.weights_axis, limit)
+        q = Quantization(scale.astype(np.float32), np.zeros(len(scale), np.int64), rule.weights_axis)
+        data = quantize_array(t.data, q, -limit, limit).astype(np.int8)
+        small = g.add_tensor(Tensor(f"{name}/int{bits}", t.shape, f"int{bits}", data, q))
+        node.inputs[rule.weights] = small if scheme == "dynamic" else _restore(g, node, small)
+    g.remove_dead()
+    g.check()
+    return g
+
+
+def _restore(g: Graph, node: Node, small: str) -> str:
+    new = g.add_tensor(Tensor(f"{small}/float32", g.tensors[small].shape))
+    g.nodes.insert(g.nodes.index(node), Node("DEQUANTIZE", [small], [new], {}, new))
+    return new
+
+
+def _float16(g: Graph) -> None:
+    restored: dict[str, str] = {}
+    for node in list(g.nodes):
+        for i, name in enumerate(node.inputs):
+            t = g.tensors[name] if name else None
+            if t is None or t.data is None or t.dtype != "float32" or (t.data.size < _SMALLEST and i == 0):
+                continue
+            if t.data.size < 16 or np.abs(t.data).max() > 65504:
+                continue
+            if name not in restored:
+                small = g.add_tensor(Tensor(f"{name}/float16", t.shape, "float16", t.data.astype(np.float16)))
+                restored[name] = _restore(g, node, small)
+            node.inputs[i] = restored[name]
