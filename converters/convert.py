@@ -119,7 +119,9 @@ def convert(
     else:
         for given in (input_type, output_type):
             if given not in (None, "float32"):
-                raise ConversionError(f'the scheme "{scheme}" has float activations; inputs and outputs of {given} need int8 or 16x8')
+                raise ConversionError(
+                    f'the scheme "{scheme}" has float activations; inputs and outputs of {given} need int8 or 16x8'
+                )
         quantized = graph if scheme == "float32" else quantize_weights(graph, scheme)
     about = {NAME: build_metadata(Path(name).stem, graph.input_names, graph.output_names, mean, std, bool(labels))}
     model = to_tflite(quantized, f"edgert: {name}, {scheme}", about)
@@ -143,7 +145,11 @@ def _static(
 
         def so_far(done: dict[str, Rounded]) -> Graph:
             # What sixteen bits round does not matter beside what eight bits of weights do, and float is faster.
-            return with_weights(graph, done) if kind == "int16" else quantize_static(graph, ranges, kind, kind, kind=kind, rounded=done)
+            return (
+                with_weights(graph, done)
+                if kind == "int16"
+                else quantize_static(graph, ranges, kind, kind, kind=kind, rounded=done)
+            )
 
         rounded = reconstruct(
             graph,
@@ -161,7 +167,9 @@ def _kept_float(graph: Graph, quantized: Graph) -> tuple[str, ...]:
     """Operators of the original whose output is float in the result, the last DEQUANTIZE apart."""
     before = {n.outputs[0] for n in graph.nodes if graph.tensors[n.outputs[0]].dtype == "float32"}
     return tuple(
-        f"{n.op} {n.outputs[0]}" for n in quantized.nodes if n.outputs[0] in before and quantized.tensors[n.outputs[0]].dtype == "float32"
+        f"{n.op} {n.outputs[0]}"
+        for n in quantized.nodes
+        if n.outputs[0] in before and quantized.tensors[n.outputs[0]].dtype == "float32"
     )
 
 

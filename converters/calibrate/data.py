@@ -80,7 +80,12 @@ def load_samples(
         )
     fitted = []
     for i, (a, shape) in enumerate(zip(arrays, shapes)):
-        if a.shape[1:] != shape[1:] and i < len(channels_first) and channels_first[i] and (a.shape[1], *a.shape[2:]) == (shape[-1], *shape[1:-1]):
+        if (
+            a.shape[1:] != shape[1:]
+            and i < len(channels_first)
+            and channels_first[i]
+            and (a.shape[1], *a.shape[2:]) == (shape[-1], *shape[1:-1])
+        ):
             a = np.moveaxis(a, 1, -1)
         # Dimensions of size 1 may be missing, or too many; anything else that only happens to have as many values is an error.
         if a.shape[1:] != shape[1:] and [n for n in a.shape[1:] if n != 1] == [n for n in shape[1:] if n != 1]:

@@ -83,14 +83,41 @@ for _ops, _table, _fields in [
     (("MAXIMUM", "MINIMUM"), "MaximumMinimum", []),
 ]:
     TABLES.update({op: (_table, _fields) for op in _ops})
-TABLES.update({
-    op: ("".join(part.capitalize() for part in op.split("_")), [])
-    for op in (
-        "ABS", "SQUARE", "EXP", "COS", "FILL", "RANGE", "RANK", "TILE", "SELECT", "EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL",
-        "GREATER", "GREATER_EQUAL", "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT", "POW", "NEG", "SQUARED_DIFFERENCE",
-        "FLOOR_MOD", "WHERE", "SCATTER_ND", "RIGHT_SHIFT", "BITWISE_XOR", "SIGN", "BITCAST",
-    )
-})
+TABLES.update(
+    {
+        op: ("".join(part.capitalize() for part in op.split("_")), [])
+        for op in (
+            "ABS",
+            "SQUARE",
+            "EXP",
+            "COS",
+            "FILL",
+            "RANGE",
+            "RANK",
+            "TILE",
+            "SELECT",
+            "EQUAL",
+            "NOT_EQUAL",
+            "LESS",
+            "LESS_EQUAL",
+            "GREATER",
+            "GREATER_EQUAL",
+            "LOGICAL_AND",
+            "LOGICAL_OR",
+            "LOGICAL_NOT",
+            "POW",
+            "NEG",
+            "SQUARED_DIFFERENCE",
+            "FLOOR_MOD",
+            "WHERE",
+            "SCATTER_ND",
+            "RIGHT_SHIFT",
+            "BITWISE_XOR",
+            "SIGN",
+            "BITCAST",
+        )
+    }
+)
 
 
 def attribute(schema_name: str) -> str:

@@ -224,13 +224,16 @@ class Emitter:
 
     def dense(self, x: str, weights: str, bias: str = "", **attrs: Any) -> str:
         """x [..., K] times weights [N, K] transposed."""
+        if self.rank(x) < 1 or self.rank(weights) != 2 or self.shape(x)[-1] != self.shape(weights)[1]:
+            rows, inputs_ = list(self.shape(x)), list(self.shape(weights))[::-1]
+            raise UnsupportedUseError(f"a product of {rows} and {inputs_} does not exist")
         shape = (*self.shape(x)[:-1], self.shape(weights)[0])
         inputs = [x, weights, *([bias] if bias else [])]
         return self.op("FULLY_CONNECTED", inputs, shape=shape, keep_num_dims=len(shape) > 2, **attrs)
 
 
-def _broadcast(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]] | Any:
+def _broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     try:
-        return np.broadcast_shapes(*shapes)
+        return tuple(np.broadcast_shapes(*shapes))
     except ValueError:
         raise UnsupportedUseError(f"the shapes {', '.join(str(list(s)) for s in shapes)} do not go together") from None

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgert.errors import ConversionError, MissingExtraError, ModelError
@@ -54,7 +53,9 @@ def read_torch(
     names: list[str] | None = None
     if isinstance(model, torch.nn.Module):
         if not shapes:
-            raise ConversionError("a torch.nn.Module does not say what it takes: give shapes={name: shape, ...}, one for each input of forward()")
+            raise ConversionError(
+                "a torch.nn.Module does not say what it takes: give shapes={name: shape, ...}, one for each input of forward()"
+            )
         model = model.eval()
         arguments = tuple(torch.zeros([int(n) for n in s]) for s in shapes.values())
         names, shapes = list(shapes), None

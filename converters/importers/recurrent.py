@@ -64,7 +64,9 @@ def lstm(
         names = [x]
         for part, kind in ((w, "input"), (r, "recurrent")):
             names += ["" if coupled and g == "i" else e.const(part[g], "float32", f"{kind}_to_{g}") for g in "ifco"]
-        names += [e.const(peephole[g], "float32", f"cell_to_{g}") if peephole and not (coupled and g == "i") else "" for g in "ifo"]
+        names += [
+            e.const(peephole[g], "float32", f"cell_to_{g}") if peephole and not (coupled and g == "i") else "" for g in "ifo"
+        ]
         names += ["" if coupled and g == "i" else e.const(b[g], "float32", f"bias_{g}") for g in "ifco"]
         names += ["", ""]
         for state in ("output_state", "cell_state"):

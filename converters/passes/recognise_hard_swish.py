@@ -41,7 +41,11 @@ def _gate(g: Graph, node: Node) -> str | None:
                 scaled = alone(g, other, kind)
                 for gate, constant in operands(scaled) if scaled else []:
                     c = scalar(g, constant)
-                    if c is not None and math.isclose(c if kind == "MUL" else 1 / c, 1 / 6, rel_tol=1e-4) and _relu6_of(g, gate) == value:
+                    if (
+                        c is not None
+                        and math.isclose(c if kind == "MUL" else 1 / c, 1 / 6, rel_tol=1e-4)
+                        and _relu6_of(g, gate) == value
+                    ):
                         return value
     return None
 

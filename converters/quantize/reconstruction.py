@@ -41,7 +41,9 @@ class Rounded:
 
 def up_to(graph: Graph, names: Sequence[str]) -> Graph:
     """The part of a graph that makes these tensors."""
-    part = Graph(graph.name, dict(graph.tensors), list(graph.nodes), list(graph.inputs), list(names), list(graph.input_names), list(names))
+    part = Graph(
+        graph.name, dict(graph.tensors), list(graph.nodes), list(graph.inputs), list(names), list(graph.input_names), list(names)
+    )
     part.remove_dead()
     return part
 
@@ -164,9 +166,10 @@ def _layer(p: Product, w: Array, b: Array, x: NDArray[np.float32], q: NDArray[np
     """w is [groups, outputs, inputs], x and q are [groups, rows, inputs]."""
     rows = x.shape[1]
     mean_x, mean_q = (a.mean(1, dtype=np.float64)[:, None] for a in (x, q))
+    for values, mean in ((x, mean_x), (q, mean_q)):
+        values -= mean.astype(np.float32)  # in place: these are large, and no one else's
     transposed = q.transpose(0, 2, 1)
-    hessian = (transposed @ q).astype(np.float64) / rows - mean_q.transpose(0, 2, 1) @ mean_q
-    cross = (transposed @ x).astype(np.float64) / rows - mean_q.transpose(0, 2, 1) @ mean_x
+    hessian, cross = ((transposed @ values).astype(np.float64) / rows for values in (q, x))
     size = hessian.shape[1]
     damp = ridge * np.maximum(np.trace(hessian, axis1=1, axis2=2) / size, 1e-12)
     eye = np.eye(size)[None]

@@ -98,7 +98,12 @@ def kind_of(g: Graph, node: Node, kind: str) -> str:
         return "float32"
     if rule.weights is not None and g.data(node.inputs[rule.weights]) is None:
         return "float32"
-    if rule.weights is not None and len(node.inputs) > rule.bias and node.inputs[rule.bias] and g.data(node.inputs[rule.bias]) is None:
+    if (
+        rule.weights is not None
+        and len(node.inputs) > rule.bias
+        and node.inputs[rule.bias]
+        and g.data(node.inputs[rule.bias]) is None
+    ):
         return "float32"
     return kind
 

@@ -9,7 +9,9 @@ from .output import console, numbers, progress, size
 
 def convert(
     model: Annotated[Path, typer.Argument(help="trained model: .h5, .keras, .onnx, .pt2 or float .tflite")],
-    calibrate: Annotated[Optional[str], typer.Option(help="typical inputs: FILE.npy, FILE.npz:KEY, or a folder of pictures")] = None,
+    calibrate: Annotated[
+        Optional[str], typer.Option(help="typical inputs: FILE.npy, FILE.npz:KEY, or a folder of pictures")
+    ] = None,
     output: Annotated[Optional[Path], typer.Option("--output", "-o", help="file to write (default: MODEL_SCHEME.tflite)")] = None,
     scheme: Annotated[str, typer.Option(help="int8, 16x8, dynamic, weight-int8, weight-int4, float16 or float32")] = "int8",
     input_type: Annotated[Optional[str], typer.Option(help="what the model takes: int8, uint8, int16 or float32")] = None,
@@ -17,10 +19,16 @@ def convert(
     mean: Annotated[str, typer.Option(help="normalization of inputs, (value - mean) / std: one number, or one a channel")] = "0",
     std: Annotated[str, typer.Option(help="see --mean")] = "1",
     labels: Annotated[Optional[Path], typer.Option(help="text file with the classes' names, one a line")] = None,
-    observer: Annotated[str, typer.Option(help="how ranges are found: mse, min-max, percentile, moving-average, entropy")] = "mse",
+    observer: Annotated[
+        str, typer.Option(help="how ranges are found: mse, min-max, percentile, moving-average, entropy")
+    ] = "mse",
     rounding: Annotated[str, typer.Option(help="how weights are rounded: reconstruct, nearest")] = "reconstruct",
-    shape: Annotated[Optional[list[str]], typer.Option(help="NAME=1,3,224,224: size of an input whose dimensions are open")] = None,
-    constant: Annotated[Optional[list[str]], typer.Option(help="NAME=VALUE or NAME=FILE.npy: an input that becomes a constant")] = None,
+    shape: Annotated[
+        Optional[list[str]], typer.Option(help="NAME=1,3,224,224: size of an input whose dimensions are open")
+    ] = None,
+    constant: Annotated[
+        Optional[list[str]], typer.Option(help="NAME=VALUE or NAME=FILE.npy: an input that becomes a constant")
+    ] = None,
     keep_layout: Annotated[bool, typer.Option("--keep-layout", help="inputs and outputs keep their channels first")] = False,
     limit: Annotated[Optional[int], typer.Option(min=1, help="at most so many calibration samples")] = None,
 ) -> None:

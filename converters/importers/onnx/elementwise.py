@@ -87,7 +87,9 @@ def mod(e: Emitter, n: OnnxNode) -> str:
     x, y = e.cast(x, work), e.cast(y, work)
     magnitude = e.binary("FLOOR_MOD", _absolute(e, x), _absolute(e, y))
     negative = e.binary("LESS", x, 0)
-    return e.cast(e.op("SELECT_V2", [negative, e.unary("NEG", magnitude), magnitude], dtype=work, shape=e.shape(magnitude)), dtype)
+    return e.cast(
+        e.op("SELECT_V2", [negative, e.unary("NEG", magnitude), magnitude], dtype=work, shape=e.shape(magnitude)), dtype
+    )
 
 
 def _absolute(e: Emitter, x: str) -> str:

@@ -15,7 +15,11 @@ def gemm(e: Emitter, n: OnnxNode) -> str:
     a = e.transpose(a, (1, 0)) if n.attr("transA", 0) else a
     weights = e.value(b)
     bias = e.value(n.inputs[2]) if n.has(2) else None
-    if weights is not None and e.value(a) is None and (not n.has(2) or (bias is not None and bias.size in (1, e.shape(b)[not n.attr("transB", 0)]))):
+    if (
+        weights is not None
+        and e.value(a) is None
+        and (not n.has(2) or (bias is not None and bias.size in (1, e.shape(b)[not n.attr("transB", 0)])))
+    ):
         w = (weights if n.attr("transB", 0) else weights.T) * np.float32(alpha)
         offset = np.zeros(len(w), np.float32) if bias is None else np.broadcast_to(bias.reshape(-1) * np.float32(beta), len(w))
         new = e.const(w, "float32", "weights")

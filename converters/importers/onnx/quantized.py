@@ -139,7 +139,9 @@ def q_gemm(e: Emitter, n: OnnxNode) -> str:
     inputs = [a, b]
     if n.has(6):
         scale = np.float32(n.constant(1, "scale").reshape(-1)[0]) * np.asarray(n.constant(4, "scale"), np.float32).reshape(-1)
-        inputs.append(e.const((n.constant(6, "bias").astype(np.float64) * scale * float(n.attr("alpha", 1.0))).astype(np.float32)))
+        inputs.append(
+            e.const((n.constant(6, "bias").astype(np.float64) * scale * float(n.attr("alpha", 1.0))).astype(np.float32))
+        )
     y = products.gemm(e, OnnxNode("Gemm", n.name, n.opset, e, inputs, 1, n.attrs))
     return _result(e, n, y, 7) if n.has(7) else y
 

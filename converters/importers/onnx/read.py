@@ -81,7 +81,9 @@ def _load(onnx: Any, source: Path | bytes | Any, where: str) -> Any:
         else:
             model = source
     except Exception as e:  # protobuf has no common class of errors
-        raise ModelError(f"{where}: not an ONNX model, or a damaged one ({str(e).splitlines()[0] if str(e) else type(e).__name__})") from None
+        raise ModelError(
+            f"{where}: not an ONNX model, or a damaged one ({str(e).splitlines()[0] if str(e) else type(e).__name__})"
+        ) from None
     if not model.HasField("graph") or not model.graph.output:
         raise ModelError(f"{where}: not an ONNX model, or a damaged one (it has no graph with outputs)")
     return model
@@ -112,7 +114,9 @@ class _Importer:
                 continue
             if info.name in self.constants:
                 value = self.constants[info.name]
-                scope[info.name] = self.graph.constant(info.name, value.astype(_TYPES.get(_kind(self.onnx, info.type.tensor_type.elem_type), str(value.dtype))))
+                scope[info.name] = self.graph.constant(
+                    info.name, value.astype(_TYPES.get(_kind(self.onnx, info.type.tensor_type.elem_type), str(value.dtype)))
+                )
             else:
                 scope[info.name] = self._input(info)
         self._nodes(nodes, scope)
@@ -128,20 +132,28 @@ class _Importer:
     def _input(self, info: Any) -> str:
         kind = info.type
         if not kind.HasField("tensor_type"):
-            raise ConversionError(f'{self.where}: input "{info.name}" is not a tensor; sequences and optional values are not supported')
+            raise ConversionError(
+                f'{self.where}: input "{info.name}" is not a tensor; sequences and optional values are not supported'
+            )
         given = self.shapes.get(info.name)
-        dims: list[Any] = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or "?" for d in kind.tensor_type.shape.dim]
+        dims: list[Any] = [
+            d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or "?" for d in kind.tensor_type.shape.dim
+        ]
         if not kind.tensor_type.HasField("shape") and given is None:
             raise ConversionError(f'{self.where}: input "{info.name}" has no shape; give it with --shape {info.name}=1,...')
         if given is not None:
-            if kind.tensor_type.HasField("shape") and (len(given) != len(dims) or any(isinstance(d, int) and d != g for d, g in zip(dims, given))):
+            if kind.tensor_type.HasField("shape") and (
+                len(given) != len(dims) or any(isinstance(d, int) and d != g for d, g in zip(dims, given))
+            ):
                 raise ConversionError(f'{self.where}: input "{info.name}" has the shape {dims}, which {list(given)} does not fit')
             dims = [int(g) for g in given]
         if dims and isinstance(dims[0], str):
             dims[0] = 1
         if any(isinstance(d, str) for d in dims):
             sizes = ",".join("N" if isinstance(d, str) else str(d) for d in dims)
-            raise ConversionError(f'{self.where}: input "{info.name}" has the open shape {dims}; fix it with --shape {info.name}={sizes}')
+            raise ConversionError(
+                f'{self.where}: input "{info.name}" has the open shape {dims}; fix it with --shape {info.name}={sizes}'
+            )
         dtype = self._dtype(kind.tensor_type.elem_type, f'input "{info.name}"')
         name = self.graph.add_tensor(Tensor(info.name, tuple(dims), dtype))
         self.graph.inputs.append(name)
@@ -199,7 +211,9 @@ class _Importer:
         except EdgertError:
             raise
         except (LookupError, TypeError, ValueError, ArithmeticError, AssertionError, AttributeError) as e:
-            raise ModelError(f'{self.where}: {node.op_type} "{label}" has inputs or attributes of an unexpected form ({type(e).__name__}: {e})') from e
+            raise ModelError(
+                f'{self.where}: {node.op_type} "{label}" has inputs or attributes of an unexpected form ({type(e).__name__}: {e})'
+            ) from e
         for name, value in zip(node.output, [result] if isinstance(result, str) else result):
             if name:
                 scope[name] = value

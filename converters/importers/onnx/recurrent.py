@@ -48,7 +48,9 @@ def _apply(e: Emitter, n: OnnxNode, gates: str, defaults: tuple[str, ...]) -> li
     functions = []
     for name in names:
         takes = name.lower() in needing
-        functions.append(_activation(name, alphas.pop(0) if takes and alphas else None, betas.pop(0) if takes and betas else None))
+        functions.append(
+            _activation(name, alphas.pop(0) if takes and alphas else None, betas.pop(0) if takes and betas else None)
+        )
     results = []
     for d, backwards in enumerate(ways):
 

@@ -52,7 +52,13 @@ def resize(e: Emitter, n: OnnxNode) -> str:
     for a in moved:
         where = _coordinates(coordinates, shape[a], out[a], factor[a], None if region is None else region[:, axes.index(a)])
         if mode == "nearest":
-            x = e.gather(x, np.clip(_round(where, n.attr("nearest_mode", "round_prefer_floor" if n.opset > 10 else "floor")), 0, shape[a] - 1), a)
+            x = e.gather(
+                x,
+                np.clip(
+                    _round(where, n.attr("nearest_mode", "round_prefer_floor" if n.opset > 10 else "floor")), 0, shape[a] - 1
+                ),
+                a,
+            )
             if region is not None and np.any((where < 0) | (where > shape[a] - 1)):
                 raise UnsupportedUseError("a region outside of the picture is not supported with nearest")
             continue
@@ -137,9 +143,7 @@ def _matrix(n: OnnxNode, mode: str, where: NDArray[np.float64], size: int, facto
         places = np.arange(low, int(np.floor(x + support)) + 1)
         d = np.abs(x - places) * shrink
         if mode == "cubic":
-            weights = np.where(
-                d <= 1, ((a + 2) * d - (a + 3)) * d * d + 1, np.where(d < 2, (((d - 5) * d + 8) * d - 4) * a, 0.0)
-            )
+            weights = np.where(d <= 1, ((a + 2) * d - (a + 3)) * d * d + 1, np.where(d < 2, (((d - 5) * d + 8) * d - 4) * a, 0.0))
         elif mode == "linear":
             weights = np.maximum(0, 1 - d)
         else:

@@ -9,7 +9,13 @@ from .node import Handler, OnnxNode
 
 
 def constant(e: Emitter, n: OnnxNode) -> str:
-    for key, dtype in (("value", None), ("value_float", "float32"), ("value_int", "int64"), ("value_floats", "float32"), ("value_ints", "int64")):
+    for key, dtype in (
+        ("value", None),
+        ("value_float", "float32"),
+        ("value_int", "int64"),
+        ("value_floats", "float32"),
+        ("value_ints", "int64"),
+    ):
         if key in n.attrs:
             return e.const(n.attrs[key], dtype, "value")
     raise UnsupportedUseError(f"it holds {', '.join(n.attrs) or 'nothing'}, which is not supported")
@@ -359,7 +365,6 @@ def center_crop_pad(e: Emitter, n: OnnxNode) -> str:
         else:
             before[a], after[a] = (t - size_) // 2, t - size_ - (t - size_) // 2
     return e.pad(x, before, after)
-
 
 
 def einsum(e: Emitter, n: OnnxNode) -> str:

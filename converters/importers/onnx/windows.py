@@ -79,6 +79,12 @@ def convolution(e: Emitter, n: OnnxNode, x: str, w: str, bias: str) -> str:
     strides, dilations = _spatial(n, "strides", dims), _spatial(n, "dilations", dims)
     pads = _pads(n, sizes, kernel, strides, dilations)
     group = int(n.attr("group", 1))
+    if e.rank(w) != e.rank(x) or group < 1 or e.shape(w)[1] * group != e.shape(x)[1] or e.shape(w)[0] % group:
+        raise UnsupportedUseError(f"weights {list(e.shape(w))} in {group} groups do not fit an input {list(e.shape(x))}")
+    if bias and e.shape(bias) != e.shape(w)[:1]:
+        raise UnsupportedUseError(f"a bias {list(e.shape(bias))} does not fit weights {list(e.shape(w))}")
+    if any(v < 1 for v in (*kernel, *strides, *dilations)) or any(p < 0 for both in pads for p in both):
+        raise UnsupportedUseError(f"kernel {kernel}, strides {strides}, dilations {dilations} and pads {pads} are not supported")
     y = to_last(e, x)
     if dims == 3:
         if group != 1:
@@ -187,6 +193,8 @@ def _pool_geometry(e: Emitter, n: OnnxNode) -> tuple[list[int], list[int], list[
     dims = len(sizes)
     kernel, strides, dilations = _spatial(n, "kernel_shape", dims), _spatial(n, "strides", dims), _spatial(n, "dilations", dims)
     pads = _pads(n, sizes, kernel, strides, dilations)
+    if any(v < 1 for v in (*kernel, *strides, *dilations)) or any(p < 0 for both in pads for p in both):
+        raise UnsupportedUseError(f"kernel {kernel}, strides {strides}, dilations {dilations} and pads {pads} are not supported")
     out = []
     for i in range(dims):
         span = sizes[i] + sum(pads[i]) - (kernel[i] - 1) * dilations[i] - 1
@@ -198,7 +206,9 @@ def _pool_geometry(e: Emitter, n: OnnxNode) -> tuple[list[int], list[int], list[
     return sizes, kernel, strides, dilations, pads, out
 
 
-def _fill(e: Emitter, x: str, kernel: list[int], strides: list[int], dilations: list[int], pads: Pads, out: list[int], value: float) -> str:
+def _fill(
+    e: Emitter, x: str, kernel: list[int], strides: list[int], dilations: list[int], pads: Pads, out: list[int], value: float
+) -> str:
     """Pads an NHWC tensor so that the windows are there, and no more."""
     after = []
     for i, size in enumerate(e.shape(x)[1:-1]):
@@ -215,7 +225,9 @@ def _pool_op(e: Emitter, op: str, x: str, kernel: Sequence[int], strides: Sequen
     return e.op(op, [x], shape=(e.shape(x)[0], *out, e.shape(x)[3]), padding=padding, **attrs)
 
 
-def _slices(e: Emitter, x: str, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], out: Sequence[int]) -> list[str]:
+def _slices(
+    e: Emitter, x: str, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], out: Sequence[int]
+) -> list[str]:
     """What each place of the window sees: for windows that TFLite has no operator for."""
     parts = []
     for offset in product(*map(range, kernel)):
@@ -237,7 +249,14 @@ def max_pool(e: Emitter, n: OnnxNode) -> str:
     lowest = float(np.finfo(np.float32).min)
     if dims == 1:
         y = _widen(e, y)
-        sizes, kernel, strides, dilations, pads, out = [1, *sizes], [1, *kernel], [1, *strides], [1, *dilations], [(0, 0), *pads], [1, *out]
+        sizes, kernel, strides, dilations, pads, out = (
+            [1, *sizes],
+            [1, *kernel],
+            [1, *strides],
+            [1, *dilations],
+            [(0, 0), *pads],
+            [1, *out],
+        )
     if dims <= 2 and all(d == 1 for d in dilations):
         exact = all(o == (s + sum(p) - k) // t + 1 for o, s, p, k, t in zip(out, sizes, pads, kernel, strides))
         if exact and any(map(any, pads)) and _as_same(pads, sizes, kernel, strides, dilations):
@@ -267,7 +286,14 @@ def _average(
     dims = len(sizes)
     if dims == 1:
         y = _widen(e, y)
-        sizes, kernel, strides, dilations, pads, out = [1, *sizes], [1, *kernel], [1, *strides], [1, *dilations], [(0, 0), *pads], [1, *out]
+        sizes, kernel, strides, dilations, pads, out = (
+            [1, *sizes],
+            [1, *kernel],
+            [1, *strides],
+            [1, *dilations],
+            [(0, 0), *pads],
+            [1, *out],
+        )
     # How many values each window counts, along each dimension: all of them, those of the image, or those of the padded image.
     counts = []
     for i in range(len(sizes)):

@@ -1,0 +1,160 @@
+"""Observers, schemes, and rounding of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgert.converters.calibrate import OBSERVERS, Samples
+from edgert.converters.convert import convert
+from edgert.converters.ir import Graph, Tensor
+from edgert.converters.quantize.products import Product
+from edgert.converters.quantize.reconstruction import round_weights
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgert import ConversionError, Interpreter
+from edgert.preprocess import dequantize, quantize
+
+from ..support import reference, run
+from .keras_models import MODELS, randomize
+from .test_importers import run_graph
+
+
+@given(st.integers(0, 1000), st.floats(1e-6, 1e6), st.booleans())
+def test_observers_give_ranges_within_what_was_seen(seed: int, size: float, positive: bool) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [(rng.standard_normal(500) * size * s).astype(np.float32) for s in (0.1, 1.0, 3.0, 0.0)]
+    parts = [np.abs(p) for p in parts] if positive else parts
+    seen = np.concatenate(parts)
+    for name, observer in OBSERVERS.items():
+        o = observer()
+        for p in parts:
+            o.update(p)
+        low, high = o.range()
+        bin_width = 4 * np.abs(seen).max() / 8192
+        assert seen.min() - bin_width <= low <= 0 or positive, name
+        assert high <= seen.max() + bin_width, name
+        # Half of the values lie in any sensible range.
+        assert np.mean((seen >= low) & (seen <= high)) > 0.5, name
+
+
+def test_mse_cuts_an_outlier_and_percentile_too() -> None:
+    values = np.append(np.random.default_rng(0).standard_normal(200_000), [80.0]).astype(np.float32)
+    for name, most in (("min-max", 80.1), ("mse", 70.0), ("percentile", 6.0), ("entropy", 40.0)):
+        o = OBSERVERS[name]()
+        o.update(values)
+        assert 2 < o.range()[1] < most, name
+    assert OBSERVERS["min-max"]().range() == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_products_compute_what_the_operator_computes(op: str, padding: str) -> None:
+    rng = np.random.default_rng(0)
+    g = Graph("test", inputs=["x"], input_names=["x"])
+    attrs: dict[str, object] = {"padding": padding, "stride_h": 2, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 2}
+    shape, weights = {
+        "CONV_2D": ((1, 7, 9, 4), (6, 3, 2, 2)),  # two groups
+        "DEPTHWISE_CONV_2D": ((1, 7, 9, 4), (1, 3, 2, 8)),
+        "FULLY_CONNECTED": ((1, 12), (5, 12)),
+    }[op]
+    g.add_tensor(Tensor("x", shape))
+    if op == "FULLY_CONNECTED":
+        attrs, out = {}, (1, 5)
+    else:
+        h, w = (4, 9) if padding == "SAME" else (3, 7)
+        out = (1, h, w, weights[0] if op == "CONV_2D" else weights[3])
+        attrs |= {"depth_multiplier": 2} if op == "DEPTHWISE_CONV_2D" else {}
+    bias = rng.standard_normal(out[-1]).astype(np.float32)
+    names = ["x", g.constant("w", rng.standard_normal(weights).astype(np.float32)), g.constant("b", bias)]
+    g.outputs = [g.add(op, names, out, **attrs)]
+    x = rng.standard_normal(shape).astype(np.float32)
+    (expected,) = run_graph(g, [x])
+    p = Product.of(g, g.nodes[0])
+    matrices = p.matrices(g.data("w"))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(p.layout(matrices), g.data("w"))
+    places = p.positions(1000, rng)
+    y = p.patches(x, places) @ matrices.transpose(0, 2, 1)
+    got = y.transpose(1, 0, 2).reshape(len(places), -1) + p.bias(g)
+    np.testing.assert_allclose(got, expected.reshape(-1, out[-1]), atol=1e-5)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_rounding_with_correlated_inputs_beats_the_nearest(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mix = rng.standard_normal((2, 24, 24))
+    x = rng.standard_normal((2, 400, 24)) @ mix
+    hessian = x.transpose(0, 2, 1) @ x / 400 + 0.01 * np.eye(24)
+    w = rng.standard_normal((2, 8, 24))
+    scale = np.abs(w).max(2) / 7
+    integers = round_weights(w, hessian, scale, 7)
+    assert np.abs(integers).max() <= 7 and np.array_equal(integers, np.rint(integers))
+
+    def error(q: np.ndarray) -> float:
+        d = q * scale[:, :, None] - w
+        return float(np.einsum("gok,gkl,gol->", d, hessian, d))
+
+    assert error(integers) < error(np.rint(w / scale[:, :, None]))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "least"),
+    [("int8", 17), ("16x8", 33), ("dynamic", 28), ("weight-int8", 33), ("weight-int4", 8), ("float16", 55), ("float32", 100)],
+)
+def test_schemes(scheme: str, least: float, tmp_path: Path) -> None:
+    """Every scheme on every Keras model of the tests: signal to noise in decibels, and LiteRT's reference on the result."""
+    for name, build in MODELS.items():
+        randomize(build()).save(tmp_path / "m.keras")
+        rng = np.random.default_rng(0)
+        shapes = [i.shape[1:] for i in build().inputs]
+        data = tuple(rng.uniform(-2, 2, (30, *s)).astype(np.float32) for s in shapes)
+        result = convert(tmp_path / "m.keras", Samples(data), scheme=scheme)
+        ours, real = Interpreter(model_content=result.model), Interpreter(model_content=result.float_model)
+        details = ours.get_input_details()
+        signal = noise = 1e-12
+        for i in range(5):
+            sample = [a[i : i + 1] for a in data]
+            inputs = [quantize(x, d) if d["dtype"] != np.float32 else x for x, d in zip(sample, details)]
+            got, expected = run(ours, inputs), reference(result.model, inputs)
+            assert expected is not None, name
+            for g, e, f, d in zip(got, expected, run(real, sample), ours.get_output_details()):
+                if scheme in ("int8", "16x8") and not result.kept_float:
+                    np.testing.assert_array_equal(g, e)
+                elif scheme != "dynamic":  # LiteRT rounds the activations of hybrid operators otherwise in places
+                    np.testing.assert_allclose(g, e, rtol=1e-4, atol=1e-5 * float(np.abs(e).max()))
+                back = dequantize(g, d) if g.dtype != np.float32 else g
+                signal, noise = signal + float((f**2).sum()), noise + float(((back - f) ** 2).sum())
+        assert 10 * np.log10(signal / noise) > least, (name, 10 * np.log10(signal / noise))
+
+
+def test_reconstruction_beats_the_nearest(shared: Path) -> None:
+    """ResNet-8 on CIFAR-10: signal to noise of the probabilities, and agreement with the float model."""
+    data = np.load(shared / "data/cifar10/cifar10.npz")
+    images = data["test_images"].astype(np.float32)
+    found = {}
+    for rounding, observer in (("nearest", "min-max"), ("reconstruct", "mse")):
+        samples = Samples((data["calibration_images"][:200],))
+        result = convert(shared / "float/resnet8.h5", samples, rounding=rounding, observer=observer)
+        ours, real = Interpreter(model_content=result.model), Interpreter(model_content=result.float_model)
+        i, o = ours.get_input_details()[0], ours.get_output_details()[0]
+        a = np.concatenate([dequantize(run(ours, [quantize(x[None], i)])[0], o) for x in images])
+        b = np.concatenate([run(real, [x[None]])[0] for x in images])
+        found[rounding] = 10 * np.log10((b**2).sum() / ((a - b) ** 2).sum())
+        agreement = (a.argmax(1) == b.argmax(1)).mean()
+    assert found["reconstruct"] > found["nearest"] + 1.5, found
+    assert found["reconstruct"] > 23.5 and agreement >= 0.96, (found, agreement)
+
+
+def test_what_does_not_go_together(tmp_path: Path) -> None:
+    randomize(next(iter(MODELS.values()))()).save(tmp_path / "m.keras")
+    with pytest.raises(ConversionError, match='no scheme "int3"'):
+        convert(tmp_path / "m.keras", scheme="int3")
+    with pytest.raises(ConversionError, match="needs calibration data"):
+        convert(tmp_path / "m.keras")
+    with pytest.raises(ConversionError, match="float activations"):
+        convert(tmp_path / "m.keras", scheme="dynamic", input_type="int8")
+    with pytest.raises(ConversionError, match='no rounding "up"'):
+        convert(tmp_path / "m.keras", rounding="up")
