@@ -102,7 +102,8 @@ def convert(
         classes = graph.tensors[graph.outputs[0]].shape[-1:]
         if classes and classes[0] != len(labels):
             raise DataError(f"there are {len(labels)} labels, but the model's first output has {classes[0]} classes")
-    total, kept = 0, ()
+    total = 0
+    kept: tuple[str, ...] = ()
     if scheme in STATIC_SCHEMES:
         kind = STATIC_SCHEMES[scheme]
         samples = calibration

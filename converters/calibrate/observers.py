@@ -88,7 +88,8 @@ class Histogram:
         """Centres and counts of the bins that are not empty."""
         used = np.flatnonzero(self._counts)
         width = 2 * self._reach / self.BINS
-        return (used + 0.5) * width - self._reach, self._counts[used].astype(np.float64)
+        centres: NDArray[np.float64] = (used + 0.5) * width - self._reach
+        return centres, self._counts[used].astype(np.float64)
 
     def range(self) -> tuple[float, float]:
         return self._ends.range()

@@ -169,7 +169,7 @@ class Emitter:
         if value is not None and self.graph.tensors[x].quantization is None:
             with np.errstate(invalid="ignore"):
                 return self.const(value.astype(dtype), name="cast")
-        attrs = {"in_data_type": TYPES[self.dtype(x)], "out_data_type": TYPES[dtype]}
+        attrs: dict[str, Any] = {"in_data_type": TYPES[self.dtype(x)], "out_data_type": TYPES[dtype]}
         return self.op("CAST", [x], dtype=dtype, **attrs)
 
     def binary(self, op: str, x: str, y: str | float, **attrs: Any) -> str:

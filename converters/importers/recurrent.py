@@ -85,14 +85,14 @@ def lstm(
     outputs = []
     for t in range(time):
         sums = e.binary("ADD", _step(e, inputs, t), _dense(e, h, recurrent))
-        part = {g: e.slice(sums, 1, k * units, units) for k, g in enumerate(order)}
+        parts = {g: e.slice(sums, 1, k * units, units) for k, g in enumerate(order)}
 
-        def opened(g: str, state: str, part: dict[str, str] = part) -> str:
+        def opened(g: str, state: str, part: dict[str, str] = parts) -> str:
             return gate(e, e.binary("ADD", part[g], e.binary("MUL", state, peep[g])) if g in peep else part[g])
 
         forget = opened("f", c)
         let_in = e.op("SUB", [e.like(1, forget), forget], shape=(batch, units)) if coupled else opened("i", c)
-        c = e.binary("ADD", e.binary("MUL", forget, c), e.binary("MUL", let_in, cell(e, part["c"])))
+        c = e.binary("ADD", e.binary("MUL", forget, c), e.binary("MUL", let_in, cell(e, parts["c"])))
         h = e.binary("MUL", opened("o", c), hidden(e, c))
         outputs.append(h)
     return _stack(e, outputs), h, c

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..ir import Graph, Node, Tensor
 
@@ -200,7 +202,7 @@ def _only_ones_move(g: Graph, name: str, order: list[int], rank: int) -> bool:
     return [i for i in order if shape[i] != 1] == [i for i in range(rank) if shape[i] != 1]
 
 
-def _insert(g: Graph, node: Node, op: str, x: str, shape: tuple[int, ...], constant: np.ndarray, attrs: dict[str, object]) -> str:  # type: ignore[type-arg]
+def _insert(g: Graph, node: Node, op: str, x: str, shape: tuple[int, ...], constant: NDArray[Any], attrs: dict[str, Any]) -> str:
     t = g.tensors[x]
     y = g.add_tensor(Tensor(f"{x}/moved", shape, t.dtype, None, t.quantization))
     g.nodes.insert(g.nodes.index(node), Node(op, [x, g.constant(f"{y}/constant", constant)], [y], attrs, y))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,17 +48,17 @@ class Product:
         """How many values each output sums."""
         return int(np.prod(self.shape)) // (self.shape[3] if self.node.op == "DEPTHWISE_CONV_2D" else self.shape[0])
 
-    def matrices(self, weights: NDArray[np.generic]) -> NDArray[np.generic]:
+    def matrices(self, weights: NDArray[Any]) -> NDArray[Any]:
         """Weights in TFLite's layout as [groups, outputs, inputs]."""
         if self.node.op == "DEPTHWISE_CONV_2D":  # [1, kh, kw, channels * multiplier]
             k = self.shape[1] * self.shape[2]
-            return weights.reshape(k, self.groups, -1).transpose(1, 2, 0)
+            return np.asarray(weights.reshape(k, self.groups, -1).transpose(1, 2, 0))
         return weights.reshape(self.groups, self.shape[0] // self.groups, -1)
 
-    def layout(self, matrices: NDArray[np.generic]) -> NDArray[np.generic]:
+    def layout(self, matrices: NDArray[Any]) -> NDArray[Any]:
         """The inverse of `matrices`."""
         if self.node.op == "DEPTHWISE_CONV_2D":
-            return matrices.transpose(2, 0, 1).reshape(self.shape)
+            return np.asarray(matrices.transpose(2, 0, 1).reshape(self.shape))
         return matrices.reshape(self.shape)
 
     def positions(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -68,7 +69,7 @@ class Product:
     def patches(self, x: NDArray[np.float32], positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the weights of each group see at these places of the output: [groups, places, inputs]."""
         if self.node.op == "FULLY_CONNECTED":
-            return x.reshape(1, -1, self.shape[1])[:, positions]
+            return np.asarray(x.reshape(1, -1, self.shape[1])[:, positions])
         a = self.node.attrs
         kh, kw = self.shape[1:3]
         steps = [(a.get("stride_h", 1), a.get("dilation_h_factor", 1)), (a.get("stride_w", 1), a.get("dilation_w_factor", 1))]
@@ -83,7 +84,7 @@ class Product:
         values = x[image[:, None, None], np.clip(rows, 0, h - 1)[:, :, None], np.clip(columns, 0, w - 1)[:, None, :]]
         values = np.where(inside[..., None], values, np.float32(0))  # [places, kh, kw, channels]
         grouped = values.reshape(len(positions), kh * kw, self.groups, c // self.groups)
-        return grouped.transpose(2, 0, 1, 3).reshape(self.groups, len(positions), -1)
+        return np.asarray(grouped.transpose(2, 0, 1, 3).reshape(self.groups, len(positions), -1))
 
     def bias(self, g: Graph) -> Array:
         count = int(self.shape[3] if self.node.op == "DEPTHWISE_CONV_2D" else self.shape[0])

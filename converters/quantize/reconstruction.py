@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,20 +63,20 @@ def run_samples(graph: Graph, samples: Iterable[Sample], names: Sequence[str]) -
         yield [_decode(graph, n, it.get_tensor(index[n])) for n in names]
 
 
-def _encode(graph: Graph, name: str, value: NDArray[np.float32]) -> NDArray[np.generic]:
+def _encode(graph: Graph, name: str, value: NDArray[np.float32]) -> NDArray[Any]:
     t = graph.tensors[name]
     if t.quantization is None or t.dtype == "float32":
         return np.asarray(value, t.dtype)
     limits = np.iinfo(t.dtype)
     scaled = np.rint(value / t.quantization.scale[0]) + t.quantization.zero_point[0]
-    return np.clip(scaled, limits.min, limits.max).astype(t.dtype)
+    return np.asarray(np.clip(scaled, limits.min, limits.max).astype(t.dtype))
 
 
-def _decode(graph: Graph, name: str, value: NDArray[np.generic]) -> NDArray[np.float32]:
+def _decode(graph: Graph, name: str, value: NDArray[Any]) -> NDArray[np.float32]:
     q = graph.tensors[name].quantization
     if q is None or value.dtype == np.float32:
         return value.astype(np.float32)
-    return (value.astype(np.float32) - np.float32(q.zero_point[0])) * q.scale[0]
+    return np.asarray((value.astype(np.float32) - np.float32(q.zero_point[0])) * q.scale[0])
 
 
 def reconstruct(
@@ -214,4 +215,4 @@ def round_weights(w: Array, hessian: Array, scale: Array, limit: int) -> Array:
             left[:, :, k + 1 : end] -= errors[:, :, k - start, None] * upper[:, None, k, k + 1 : end]
         left[:, :, end:] -= errors @ upper[:, start:end, end:]
     back = np.argsort(order, axis=1)
-    return result.transpose(0, 2, 1)[index, back].transpose(0, 2, 1)
+    return np.asarray(result.transpose(0, 2, 1)[index, back].transpose(0, 2, 1))

@@ -7,6 +7,7 @@ Both can be mixed with float layers, and with each other: where kinds meet there
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def activation_quantization(low: float, high: float, kind: str = "int8") -> Quan
     return Quantization.per_tensor(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
-def quantize_array(values: NDArray[np.float32], q: Quantization, low: int, high: int) -> NDArray[np.int64]:
+def quantize_array(values: NDArray[Any], q: Quantization, low: int, high: int) -> NDArray[np.int64]:
     """round(values / scale) + zero point, halves to even, clipped to [low, high]."""
     shape = [1] * values.ndim
     if len(q.scale) > 1:

@@ -49,7 +49,7 @@ def bench(
     if peer is not None and peer not in PEERS:
         raise typer.BadParameter(f"{peer!r} is none of {', '.join(PEERS)}", param_hint="--compare")
     with progress("measuring") as bar:
-        m, it = measure(model, threads=threads, warmup=warmup, runs=runs, progress=lambda n: bar(n, runs))
+        m, it = measure(model, threads=threads, warmup=warmup, runs=runs, progress=lambda n: bar("measuring", n, runs))
     times = run_profile(it, max(1, min(runs, 50))) if profile else []
     compared = compare(model, peer, threads=threads, seconds=seconds) if peer else None
     if as_json:

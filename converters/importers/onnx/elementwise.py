@@ -198,7 +198,7 @@ def clamp(e: Emitter, x: str, low: float | None, high: float | None) -> str:
     """min(max(x, low), high), by an activation of TFLite where there is one."""
     low = None if low is None or low < -3e38 else low
     high = None if high is None or high > 3e38 else high
-    known = {(0, None): "RELU", (0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1"}
+    known: dict[tuple[float | None, float | None], str] = {(0, None): "RELU", (0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1"}
     if (low, high) in known:
         return e.unary(known[low, high], x)
     if low == 0 and high is not None and high > 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..emit import Emitter, UnsupportedUseError
@@ -174,7 +176,11 @@ def lrn(e: Emitter, n: OnnxNode) -> str:
         raise UnsupportedUseError(f"{e.rank(x)} dimensions with a size of {size} are not supported")
     from .windows import to_first, to_last
 
-    attrs = {"radius": size // 2, "alpha": float(n.attr("alpha", 1e-4)) / size, "beta": float(n.attr("beta", 0.75))}
+    attrs: dict[str, Any] = {
+        "radius": size // 2,
+        "alpha": float(n.attr("alpha", 1e-4)) / size,
+        "beta": float(n.attr("beta", 0.75)),
+    }
     y = to_last(e, x)
     return to_first(e, e.op("LOCAL_RESPONSE_NORMALIZATION", [y], shape=e.shape(y), bias=float(n.attr("bias", 1.0)), **attrs))
 

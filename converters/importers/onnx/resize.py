@@ -76,7 +76,7 @@ def resize(e: Emitter, n: OnnxNode) -> str:
 
 def _builtin(
     n: OnnxNode, mode: str, coordinates: str, rank: int, moved: list[int], shape: Any, out: list[int], factor: list[float]
-) -> tuple[str, dict[str, bool]] | None:
+) -> tuple[str, dict[str, Any]] | None:
     """RESIZE_BILINEAR or RESIZE_NEAREST_NEIGHBOR, where all outputs come from the same places with the same weights."""
     if rank != 4 or not set(moved) <= {2, 3} or mode not in ("nearest", "linear") or n.attr("antialias", 0):
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..emit import Emitter, UnsupportedUseError
@@ -336,7 +338,7 @@ def space_to_depth(e: Emitter, n: OnnxNode) -> str:
 
 def reverse_sequence(e: Emitter, n: OnnxNode) -> str:
     lengths = e.cast(n.get(1), "int32")
-    attrs = {"seq_dim": int(n.attr("time_axis", 0)), "batch_dim": int(n.attr("batch_axis", 1))}
+    attrs: dict[str, Any] = {"seq_dim": int(n.attr("time_axis", 0)), "batch_dim": int(n.attr("batch_axis", 1))}
     return e.op("REVERSE_SEQUENCE", [n.get(0), lengths], shape=e.shape(n.get(0)), **attrs)
 
 

@@ -165,7 +165,7 @@ def conv_transpose(e: Emitter, n: OnnxNode) -> str:
     for g in range(group):
         part, weights = e.slice(y, 3, g * each, each), e.transpose(e.slice(w, 0, g * each, each), (1, 2, 3, 0), "weights")
         shape4 = (batch, *full, e.shape(weights)[0])
-        attrs = {"padding": "VALID", "stride_h": strides[0], "stride_w": strides[1]}
+        attrs: dict[str, Any] = {"padding": "VALID", "stride_h": strides[0], "stride_w": strides[1]}
         parts.append(e.op("TRANSPOSE_CONV", [e.ints(shape4, "shape"), weights, part], dtype="float32", shape=shape4, **attrs))
     y = e.concat(parts, 3)
     need = [max(0, b + o - f) for b, o, f in zip(begin, out, full)]
@@ -180,7 +180,8 @@ def conv_transpose(e: Emitter, n: OnnxNode) -> str:
 def _dilate(e: Emitter, n: OnnxNode, w: str, dilations: Sequence[int]) -> str:
     value = n.constant(1, "weights")
     big = np.zeros((*value.shape[:2], *((k - 1) * d + 1 for k, d in zip(value.shape[2:], dilations))), value.dtype)
-    big[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = value
+    every = [slice(None), slice(None)] + [slice(None, None, d) for d in dilations]
+    big[tuple(every)] = value
     return e.const(big, name="dilated")
 
 
@@ -221,7 +222,12 @@ def _fill(
 
 
 def _pool_op(e: Emitter, op: str, x: str, kernel: Sequence[int], strides: Sequence[int], padding: str, out: Sequence[int]) -> str:
-    attrs = {"filter_height": kernel[0], "filter_width": kernel[1], "stride_h": strides[0], "stride_w": strides[1]}
+    attrs: dict[str, Any] = {
+        "filter_height": kernel[0],
+        "filter_width": kernel[1],
+        "stride_h": strides[0],
+        "stride_w": strides[1],
+    }
     return e.op(op, [x], shape=(e.shape(x)[0], *out, e.shape(x)[3]), padding=padding, **attrs)
 
 
