@@ -88,7 +88,7 @@ class Histogram:
         """Centres and counts of the bins that are not empty."""
         used = np.flatnonzero(self._counts)
         width = 2 * self._reach / self.BINS
-        centres: NDArray[np.float64] = (used + 0.5) * width - self._reach
+        centres = (used.astype(np.float64) + 0.5) * width - self._reach
         return centres, self._counts[used].astype(np.float64)
 
     def range(self) -> tuple[float, float]:
