@@ -22,6 +22,7 @@ from edgert.errors import ConversionError, MissingExtraError, ModelError
 
 from ..ir import Graph, Tensor
 from . import keras_layers
+from .emit import UnsupportedUseError
 
 Weights = dict[str, list[NDArray[Any]]]
 
@@ -232,7 +233,7 @@ def _apply(graph: Graph, layer: dict[str, Any], inputs: list[str], weights: Weig
         raise ConversionError(f'{path}: layer "{c["name"]}" has channels first; only channels_last is supported')
     try:
         return keras_layers.LAYERS[layer["class_name"]](graph, c, inputs, weights.get(c["name"], []))
-    except keras_layers.UnsupportedUseError as e:
+    except UnsupportedUseError as e:
         raise ConversionError(f'{path}: layer "{c["name"]}" ({layer["class_name"]}): {e}') from None
     except (IndexError, KeyError) as e:
         raise ModelError(f'{path}: layer "{c["name"]}" ({layer["class_name"]}) lacks a weight or attribute ({e})') from None

@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from ..ir import Graph
 from ..ir.shapes import window
+from .emit import UnsupportedUseError
 
 Config = dict[str, Any]
 Arrays = list[NDArray[Any]]
 Layer = Callable[[Graph, Config, list[str], Arrays], str]
-
-
-class UnsupportedUseError(Exception):
-    """A layer that is known, used in a way that is not; the message says which."""
 
 
 def _shape(g: Graph, name: str) -> tuple[int, ...]:

@@ -20,6 +20,10 @@ class Quantization:
     zero_point: NDArray[np.int64]
     axis: int = 0
 
+    def equals(self, other: Quantization) -> bool:
+        """Whether scales and zero points are the same."""
+        return np.array_equal(self.scale, other.scale) and np.array_equal(self.zero_point, other.zero_point)
+
     @staticmethod
     def per_tensor(scale: float, zero_point: int) -> Quantization:
         return Quantization(np.array([scale], np.float32), np.array([zero_point], np.int64))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..ir import Graph, Quantization
 
 
@@ -27,7 +25,7 @@ def keep_quantization(g: Graph) -> bool:
         zero = t.quantization.zero_point - (128 if t.dtype == "uint8" else 0)
         wanted = Quantization(t.quantization.scale, zero)
         given = g.tensors[x].quantization
-        if given is not None and not (np.array_equal(given.scale, wanted.scale) and np.array_equal(given.zero_point, zero)):
+        if given is not None and not given.equals(wanted):
             continue
         g.tensors[x].quantization = wanted
         g.replace(node.outputs[0], x)

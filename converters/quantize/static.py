@@ -21,7 +21,6 @@ from .reconstruction import Rounded
 from .rules import RULES
 
 _TINY = 1e-30
-KINDS = ("int8", "int16", "float32")
 
 
 def activation_quantization(low: float, high: float, kind: str = "int8") -> Quantization:
@@ -74,7 +73,8 @@ def quantize_static(
     while keep_quantization(graph):
         graph.remove_dead()
     node_kinds = {n.outputs[0]: (kinds or {}).get(n.outputs[0]) or kind_of(graph, n, kind) for n in graph.nodes}
-    tensor_kinds = _separate_kinds(graph, node_kinds, kind)
+    ranges = dict(ranges)
+    tensor_kinds = _separate_kinds(graph, node_kinds, kind, ranges)
     _assign(graph, ranges, node_kinds, tensor_kinds)
     for node in list(graph.nodes):
         if node_kinds.get(node.outputs[0], "float32") != "float32":
@@ -109,8 +109,11 @@ def kind_of(g: Graph, node: Node, kind: str) -> str:
     return kind
 
 
-def _separate_kinds(graph: Graph, node_kinds: dict[str, str], default: str) -> dict[str, str]:
-    """Puts QUANTIZE and DEQUANTIZE where a value made in one kind is read in another; gives the kind of every tensor."""
+def _separate_kinds(graph: Graph, node_kinds: dict[str, str], default: str, ranges: Ranges) -> dict[str, str]:
+    """Puts QUANTIZE and DEQUANTIZE where a value made in one kind is read in another; gives the kind of every tensor.
+
+    `ranges` gets those of the new tensors, which are their originals'.
+    """
     made = {o: node_kinds[n.outputs[0]] for n in graph.nodes for o in n.outputs}
     for name in graph.inputs:
         readers = [node_kinds[n.outputs[0]] for n in graph.consumers(name)]
@@ -131,6 +134,8 @@ def _separate_kinds(graph: Graph, node_kinds: dict[str, str], default: str) -> d
                 graph.nodes.insert(graph.nodes.index(node), Node(op, [name], [new], {}, new))
                 versions[name, wanted] = new
                 made[new] = wanted
+                if name in ranges:
+                    ranges[new] = ranges[name]
             node.inputs[i] = versions[name, wanted]
     return made
 
@@ -182,8 +187,7 @@ def _assign(graph: Graph, ranges: Ranges, node_kinds: dict[str, str], tensor_kin
         if tensor_kinds[names[0]] == "int8":  # what the model came with
             given = given or next((q for q in (graph.tensors[n].quantization for n in names) if q is not None), None)
         kind = tensor_kinds[names[0]]
-        sources = [n if n in ranges else n.rsplit("/", 1)[0] for n in names]  # a converted tensor has its original's range
-        known = [ranges[n] for n in sources if n in ranges]
+        known = [ranges[n] for n in names if n in ranges]
         if given is None and not known:
             raise ConversionError(f'tensor "{names[0]}" was not seen in calibration')
         q = given or activation_quantization(min(r[0] for r in known), max(r[1] for r in known), kind)
@@ -201,16 +205,12 @@ def _requantize_mismatched(graph: Graph, node_kinds: dict[str, str]) -> None:
         for i in rule.shared(len(node.inputs)):
             name = node.inputs[i]
             t = graph.tensors[name]
-            if t.quantization is None or wanted is None or _equal(t.quantization, wanted):
+            if t.quantization is None or wanted is None or t.quantization.equals(wanted):
                 continue
             new = graph.add_tensor(Tensor(f"{name}/requantized", t.shape, "float32", None, wanted))
             graph.tensors[new].dtype = node_kinds[node.outputs[0]]
             graph.nodes.insert(graph.nodes.index(node), Node("QUANTIZE", [name], [new], {}, new))
             node.inputs[i] = new
-
-
-def _equal(a: Quantization, b: Quantization) -> bool:
-    return np.array_equal(a.scale, b.scale) and np.array_equal(a.zero_point, b.zero_point)
 
 
 # ---- constants

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir import Quantization, Tensor
+from ...ir import Node, Quantization, Tensor
 from ..emit import Emitter, UnsupportedUseError
 from . import elementwise, products, windows
 from .node import Handler, OnnxNode
@@ -41,8 +41,6 @@ def quantize(e: Emitter, x: str, q: Quantization, dtype: str, name: str = "quant
         return out
     if len(q.scale) > 1:
         raise UnsupportedUseError("scales per channel are supported for constants only")
-    from ...ir import Node
-
     e.graph.nodes.append(Node("QUANTIZE", [x], [out], {}, e.prefix))
     return out
 
@@ -64,7 +62,7 @@ def dequantize(e: Emitter, x: str, q: Quantization) -> str:
         given = t.quantization
         if given is None:  # a graph input, or plain integers
             t.quantization = q
-        elif not (np.array_equal(given.scale, q.scale) and np.array_equal(given.zero_point, q.zero_point)):
+        elif not given.equals(q):
             return _arithmetic(e, x, q, shape)
         return e.op("DEQUANTIZE", [x], dtype="float32", shape=t.shape)
     return _arithmetic(e, x, q, shape)

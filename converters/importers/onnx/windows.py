@@ -38,6 +38,11 @@ def _pads(n: OnnxNode, sizes: Sequence[int], kernel: Sequence[int], strides: Seq
     return both if auto == "SAME_UPPER" else [(b, a) for a, b in both]
 
 
+def _check_window(kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], pads: Pads) -> None:
+    if any(v < 1 for v in (*kernel, *strides, *dilations)) or any(p < 0 for both in pads for p in both):
+        raise UnsupportedUseError(f"kernel {kernel}, strides {strides}, dilations {dilations} and pads {pads} are not supported")
+
+
 def _as_same(pads: Pads, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> bool:
     """Whether TFLite's padding SAME pads just so."""
     return all(
@@ -83,8 +88,7 @@ def convolution(e: Emitter, n: OnnxNode, x: str, w: str, bias: str) -> str:
         raise UnsupportedUseError(f"weights {list(e.shape(w))} in {group} groups do not fit an input {list(e.shape(x))}")
     if bias and e.shape(bias) != e.shape(w)[:1]:
         raise UnsupportedUseError(f"a bias {list(e.shape(bias))} does not fit weights {list(e.shape(w))}")
-    if any(v < 1 for v in (*kernel, *strides, *dilations)) or any(p < 0 for both in pads for p in both):
-        raise UnsupportedUseError(f"kernel {kernel}, strides {strides}, dilations {dilations} and pads {pads} are not supported")
+    _check_window(kernel, strides, dilations, pads)
     y = to_last(e, x)
     if dims == 3:
         if group != 1:
@@ -194,8 +198,7 @@ def _pool_geometry(e: Emitter, n: OnnxNode) -> tuple[list[int], list[int], list[
     dims = len(sizes)
     kernel, strides, dilations = _spatial(n, "kernel_shape", dims), _spatial(n, "strides", dims), _spatial(n, "dilations", dims)
     pads = _pads(n, sizes, kernel, strides, dilations)
-    if any(v < 1 for v in (*kernel, *strides, *dilations)) or any(p < 0 for both in pads for p in both):
-        raise UnsupportedUseError(f"kernel {kernel}, strides {strides}, dilations {dilations} and pads {pads} are not supported")
+    _check_window(kernel, strides, dilations, pads)
     out = []
     for i in range(dims):
         span = sizes[i] + sum(pads[i]) - (kernel[i] - 1) * dilations[i] - 1
