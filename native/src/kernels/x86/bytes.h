@@ -37,6 +37,13 @@ store_rows(uint8_t *out, size_t stride, vi bytes, size_t parts, size_t rows, siz
         v_store_bytes(out, bytes, v_tail_of(rows * each));
         return;
     }
+    if (n >= each) {        // whole rows: no tail to look at
+        v_save_part(out, bytes, parts, 0);
+        if (rows > 1) v_save_part(out + stride, bytes, parts, 1);
+        if (rows > 2) v_save_part(out + 2 * stride, bytes, parts, 2);
+        if (rows > 3) v_save_part(out + 3 * stride, bytes, parts, 3);
+        return;
+    }
     v_store_bytes(out, bytes, tail);
     if (rows > 1) v_store_bytes(out + stride, parts == 2 ? v_half(bytes) : v_quarter(bytes, 1), tail);
     if (rows > 2) v_store_bytes(out + 2 * stride, v_quarter(bytes, 2), tail);

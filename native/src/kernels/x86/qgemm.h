@@ -138,7 +138,7 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
 // after that, so that each becomes an output where it is: to mend one it is computed again.
 #define FIX(i, p, y) if (i < mr && p < panels) y = fixed(s##i##_##p, m##p, add##p, offset, plain, clip);
 #define FOUR_VECTORS vi y0 = v_zero(), y1 = y0, y2 = y0, y3 = y0;
-#define PACKED packed_bytes(v_whole(y0, y1), v_whole(y2, y3), plain ? NULL : &bytes)
+#define PACKED packed_bytes(v_whole(y0, y1), v_whole(y2, y3), plain ? NULL : &t->range)
 #define NOTE(bit) \
     if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || (!plain && slow), 0)) { \
         which |= 1u << (bit); \
@@ -220,13 +220,12 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         return;
     }
     PANEL_SCALES(0) PANEL_SCALES(1) PANEL_SCALES(2) PANEL_SCALES(3)
-    const range bytes = t->range;
     const v_tail tail = t->tail;
     const size_t out_stride = t->out_stride;
     const vi offset = t->offset, limit = t->limit;
     const bool clip = t->o->large, slow = t->o->slow;
     uint32_t which = 0;
-    vi near[panels > 2 ? mr : (mr + 1) / 2][4];
+    vi near[8][4];      // of rows that are finished together
     if (t->plain) {
         const bool plain = true;
         FINISH_ALL

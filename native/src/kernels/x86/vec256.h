@@ -100,6 +100,18 @@ static inline vi v_in_order(vi x) { return _mm256_permutevar8x32_epi32(x, _mm256
 static inline vi v_half(vi x) { return _mm256_castsi128_si256(_mm256_extracti128_si256(x, 1)); }
 #define v_quarter(x, i) _mm256_castsi128_si256(_mm_cvtsi64_si128(_mm256_extract_epi64(x, i)))
 
+// Half (parts = 2) or quarter (4) number i of x to memory; both are constants.
+__attribute__((always_inline)) static inline void v_save_part(uint8_t *out, vi x, size_t parts, int i)
+{
+    if (parts == 2) {
+        _mm_storeu_si128((__m128i *)(void *)out, i ? _mm256_extracti128_si256(x, 1) : _mm256_castsi256_si128(x));
+    } else {
+        const __m128i half = i > 1 ? _mm256_extracti128_si256(x, 1) : _mm256_castsi256_si128(x);
+        if (i % 2) _mm_storeh_pd((double *)(void *)out, _mm_castsi128_pd(half));
+        else _mm_storel_epi64((__m128i *)(void *)out, half);
+    }
+}
+
 // The first n bytes of x, at most a whole vector.
 typedef size_t v_tail;
 static inline v_tail v_tail_of(size_t n) { return n; }

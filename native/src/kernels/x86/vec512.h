@@ -105,6 +105,19 @@ static inline vi v_in_order(vi x)
 static inline vi v_half(vi x) { return _mm512_castsi256_si512(_mm512_extracti64x4_epi64(x, 1)); }
 #define v_quarter(x, i) _mm512_castsi128_si512(_mm512_extracti32x4_epi32(x, i))
 
+// Half (parts = 2) or quarter (4) number i of x to memory; both are constants.
+__attribute__((always_inline)) static inline void v_save_part(uint8_t *out, vi x, size_t parts, int i)
+{
+    if (parts == 2) {
+        const __m256i half = i ? _mm512_extracti64x4_epi64(x, 1) : _mm512_castsi512_si256(x);
+        _mm256_storeu_si256((__m256i *)(void *)out, half);
+    } else {
+        const __m128i quarter = i == 0 ? _mm512_castsi512_si128(x) : i == 1 ? _mm512_extracti32x4_epi32(x, 1)
+                                     : i == 2 ? _mm512_extracti32x4_epi32(x, 2) : _mm512_extracti32x4_epi32(x, 3);
+        _mm_storeu_si128((__m128i *)(void *)out, quarter);
+    }
+}
+
 // The first n bytes of x, at most a whole vector.
 typedef __mmask64 v_tail;
 static inline v_tail v_tail_of(size_t n) { return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1; }
