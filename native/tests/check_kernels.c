@@ -94,13 +94,13 @@ static size_t elements(const product *p) { return p->overlaps ? p->w.segments * 
 static int32_t element(const void *v, size_t i, bool is_unsigned) { return is_unsigned ? ((const uint8_t *)v)[i] : ((const int8_t *)v)[i]; }
 
 // The sums alone, against plain arithmetic.
-static void check_sums(const er_kernels *k, const product *p, const er_rows *rows, const uint8_t *packed, size_t panel_bytes)
+static void check_sums(const er_kernels *k, const er_qgemm *g, const product *p, const er_rows *rows, const uint8_t *packed, size_t panel_bytes)
 {
-    const size_t nr = (size_t)k->qgemm.nr, n = p->w.n, stride = (n + nr - 1) / nr * nr, length = p->w.length;
+    const size_t nr = (size_t)g->nr, n = p->w.n, stride = (n + nr - 1) / nr * nr, length = p->w.length;
     uint8_t *out = guarded(p->m * stride * sizeof(int32_t));
     er_output o = p->o;
     o.sums = true;
-    k->qgemm.run(rows, n, 0, packed, panel_bytes, &o, out + CANARY, stride * sizeof(int32_t));
+    g->run(rows, n, 0, packed, panel_bytes, &o, out + CANARY, stride * sizeof(int32_t));
     check_guards("qgemm", k->isa, out, p->m * stride * sizeof(int32_t));
     for (size_t i = 0; i < p->m; i++) {
         for (size_t j = 0; j < n; j++) {
@@ -118,19 +118,20 @@ static void check_sums(const er_kernels *k, const product *p, const er_rows *row
 }
 
 // The product by one ISA; the result has n + 3 bytes a row.
-static uint8_t *run_product(const er_kernels *k, const product *p)
+static uint8_t *run_product(const er_kernels *k, const er_qgemm *g, const product *p)
 {
-    const er_qgemm *g = &k->qgemm;
     size_t length = p->w.length, segments = p->w.segments, n = p->w.n, a_size = (size_t)g->a_size, kr = (size_t)g->kr;
     size_t stride = row_step(p), apart = segment_step(p), all = elements(p), panels = (n + (size_t)g->nr - 1) / (size_t)g->nr, groups = (length + kr - 1) / kr;
     int32_t shift = er_qgemm_offset(g, p->is_signed);
     uint8_t *a = er_aligned_alloc(all * a_size + 64);
     memset(a, 0x5A, all * a_size + 64);
     g->pack_a(a, p->x, all, p->is_signed);
-    size_t extras = er_qgemm_extras(g, &p->w, NULL), panel_bytes = er_qgemm_panel_bytes(g, segments, length, extras);
+    uint8_t *need = malloc(segments * groups + 1);
+    size_t extras = er_qgemm_extras(g, &p->w, need), panel_bytes = er_qgemm_panel_bytes(g, segments, length, extras);
     uint32_t *list = malloc(extras * sizeof *list + 1);
     size_t *extra_at = malloc(extras * sizeof *extra_at + 1);
-    er_qgemm_extras(g, &p->w, list);
+    er_qgemm_list_extras(g, &p->w, need, list);
+    free(need);
     for (size_t e = 0; e < extras; e++) extra_at[e] = (list[e] / groups * apart + list[e] % groups * kr) * a_size;
     uint8_t *packed = er_aligned_alloc(panels * panel_bytes);
     er_qgemm_pack(g, &p->w, extras, list, p->zero + shift, p->channels, p->o.real, packed);
@@ -158,7 +159,7 @@ static uint8_t *run_product(const er_kernels *k, const product *p)
         er_aligned_free(by_row);
         free(scale);
     }
-    check_sums(k, p, &rows, packed, panel_bytes);
+    check_sums(k, g, p, &rows, packed, panel_bytes);
     check_guards("qgemm", k->isa, out, p->m * (n + 3));
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < 3; j++) CHECK(out[CANARY + i * (n + 3) + n + j] == GUARD, "qgemm of %s writes behind a row", k->isa);
@@ -171,14 +172,19 @@ static uint8_t *run_product(const er_kernels *k, const product *p)
 
 static void compare_products(const er_kernels *generic, const er_kernels *k, const product *p, int round)
 {
-    uint8_t *want = run_product(generic, p), *got = run_product(k, p);
-    for (size_t i = 0; i < p->m; i++)
-        for (size_t j = 0; j < p->w.n; j++) {
-            size_t at = CANARY + i * (p->w.n + 3) + j;
-            CHECK(want[at] == got[at], "qgemm of %s: case %d row %zu channel %zu: %d, expected %d (m = %g)", k->isa, round, i, j, got[at], want[at], p->channels[j].m);
-        }
+    const er_qgemm *both[] = {&k->qgemm, &k->qgemm_small};
+    uint8_t *want = run_product(generic, &generic->qgemm, p);
+    for (int small = 0; small < 2; small++) {
+        if (!both[small]->run) continue;
+        uint8_t *got = run_product(k, both[small], p);
+        for (size_t i = 0; i < p->m; i++)
+            for (size_t j = 0; j < p->w.n; j++) {
+                size_t at = CANARY + i * (p->w.n + 3) + j;
+                CHECK(want[at] == got[at], "%s of %s: case %d row %zu channel %zu: %d, expected %d (m = %g)", small ? "qgemm_small" : "qgemm", k->isa, round, i, j, got[at], want[at], p->channels[j].m);
+            }
+        er_aligned_free(got);
+    }
     er_aligned_free(want);
-    er_aligned_free(got);
 }
 
 // Sums on both sides of where outputs change: from biases, and the first element of a row.
@@ -232,6 +238,11 @@ static void check_qgemm(const er_kernels *generic, const er_kernels *k)
         if (!p.is_signed && below(&rng, 2))
             for (size_t i = 0; i < ws; i++)
                 if (below(&rng, 200)) w[i] = (uint8_t)(p.w.zero + (w[i] - 128) / 8 < 0 ? 0 : p.w.zero + (w[i] - 128) / 8 > 255 ? 255 : p.w.zero + (w[i] - 128) / 8);
+        if (p.is_signed && below(&rng, 2)) {    // so small that two of them, or four, or nearly all, are added in 16 bits
+            const int part = 1 << below(&rng, 3);
+            for (size_t i = 0; i < ws; i++)
+                if (below(&rng, 400)) w[i] = (uint8_t)((int8_t)w[i] / part);
+        }
         er_channel *channels = draw_channels(p.w.n, 128.0 * 128 * sqrt((double)k_all), below(&rng, 4) == 0);
         p.x = x;
         p.w.w = w;

@@ -88,10 +88,10 @@ typedef struct er_qgemm {
     // How many panels make the next strip, where `left` are left.
     size_t (*strip)(size_t left);
 
-    // What the kernel wants to know of a strip's weights, in the last bytes of its memory, one for every whole `notes_of` groups of
-    // a run; NULL: nothing.
-    void (*take_notes)(void *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups);
-    size_t notes_of;
+    // Puts a packed strip's weights into an order of the kernel's own, and what it wants to know of them into the last `note_bytes` bytes of
+    // the strip's memory; both NULL: nothing.
+    size_t (*note_bytes)(size_t segments, size_t groups);
+    void (*arrange)(void *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups);
 
     // n channels from the first of `panels` on, behind which there are `behind` more; both begin with strips. Rows of out are
     // out_stride bytes apart.
@@ -103,9 +103,6 @@ typedef struct er_qgemm {
                     const er_output *o, uint8_t *out);
     void (*scales)(size_t n, const void *panels, size_t panel_bytes, const er_output *o, float *scale);
 } er_qgemm;
-
-// Bytes of notes in a panel: one for each whole step of notes_of groups.
-static inline size_t er_qgemm_notes(const er_qgemm *g, size_t segments, size_t groups) { return g->take_notes ? segments * (groups / g->notes_of) : 0; }
 
 // What pack_a adds.
 static inline int32_t er_qgemm_offset(const er_qgemm *g, bool is_signed)
@@ -242,6 +239,7 @@ typedef struct er_kernels {
     int speed;                  // about how many multiply-adds a nanosecond: what the cost model counts with
     er_bytes bytes;             // 8-bit activations need no conversion where they are stored so
     er_qgemm qgemm;
+    er_qgemm qgemm_small;       // faster where er_qgemm_suits, and as right where not; `run` is NULL where there is none
     er_sgemm sgemm;
     er_qdepthwise qdepthwise;
     er_sdepthwise *sdepthwise;

@@ -87,6 +87,21 @@ static magnitudes magnitudes_of(size_t k, size_t stride, size_t first, const voi
 {
     if (stride == 1 && !is_unsigned && w_zero == 0) return magnitudes_of_bytes((const int8_t *)weights + first, k);
     magnitudes all = {0, 0};
+    if (stride == 1 && is_unsigned) {       // loops that become vectors
+        const uint8_t *w = (const uint8_t *)weights + first;
+        for (size_t i = 0, n; i < k; i += n) {
+            uint32_t positive = 0, negative = 0;
+            n = k - i < 65536 ? k - i : 65536;
+            for (size_t j = 0; j < n; j++) {
+                const int32_t v = w[i + j] - w_zero;
+                positive += (uint32_t)(v > 0 ? v : 0);
+                negative += (uint32_t)(v < 0 ? -v : 0);
+            }
+            all.positive += positive;
+            all.negative += negative;
+        }
+        return all;
+    }
     for (size_t i = 0; i < k; i++) {
         const int32_t w = weight_at(weights, first + i * stride, is_unsigned) - w_zero;
         if (w > 0) all.positive += w;
@@ -122,10 +137,33 @@ void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channe
 size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, size_t extras)
 {
     size_t nr = (size_t)g->nr, kr = (size_t)g->kr;
-    return er_round_up(ER_HEADER * nr + (segments * er_round_up(length, kr) + extras * kr) * nr + er_qgemm_notes(g, segments, er_round_up(length, kr) / kr), 64);
+    return er_round_up(ER_HEADER * nr + (segments * er_round_up(length, kr) + extras * kr) * nr + (g->arrange ? g->note_bytes(segments, er_round_up(length, kr) / kr) : 0), 64);
 }
 
 static int32_t clamp_weight(int32_t v, int32_t least) { return v < least ? least : v > 127 ? 127 : v; }
+
+bool er_qgemm_suits(const er_qgemm *g, const er_gemm_weights *w)
+{
+    enum { SAMPLES = 64, STRIP = 16, MOST_SUM = 128 };
+    if (!g->run) return false;
+    const size_t kr = (size_t)g->kr, groups = w->length / kr, steps = w->n / STRIP * w->segments * groups, every = steps / SAMPLES + 1;
+    if (!steps) return false;
+    size_t seen = 0, large = 0;
+    for (size_t i = 0; i < steps; i += every, seen++) {
+        bool fits = true;
+        for (size_t j = 0; j < STRIP && fits; j++) {
+            const size_t channel = i / (w->segments * groups) * STRIP + j, run = channel * w->segments + i / groups % w->segments;
+            for (size_t k = i % groups * kr, end = k + kr; k < end; k += 2) {
+                const int32_t a = clamp_weight(weight_at(w->w, run * w->length + k, w->is_unsigned) - w->zero, g->least);
+                const int32_t b = clamp_weight(weight_at(w->w, run * w->length + k + 1, w->is_unsigned) - w->zero, g->least);
+                const int32_t up = (a > 0 ? a : 0) + (b > 0 ? b : 0), down = (a < 0 ? a : 0) + (b < 0 ? b : 0);
+                fits = fits && up <= MOST_SUM && down >= -MOST_SUM;
+            }
+        }
+        large += !fits;
+    }
+    return large * 4 <= seen;
+}
 
 // How many more numbers of [least, 127] it takes to add up to v, from -255 to 255.
 static size_t pieces_left(int32_t v, int32_t least)
@@ -134,32 +172,46 @@ static size_t pieces_left(int32_t v, int32_t least)
     return (rest != 0) + (rest != clamp_weight(rest, least));
 }
 
-size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint32_t *list)
+// The least and the largest of n bytes, which are unsigned when `flip` has been applied.
+static void ends_of_bytes(const uint8_t *w, size_t n, uint8_t flip, uint8_t *least, uint8_t *most)
 {
-    if (!w->is_unsigned && g->least == -128) return 0;
-    size_t kr = (size_t)g->kr, groups = (w->length + kr - 1) / kr, count = 0;
-    const uint8_t *weights = w->w, flip = w->is_unsigned ? 0 : 0x80;
-    uint8_t least = 255, most = 0;
-    for (size_t i = 0; i < w->n * w->segments * w->length; i++) {
-        const uint8_t v = weights[i] ^ flip;
-        if (v < least) least = v;
-        if (v > most) most = v;
+    uint8_t low = 255, high = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t v = w[i] ^ flip;
+        low = v < low ? v : low;
+        high = v > high ? v : high;
     }
-    if (!pieces_left(least - flip - w->zero, g->least) && !pieces_left(most - flip - w->zero, g->least)) return 0;
-    for (size_t s = 0; s < w->segments; s++) {
-        for (size_t k = 0; k < groups; k++) {
-            size_t need = 0;
-            for (size_t j = 0; j < w->n; j++) {
-                for (size_t i = k * kr; i < (k + 1) * kr && i < w->length; i++) {
-                    size_t left = pieces_left(weight_at(weights, (j * w->segments + s) * w->length + i, w->is_unsigned) - w->zero, g->least);
-                    if (left > need) need = left;
-                }
-            }
-            for (size_t e = 0; e < need; e++, count++)
-                if (list) list[count] = (uint32_t)(s * groups + k);
+    *least = low;
+    *most = high;
+}
+
+size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint8_t *need)
+{
+    const size_t kr = (size_t)g->kr, groups = (w->length + kr - 1) / kr;
+    const uint8_t *weights = w->w, flip = w->is_unsigned ? 0 : 0x80;
+    uint8_t least, most;
+    memset(need, 0, w->segments * groups);
+    if (!w->is_unsigned && g->least == -128) return 0;
+    size_t count = 0;
+    for (size_t run = 0; run < w->n * w->segments; run++, weights += w->length) {
+        ends_of_bytes(weights, w->length, flip, &least, &most);
+        if (!pieces_left(least - flip - w->zero, g->least) && !pieces_left(most - flip - w->zero, g->least)) continue;
+        for (size_t i = 0; i < w->length; i++) {
+            uint8_t *now = &need[run % w->segments * groups + i / kr];
+            const size_t left = pieces_left((weights[i] ^ flip) - flip - w->zero, g->least);
+            if (left <= *now) continue;
+            count += left - *now;
+            *now = (uint8_t)left;
         }
     }
     return count;
+}
+
+void er_qgemm_list_extras(const er_qgemm *g, const er_gemm_weights *w, const uint8_t *need, uint32_t *list)
+{
+    const size_t kr = (size_t)g->kr, all = w->segments * ((w->length + kr - 1) / kr);
+    for (size_t i = 0; i < all; i++)
+        for (size_t e = 0; e < need[i]; e++) *list++ = (uint32_t)i;
 }
 
 // Where a run's groups go: `kr` bytes each, `step` bytes apart.
@@ -174,12 +226,13 @@ __attribute__((always_inline)) static inline void put_run(const places at, const
     if (i < length) memcpy(to, w + i, length - i);
 }
 
-// The same for weights that may leave something over for the extras.
-static void put_clamped_run(places p, const void *w, bool is_unsigned, int32_t zero, int32_t least, size_t length)
+// Weights less their zero point; what does not fit is left to the extras.
+static void clamp_run(int8_t *to, const void *w, bool is_unsigned, int32_t zero, int32_t least, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        p.to[i / p.kr * p.step + i % p.kr] = (int8_t)clamp_weight(weight_at(w, i, is_unsigned) - zero, least);
+    for (size_t i = 0; i < length; i++) to[i] = (int8_t)clamp_weight(weight_at(w, i, is_unsigned) - zero, least);
 }
+
+enum { TOGETHER = 64, MOST_KR = 8 };        // groups that are put in one go
 
 // The extras of one channel: of a group that is listed twice, the second takes what the first has left.
 static void put_extras(const er_qgemm *g, int8_t *to, size_t step, const er_gemm_weights *w, size_t channel, size_t extras, const uint32_t *list)
@@ -202,18 +255,22 @@ static int8_t *put_strip(const er_qgemm *g, const er_gemm_weights *w, size_t n0,
     const size_t nr = (size_t)g->nr, kr = (size_t)g->kr, chunk = nr * kr, bundle = (size_t)g->bundle, length = w->length, groups = (length + kr - 1) / kr;
     for (size_t s = 0; s < w->segments; s++, to += groups * panels * chunk) {
         for (size_t g0 = 0, together; g0 < groups; g0 += together) {
-            const size_t most = bundle == 1 ? 64 : bundle;
+            const size_t most = bundle == 1 ? TOGETHER : bundle;
             together = groups - g0 < most ? groups - g0 : most;
             const size_t k0 = g0 * kr, n = length - k0 < together * kr ? length - k0 : together * kr;
             for (size_t i = 0; i < channels; i++) {
                 const size_t p = i / nr, j = i % nr;
                 const int8_t *from = (const int8_t *)w->w + ((n0 + i) * w->segments + s) * length + k0;
+                int8_t fitting[TOGETHER * MOST_KR];
+                if (clamped) {
+                    clamp_run(fitting, from, w->is_unsigned, w->zero, g->least, n);
+                    from = fitting;
+                }
                 // Alone, groups are as far apart as panels make them; in bundles they are next to each other.
                 const places at = bundle == 1 ? (places){to + (g0 * panels + p) * chunk + j * kr, kr, panels * chunk}
                                               : (places){to + (g0 * panels + p * together) * chunk + j * kr, kr, chunk};
                 // With the group's size known the compiler makes one move of it.
-                if (clamped) put_clamped_run(at, from, w->is_unsigned, w->zero, g->least, n);
-                else if (kr == 4) put_run(at, 4, from, n);
+                if (kr == 4) put_run(at, 4, from, n);
                 else if (kr == 2) put_run(at, 2, from, n);
                 else put_run(at, kr, from, n);
             }
@@ -242,7 +299,7 @@ void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, c
             if (g->one_header) er_put_header(base, panels * nr, i, &channels[n0 + i], fold, real);
             else er_put_header(base + p * ER_HEADER * nr, nr, j, &channels[n0 + i], fold, real);
         }
-        if (g->take_notes) g->take_notes(base, panels, panel_bytes, w->segments, (w->length + kr - 1) / kr);
+        if (g->arrange) g->arrange(base, panels, panel_bytes, w->segments, (w->length + kr - 1) / kr);
     }
 }
 

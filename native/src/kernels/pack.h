@@ -23,9 +23,14 @@ typedef struct er_gemm_weights {
     int32_t zero;
 } er_gemm_weights;
 
-// The groups of kr weights that need an extra (kernels.h), each as segment * groups + group, as often as it needs one.
-// Returns how many; `list` may be NULL.
-size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint32_t *list);
+// How many extras (kernels.h) each group of kr weights needs, [segments][groups], and in all; and those groups, each as segment * groups +
+// group, as often as it needs one.
+size_t er_qgemm_extras(const er_qgemm *g, const er_gemm_weights *w, uint8_t *need);
+void er_qgemm_list_extras(const er_qgemm *g, const er_gemm_weights *w, const uint8_t *need, uint32_t *list);
+
+// Whether most of the weights, as far as a sample tells, are small enough for er_kernels.qgemm_small to be the faster one: of every two
+// neighbours that are added in 16 bits, the positive ones add up to at most 128, and the negative ones.
+bool er_qgemm_suits(const er_qgemm *g, const er_gemm_weights *w);
 
 size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, size_t extras);
 

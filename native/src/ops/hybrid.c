@@ -69,7 +69,7 @@ static void run_block(void *arg, size_t i, int thread)
     if (n0 >= n1) return;
     uint8_t *scratch = t->op->scratch + (size_t)thread * t->op->scratch_stride, *sums = scratch + er_round_up(er_matmul_scratch(mm), ER_ALIGN);
     uint8_t *a = sums + er_round_up(h->block * h->sum_stride * sizeof(int32_t), ER_ALIGN);
-    const int32_t offset = er_qgemm_offset(&mm->kernels->qgemm, true);
+    const int32_t offset = er_qgemm_offset(mm->gemm, true);
     for (size_t r = 0; r < m && !h->direct; r++) gather(h, t->a, first + r, t->q[(first + r) / per_sample].zero + offset, a + r * h->row_bytes);
     const er_rows product = {.a = h->direct ? t->a + first * h->row_bytes : a, .lines = 1, .m = m, .row_stride = h->row_bytes, .segments = 1};
     er_matmul_run(mm, 0, &product, (size_t *)(void *)scratch, n0, n1, sums, h->sum_stride * sizeof(int32_t));

@@ -73,13 +73,13 @@ static void pack_groups(void *arg, void *packed)
         er_gemm_weights part = *a->all;
         part.n = mm->n;
         part.w = (const uint8_t *)a->all->w + i * mm->n * mm->segments * mm->length;
-        er_qgemm_pack(&mm->kernels->qgemm, &part, mm->extras, a->list, mm->pad, a->channels + i * mm->n, a->real, (uint8_t *)packed + i * mm->group_bytes);
+        er_qgemm_pack(mm->gemm, &part, mm->extras, a->list, mm->pad, a->channels + i * mm->n, a->real, (uint8_t *)packed + i * mm->group_bytes);
     }
 }
 
 // All that packed bytes depend on.
 typedef struct packed_key {
-    const void *kernels, *w, *bias;
+    const void *gemm, *w, *bias;
     float sx, sy;
     int32_t pad;
     bool real, is_signed, sums;
@@ -90,19 +90,22 @@ typedef struct packed_key {
 static er_status pack(er_prepare *p, er_matmul *mm, const er_gemm_weights *all, const er_tensor *w, const er_tensor *bias, packed_key *key,
                       const er_channel *channels)
 {
-    const er_qgemm *g = &mm->kernels->qgemm;
+    const er_qgemm *g = mm->gemm;
     mm->element = (size_t)g->a_size;
     mm->k_groups = (mm->length + (size_t)g->kr - 1) / (size_t)g->kr;
     mm->nr = (size_t)g->nr;
-    mm->extras = er_qgemm_extras(g, all, NULL);
+    uint8_t *need = malloc(mm->segments * mm->k_groups + 1);
+    if (!need) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
+    mm->extras = er_qgemm_extras(g, all, need);
     er_status status;
     uint32_t *list = er_alloc(p, mm->extras * sizeof *list + 1, &status);
+    if (list) er_qgemm_list_extras(g, all, need, list);
+    free(need);
     ER_TRY(status);
-    if (mm->extras) er_qgemm_extras(g, all, list);
     mm->extra_list = list;
     mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, mm->length, mm->extras);
     mm->group_bytes = (mm->n + mm->nr - 1) / mm->nr * mm->panel_bytes;
-    key->kernels = mm->kernels;
+    key->gemm = mm->gemm;
     key->w = w->def;
     key->bias = bias ? bias->def : NULL;
     key->pad = mm->pad;
@@ -122,8 +125,9 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
     size_t k = mm->segments * mm->length;
     ER_TRY(er_activation_output(p, activation, y, &mm->o));
     mm->o.real = real;
-    mm->pad = er_stored_zero(x) + er_qgemm_offset(&mm->kernels->qgemm, mm->is_signed);
     er_gemm_weights all = {mm->groups * mm->n, mm->segments, mm->length, weights, !er_is_signed(w), er_is_signed(w) ? 0 : er_zero(w)};
+    if (er_qgemm_suits(&p->kernels->qgemm_small, &all)) mm->gemm = &p->kernels->qgemm_small;
+    mm->pad = er_stored_zero(x) + er_qgemm_offset(mm->gemm, mm->is_signed);
     er_set_reach(&mm->o, all.n, k, 1, k, all.w, all.is_unsigned, all.zero, er_zero(x) - er_lowest(x), channels);
     packed_key key;
     memset(&key, 0, sizeof key);
@@ -138,7 +142,7 @@ static er_status prepare_8bit(er_prepare *p, er_matmul *mm, const er_tensor *x, 
 static er_status begin(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y,
                        size_t groups, size_t n, size_t segments, size_t length)
 {
-    *mm = (er_matmul){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_is_8bit(x) && er_stored_signed(x), .groups = groups, .n = n,
+    *mm = (er_matmul){.kernels = p->kernels, .gemm = &p->kernels->qgemm, .is_float = !er_is_8bit(x), .is_signed = er_is_8bit(x) && er_stored_signed(x), .groups = groups, .n = n,
                       .segments = segments, .length = length};
     ER_TRY(er_expect_values(p, w, "weights"));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
@@ -193,9 +197,9 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
 
 er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, size_t n, size_t length)
 {
-    *mm = (er_matmul){.kernels = p->kernels, .is_signed = true, .groups = 1, .n = n, .segments = 1, .length = length};
+    *mm = (er_matmul){.kernels = p->kernels, .gemm = &p->kernels->qgemm, .is_signed = true, .groups = 1, .n = n, .segments = 1, .length = length};
     mm->o = (er_output){.min = -128, .max = 127, .sums = true};
-    mm->pad = er_qgemm_offset(&mm->kernels->qgemm, true);
+    mm->pad = er_qgemm_offset(mm->gemm, true);
     const er_gemm_weights all = {n, 1, length, w->data, false, 0};
     er_channel *channels = malloc((n + 1) * sizeof *channels);
     if (!channels) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
@@ -210,7 +214,7 @@ er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *
 
 er_status er_matmul_prepare_row(er_prepare *p, er_matmul *mm)
 {
-    const er_qgemm *g = &mm->kernels->qgemm;
+    const er_qgemm *g = mm->gemm;
     if (mm->is_float || !g->run_row || mm->segments > 1 || mm->groups > 1 || mm->extras) return ER_OK;
     const size_t step = 2 * mm->nr, all = er_round_up(mm->n, mm->nr) * 2;
     er_status status;
@@ -231,13 +235,13 @@ er_status er_matmul_prepare_row(er_prepare *p, er_matmul *mm)
 
 bool er_matmul_takes_raw(const er_matmul *mm)
 {
-    return mm->is_float || (mm->kernels->qgemm.a_size == 1 && mm->is_signed == mm->kernels->qgemm.a_signed);
+    return mm->is_float || (mm->gemm->a_size == 1 && mm->is_signed == mm->gemm->a_signed);
 }
 
 void er_matmul_convert(const er_matmul *mm, void *a, const void *x, size_t n)
 {
     if (er_matmul_takes_raw(mm)) memcpy(a, x, n * mm->element);
-    else mm->kernels->qgemm.pack_a(a, x, n, mm->is_signed);
+    else mm->gemm->pack_a(a, x, n, mm->is_signed);
 }
 
 void er_matmul_fill(const er_matmul *mm, void *a, size_t n) { er_matmul_fill_with(mm, a, mm->pad, n); }
@@ -261,13 +265,13 @@ void er_matmul_run_row(const er_matmul *mm, const void *row, size_t n0, size_t n
 {
     const size_t panel = n0 ? n0 / mm->nr : 0;
     const er_row_scales s = {mm->row.scale + panel * mm->row.step, mm->row.step};
-    mm->kernels->qgemm.run_row(row, mm->k_groups, n1 - n0, mm->n - n1, mm->packed + panel * mm->panel_bytes, mm->panel_bytes, &s, &mm->o, (uint8_t *)out + n0);
+    mm->gemm->run_row(row, mm->k_groups, n1 - n0, mm->n - n1, mm->packed + panel * mm->panel_bytes, mm->panel_bytes, &s, &mm->o, (uint8_t *)out + n0);
 }
 
 void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride)
 {
     const uint8_t *panels = mm->packed + group * mm->group_bytes + (n0 ? n0 / mm->nr * mm->panel_bytes : 0);
-    const er_qgemm *g = &mm->kernels->qgemm;
+    const er_qgemm *g = mm->gemm;
     if (mm->row.scale) {
         er_matmul_run_row(mm, rows->a, n0, n1, out);
         return;
@@ -290,7 +294,7 @@ void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_
 static size_t part_begin(const er_matmul *mm, size_t i, size_t parts)
 {
     size_t panels = (mm->n + mm->nr - 1) / mm->nr, wanted = er_part(panels, i, parts), at = 0;
-    while (at < wanted) at += mm->is_float ? 1 : mm->kernels->qgemm.strip(panels - at);
+    while (at < wanted) at += mm->is_float ? 1 : mm->gemm->strip(panels - at);
     return at * mm->nr < mm->n ? at * mm->nr : mm->n;
 }
 

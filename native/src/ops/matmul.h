@@ -7,6 +7,7 @@
 
 typedef struct er_matmul {
     const er_kernels *kernels;
+    const er_qgemm *gemm;       // that of the kernels which suits the weights
     bool is_float, is_signed;
     size_t groups, n;           // output channels of one group
     size_t segments, length;    // products of each: `segments` runs of `length`
@@ -52,7 +53,7 @@ void er_matmul_fill_with(const er_matmul *mm, void *a, int32_t pad, size_t n);  
 // Bytes from which a run can be read as far as the kernel does.
 static inline size_t er_matmul_run_bytes(const er_matmul *mm)
 {
-    return mm->is_float ? mm->length * sizeof(float) : mm->k_groups * (size_t)mm->kernels->qgemm.kr * mm->element;
+    return mm->is_float ? mm->length * sizeof(float) : mm->k_groups * (size_t)mm->gemm->kr * mm->element;
 }
 
 // Bytes of `er_matmul_run`'s scratch.

@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 
 void er_avx2_qgemm(er_kernels *k);
+void er_avx2_qgemm_small(er_kernels *k);
 void er_avx2_float(er_kernels *k);
 void er_avx2_qdepthwise(er_kernels *k);
 void er_avx2_elementwise(er_kernels *k);

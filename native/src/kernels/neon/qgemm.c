@@ -191,6 +191,8 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
 #include "kernels/arm/qgemm.h"
 
 #if defined(__aarch64__)
+static size_t note_bytes(size_t segments, size_t groups) { return segments * (groups / 4); }
+
 // For every step of eight products: whether four of a channel's, each second one of them, fit int16 together (255 * 128 < 2^15).
 static void take_notes(void *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups)
 {
@@ -218,7 +220,7 @@ void er_neon_qgemm(er_kernels *k)
     k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .a_signed = true, .bundle = BUNDLE, .least = -127, .one_header = true, .pack_a = pack_a, .strip = next_panels,
                             .run = qgemm};
 #if defined(__aarch64__)
-    k->qgemm.take_notes = take_notes;
-    k->qgemm.notes_of = 4;
+    k->qgemm.note_bytes = note_bytes;
+    k->qgemm.arrange = take_notes;
 #endif
 }

@@ -7,6 +7,8 @@
 //     SLIDES                      whether SLIDE pays (1), or registers do not suffice (0)
 //     HALVES                      (a macro) up to so many bytes of a strip are better computed by half tiles
 //     MOST_1 ... MOST_4           rows of a tile of so many panels: all sums are in registers (0: no such tile)
+//     ORDERED                     (a macro) steps are in an order of three kinds, for v_quad(sum, a, w, b, u), v_pair(sum, a, w) and
+//                                 v_dot; a strip's notes tell how many there are, and where their bytes of A are
 #ifndef ER_X86_QGEMM_H
 #define ER_X86_QGEMM_H
 
@@ -18,6 +20,7 @@ typedef struct {
     const er_rows *rows;
     const er_output *o;
     const uint8_t *strip;       // headers and weights of the tile's panels
+    size_t panel_bytes;
     size_t n;                   // channels from there on
     const scales *s;            // of each panel
     range range;
@@ -30,15 +33,36 @@ typedef struct {
 
 enum { HEADER = ER_HEADER * LANES, CHUNK = LANES * KR };     // bytes of a panel's header, and of its weights of a step
 
+#if ORDERED
+// The notes of a strip are by segment, and within it by windows of steps: three counts, and for each step where in the window it was.
+enum { WINDOW = 255, MOST_PANELS = 2 };
+
+static size_t note_bytes(size_t segments, size_t groups) { return segments * (groups + (groups + WINDOW - 1) / WINDOW * 3); }
+
+static inline const uint8_t *notes_of(const uint8_t *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups)
+{
+    return strip + panels * panel_bytes - note_bytes(segments, groups);
+}
+#endif
+
 // One row's sums of one panel of a strip, once more.
-static vi sums_of(const er_rows *r, const uint8_t *row, const uint8_t *strip, size_t panels, size_t p)
+static vi sums_of(const er_rows *r, const uint8_t *row, const uint8_t *strip, size_t panels, size_t panel_bytes, size_t p)
 {
     const uint8_t *w = strip + panels * HEADER + p * CHUNK;
     const size_t step = panels * CHUNK;
+    (void)panel_bytes;
     vi sum = v_load(strip + p * HEADER), sum1 = v_zero(), sum2 = sum1, sum3 = sum1;     // no product waits for the last
     for (size_t s = 0; s < r->segments; s++) {
         const uint8_t *a = row + s * r->segment_stride;
         size_t g = r->groups;
+#if ORDERED
+        const uint8_t *note = notes_of(strip, panels, panel_bytes, r->segments, g) + s * note_bytes(1, g);
+        for (size_t i = 0; i < g; i++, note++, w += step) {
+            if (i % WINDOW == 0) note += 3;
+            sum = v_dot(sum, v_spread(a + (i / WINDOW * WINDOW + *note) * A_BYTES), v_weights(w));
+        }
+        continue;
+#endif
         for (; g >= 4; g -= 4, a += 4 * A_BYTES, w += 4 * step) {
             sum = v_dot(sum, v_spread(a), v_weights(w));
             sum1 = v_dot(sum1, v_spread(a + A_BYTES), v_weights(w + step));
@@ -62,7 +86,7 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
             for (size_t p = 0; p < panels; p++) {
                 uint32_t lanes = lanes_to_mend(y[bit][i % together * panels + p], t->n - p * LANES, t->o, t->plain);
                 if (!lanes) continue;
-                const vi sum = sums_of(t->rows, rows + i * t->rows->row_stride, t->strip, panels, p);
+                const vi sum = sums_of(t->rows, rows + i * t->rows->row_stride, t->strip, panels, t->panel_bytes, p);
                 mend_lanes(lanes, &sum, t->strip + p * HEADER, LANES, 0, t->o, out + i * t->out_stride + p * LANES, false);
             }
         }
@@ -116,6 +140,62 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
         } \
         w += CHUNK; \
     }
+#if ORDERED
+#define AT(base, i) ((i / 4 == 0 ? base##0 : base##4) + (i % 4 == 3 ? stride3 : i % 4 * stride))
+#define PAIR(i, p) if (p < panels) s##i##_##p = v_pair(s##i##_##p, x, w##p);
+#define PAIR_ROW(i) \
+    if (i < mr) { \
+        const vi x = v_spread(AT(a, i)); \
+        EACH_PANEL(PAIR, i) \
+    }
+#define QUAD(i, p) if (p < panels) s##i##_##p = v_quad(s##i##_##p, x, w##p, y, u##p);
+#define QUAD_ROW(i) \
+    if (i < mr) { \
+        const vi x = v_spread(AT(a, i)), y = v_spread(AT(b, i)); \
+        EACH_PANEL(QUAD, i) \
+    }
+#define WIDE_ROW(i) \
+    if (i < mr) { \
+        const vi x##i = v_spread(AT(a, i)); \
+        EACH_PANEL(DOT, i) \
+    }
+#define STEP_POINTERS(base, at) const uint8_t *base##0 = window + (at) * A_BYTES, *base##4 = base##0 + 4 * stride;
+#define STEP_WEIGHTS(name, at) \
+    const vi name##0 = v_load(w + (at) * CHUNK), name##1 = panels > 1 ? v_load(w + ((at) + 1) * CHUNK) : name##0; \
+    const vi name##2 = name##0, name##3 = name##0; \
+    (void)name##1, (void)name##2, (void)name##3;
+#define ORDERED_STEP(ROW) \
+    { \
+        STEP_POINTERS(a, note[0]) \
+        STEP_WEIGHTS(w, 0) \
+        (void)a4; \
+        EACH_ROW(ROW) \
+        w += panels * CHUNK; \
+        note++; \
+    }
+#define ORDERED_QUAD \
+    { \
+        STEP_POINTERS(a, note[0]) \
+        STEP_POINTERS(b, note[1]) \
+        STEP_WEIGHTS(w, 0) \
+        STEP_WEIGHTS(u, panels) \
+        (void)a4, (void)b4; \
+        EACH_ROW(QUAD_ROW) \
+        w += 2 * panels * CHUNK; \
+        note += 2; \
+    }
+// All steps of a segment that begins at `from`.
+#define ORDERED_STEPS \
+    for (size_t g = 0; g < r->groups; g += WINDOW) { \
+        const uint8_t *window = from + g * A_BYTES; \
+        size_t quads = note[0], pairs = note[1], wides = note[2]; \
+        note += 3; \
+        for (; quads; quads--) ORDERED_QUAD \
+        for (; pairs; pairs--) ORDERED_STEP(PAIR_ROW) \
+        for (; wides; wides--) ORDERED_STEP(WIDE_ROW) \
+    }
+#endif
+
 #define ROW_POINTERS(from) const uint8_t *a0 = from, *a4 = a0 + 4 * stride, *a8 = a0 + 8 * stride, *a12 = a0 + 12 * stride, *a16 = a0 + 16 * stride
 #define ADVANCE \
     { \
@@ -194,6 +274,11 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     w += panels * HEADER;
     size_t stride3 = 3 * stride;
     __asm__("" : "+r"(stride3));
+#if ORDERED
+    const uint8_t *note = notes_of(t->strip, panels, t->panel_bytes, r->segments, r->groups);
+    const uint8_t *from = rows;
+    for (size_t s = r->segments; s; s--, from += r->segment_stride) ORDERED_STEPS
+#else
     for (size_t s = 0; s < r->segments; s++) {
         ROW_POINTERS(rows + s * r->segment_stride);
         size_t g = 0;
@@ -210,6 +295,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
             ADVANCE
         }
     }
+#endif
     for (size_t e = 0; e < r->extras; e++) {
         ROW_POINTERS(rows + r->extra_at[e]);
         (void)a16;
@@ -290,7 +376,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
     scales s[MAX_PANELS];
     if (!r->m) return;
     const bool plain = is_plain(o);
-    job t = {r, o, packed, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
+    job t = {r, o, packed, panel_bytes, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);

@@ -11,6 +11,7 @@ typedef struct {
     const uint8_t *x;
     size_t groups;
     const er_output *o;
+    size_t panel_bytes;
     range range;
     vi offset, limit;
 } vector_job;
@@ -21,7 +22,7 @@ static __attribute__((noinline, cold)) void mend_strip(const vector_job *t, size
     for (size_t p = 0; p < panels && p * LANES < n; p++) {
         uint32_t lanes = lanes_to_mend(y[p], n - p * LANES, t->o, false);
         if (!lanes) continue;
-        const vi sum = sums_of(&one, t->x, strip, panels, p);
+        const vi sum = sums_of(&one, t->x, strip, panels, t->panel_bytes, p);
         mend_lanes(lanes, &sum, strip + p * HEADER, LANES, 0, t->o, out + p * LANES, false);
     }
 }
@@ -34,6 +35,12 @@ static __attribute__((noinline, cold)) void mend_strip(const vector_job *t, size
 #define VECTOR_1(p) VECTOR_STEP(t, 1, p)
 #define VECTOR_2(p) VECTOR_STEP(u, 2, p)
 #define VECTOR_3(p) VECTOR_STEP(v, 3, p)
+#if ORDERED
+#define VECTOR_QUAD(sum, a, b, p) if (p < panels) sum##p = v_quad(sum##p, x##a, v_load(w + (a * panels + p) * CHUNK), x##b, v_load(w + (b * panels + p) * CHUNK));
+#define VECTOR_QUAD_0(p) VECTOR_QUAD(s, 0, 1, p)
+#define VECTOR_QUAD_2(p) VECTOR_QUAD(t, 2, 3, p)
+#define VECTOR_PAIR(p) if (p < panels) u##p = v_pair(u##p, x0, v_load(w + p * CHUNK));
+#endif
 #define VECTOR_ADD(p) s##p = v_add32(v_add32(s##p, t##p), v_add32(u##p, v##p));
 #define VECTOR_FIX(p) const vi y##p = p < panels ? fixed(s##p, v_loadf(scale + p * step), v_loadf(scale + p * step + LANES), t->offset, false, t->o->large) : y0;
 
@@ -43,6 +50,29 @@ __attribute__((always_inline)) static inline void strip_by_vector(const size_t p
     const uint8_t *w = strip + panels * HEADER, *x = t->x;
     size_t groups = t->groups;
     VECTOR_PANELS(VECTOR_SUMS)
+#if ORDERED
+    const uint8_t *note = notes_of(strip, panels, t->panel_bytes, 1, groups);
+    for (size_t g = 0; g < groups; g += WINDOW, x += WINDOW * A_BYTES) {
+        size_t quads = note[0], pairs = note[1], wides = note[2];
+        for (note += 3; quads >= 2; quads -= 2, note += 4, w += 4 * panels * CHUNK) {
+            const vi x0 = v_spread(x + note[0] * A_BYTES), x1 = v_spread(x + note[1] * A_BYTES), x2 = v_spread(x + note[2] * A_BYTES), x3 = v_spread(x + note[3] * A_BYTES);
+            VECTOR_PANELS(VECTOR_QUAD_0)
+            VECTOR_PANELS(VECTOR_QUAD_2)
+        }
+        for (; quads; quads--, note += 2, w += 2 * panels * CHUNK) {
+            const vi x0 = v_spread(x + note[0] * A_BYTES), x1 = v_spread(x + note[1] * A_BYTES);
+            VECTOR_PANELS(VECTOR_QUAD_0)
+        }
+        for (; pairs; pairs--, note++, w += panels * CHUNK) {
+            const vi x0 = v_spread(x + note[0] * A_BYTES);
+            VECTOR_PANELS(VECTOR_PAIR)
+        }
+        for (; wides; wides--, note++, w += panels * CHUNK) {
+            const vi x0 = v_spread(x + note[0] * A_BYTES);
+            VECTOR_PANELS(VECTOR_0)
+        }
+    }
+#else
     for (; panels < 3 && groups >= 4; groups -= 4, x += 4 * A_BYTES, w += 4 * panels * CHUNK) {
         const vi x0 = v_spread(x), x1 = v_spread(x + A_BYTES), x2 = v_spread(x + 2 * A_BYTES), x3 = v_spread(x + 3 * A_BYTES);
         VECTOR_PANELS(VECTOR_0)
@@ -59,6 +89,7 @@ __attribute__((always_inline)) static inline void strip_by_vector(const size_t p
         const vi x0 = v_spread(x);
         VECTOR_PANELS(VECTOR_0)
     }
+#endif
     VECTOR_PANELS(VECTOR_ADD)
     const vi y0 = fixed(s0, v_loadf(scale), v_loadf(scale + LANES), t->offset, false, t->o->large);
     VECTOR_FIX(1) VECTOR_FIX(2) VECTOR_FIX(3)
@@ -75,7 +106,7 @@ __attribute__((always_inline)) static inline void strip_by_vector(const size_t p
 
 static void qgemv(const void *x, size_t groups, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_row_scales *s, const er_output *o, uint8_t *out)
 {
-    const vector_job t = {x, groups, o, range_of(o), v_set32(offset_of(o, false)), v_set32(near_limit(o, false))};
+    const vector_job t = {x, groups, o, panel_bytes, range_of(o), v_set32(offset_of(o, false)), v_set32(near_limit(o, false))};
     const uint8_t *strip = packed;
     const float *scale = s->scale;
     for (size_t panels; n;) {
