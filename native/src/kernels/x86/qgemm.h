@@ -27,6 +27,8 @@ typedef struct {
     vi offset, limit;           // offset_of, near_limit
     v_tail tail;                // what there is to store of a row
     bool plain;                 // is_plain
+    bool clip, slow;            // er_output.large, slow
+    const uint8_t *notes;
     bool slides;                // rows overlap by two thirds: SLIDE_STEP
     size_t out_stride;
 } job;
@@ -262,10 +264,11 @@ static __attribute__((noinline, cold)) void mend(const job *t, uint32_t which, s
 #define SAVE_ROW(i) EACH_PANEL(SAVE, i)
 #define PANEL_SCALES(p) const vf m##p = v_loadf(t->s[p < panels ? p : 0].m), add##p = v_loadf(t->s[p < panels ? p : 0].add);
 
-// mr rows by `panels` panels: constants.
-__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+// mr rows by `panels` panels: constants. *t and *r are the caller's own copies of *shared and its rows, which stores to `out` cannot change, as far
+// as the compiler knows: what it reads of them stays in registers from tile to tile.
+__attribute__((always_inline)) static inline void
+tile(const size_t mr, const size_t panels, const job *t, const er_rows *r, const bool sums, const job *shared, const uint8_t *rows, uint8_t *out)
 {
-    const er_rows *r = t->rows;
     const size_t stride = r->row_stride;
     const uint8_t *w = t->strip;
     const vi bias0 = v_load(w), bias1 = panels > 1 ? v_load(w + HEADER) : bias0;
@@ -275,7 +278,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     size_t stride3 = 3 * stride;
     __asm__("" : "+r"(stride3));
 #if ORDERED
-    const uint8_t *note = notes_of(t->strip, panels, t->panel_bytes, r->segments, r->groups);
+    const uint8_t *note = t->notes;
     const uint8_t *from = rows;
     for (size_t s = r->segments; s; s--, from += r->segment_stride) ORDERED_STEPS
 #else
@@ -301,7 +304,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         (void)a16;
         STEP
     }
-    if (__builtin_expect(t->o->sums, 0)) {
+    if (__builtin_expect(sums, 0)) {
         EACH_ROW(SAVE_ROW)
         return;
     }
@@ -309,7 +312,7 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     const v_tail tail = t->tail;
     const size_t out_stride = t->out_stride;
     const vi offset = t->offset, limit = t->limit;
-    const bool clip = t->o->large, slow = t->o->slow;
+    const bool clip = t->clip, slow = t->slow;
     uint32_t which = 0;
     vi near[8][4];      // of rows that are finished together
     if (t->plain) {
@@ -319,19 +322,22 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         const bool plain = false;
         FINISH_ALL
     }
-    if (__builtin_expect(which != 0, 0)) mend(t, which, mr, panels, near, rows, out);
+    if (__builtin_expect(which != 0, 0)) mend(shared, which, mr, panels, near, rows, out);
 }
 
 #define ROWS(mr, panels) \
     case mr: \
         if ((mr) <= MOST_##panels) \
-            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, t, rows, out); \
+            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, &t, &r, sums, shared, rows, out); \
         break
 
 // `count` tiles of mr rows by `panels` panels.
-static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+static void run_tiles(size_t count, size_t mr, size_t panels, const job *shared, const uint8_t *rows, uint8_t *out)
 {
-    const size_t row_stride = t->rows->row_stride, out_stride = t->out_stride;
+    const job t = *shared;
+    const er_rows r = *t.rows;
+    const size_t row_stride = r.row_stride, out_stride = t.out_stride;
+    const bool sums = t.o->sums;
     switch (panels) {
     case 1: switch (mr) { ROWS(1, 1); ROWS(2, 1); ROWS(4, 1); ROWS(8, 1); ROWS(12, 1); ROWS(16, 1); } break;
     case 2: switch (mr) { ROWS(1, 2); ROWS(2, 2); ROWS(4, 2); ROWS(6, 2); ROWS(8, 2); ROWS(10, 2); ROWS(12, 2); } break;
@@ -376,10 +382,13 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
     scales s[MAX_PANELS];
     if (!r->m) return;
     const bool plain = is_plain(o);
-    job t = {r, o, packed, panel_bytes, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
+    job t = {r, o, packed, panel_bytes, n, s, range_of(o), v_set32(offset_of(o, plain)), v_set32(near_limit(o, plain)), v_tail_of(0), plain, o->large, o->slow, NULL, r->groups % 3 == 0 && 3 * r->row_stride == r->groups * A_BYTES, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);
+#if ORDERED
+        t.notes = notes_of(t.strip, panels, panel_bytes, r->segments, r->groups);
+#endif
         for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.strip + p * HEADER, LANES, 0, o, plain);
         const size_t mr = tile_height(r->m, panels);
 #if HALVES
