@@ -79,6 +79,7 @@ TABLES: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
 for _ops, _table, _fields in [
     (("MAX_POOL_2D", "L2_POOL_2D"), *TABLES["AVERAGE_POOL_2D"]),
     (("SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL"), *TABLES["MEAN"]),
+    (("CONV_3D_TRANSPOSE",), *TABLES["CONV_3D"]),
     (("ARG_MIN",), "ArgMin", [("OutputType", "byte", 2)]),
     (("MAXIMUM", "MINIMUM"), "MaximumMinimum", []),
 ]:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from edgert import ConversionError, Interpreter, ModelError
 
 from ..support import examples
+from .keras_cases import CASES, inputs_of
 from .keras_models import MODELS, keras, layers, randomize
 
 
@@ -27,7 +28,7 @@ def run_graph(graph: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
     it = Interpreter(model_content=to_tflite(graph))
     it.allocate_tensors()
     for d, x in zip(it.get_input_details(), inputs):
-        it.set_tensor(d["index"], x.astype(np.float32))
+        it.set_tensor(d["index"], x.astype(d["dtype"]))
     it.invoke()
     return [it.get_tensor(d["index"]) for d in it.get_output_details()]
 
@@ -55,6 +56,19 @@ def test_keras_graph_equals_keras(name: str, suffix: str, tmp_path: Path) -> Non
     for e, b, a in zip(expected, before, after):
         np.testing.assert_allclose(b.reshape(e.shape), e, atol=2e-5)
         np.testing.assert_allclose(a.reshape(e.shape), e, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_every_keras_layer(name: str, tmp_path: Path) -> None:
+    model = randomize(CASES[name]())
+    inputs = inputs_of(model)
+    expected = as_list(model(inputs if len(inputs) > 1 else inputs[0], training=False))
+    for suffix in (".keras", ".h5"):
+        path = tmp_path / f"model{suffix}"
+        model.save(path)
+        found = run_graph(passes.run(load(path)), inputs)
+        for e, y in zip(expected, found):
+            np.testing.assert_allclose(y.reshape(e.shape), e, atol=2e-5 * max(1, float(np.abs(e).max())), err_msg=suffix)
 
 
 def test_passes_leave_only_what_is_needed(tmp_path: Path) -> None:
@@ -110,18 +124,19 @@ def test_quantized_models_are_not_quantized_again(shared: Path) -> None:
 
 
 def test_unknown_layers_are_all_named(tmp_path: Path) -> None:
-    model = keras.Sequential(
-        [layers.Input((8, 3)), layers.LSTM(4, name="memory", return_sequences=True), layers.GRU(2, name="gate"), layers.Dense(2)]
-    )
+    inner = keras.Sequential([layers.Input((8, 3)), layers.Masking(name="mask"), layers.Dense(2)])
+    model = keras.Sequential([layers.Input((8, 3)), layers.Lambda(lambda x: x * 2, name="code"), inner, layers.Dense(2)])
     model.save(tmp_path / "m.keras")
-    with pytest.raises(ConversionError, match=r'm\.keras: no converter for the layers "memory" \(LSTM\), "gate" \(GRU\)'):
+    with pytest.raises(
+        ConversionError, match=r'm\.keras: no converter for the layers "code" \(Lambda: Python code.*\), "mask" \(Masking'
+    ):
         load(tmp_path / "m.keras")
 
 
 def test_unsupported_use_is_named(tmp_path: Path) -> None:
-    model = keras.Sequential([layers.Input((4, 4, 3)), layers.Softmax(axis=1, name="across")])
+    model = keras.Sequential([layers.Input((4, 4, 3)), layers.Softmax(axis=(1, 2), name="across")])
     model.save(tmp_path / "m.keras")
-    with pytest.raises(ConversionError, match=r'layer "across" \(Softmax\): softmax along axis 1'):
+    with pytest.raises(ConversionError, match=r'layer "across" \(Softmax\): softmax along the axes'):
         load(tmp_path / "m.keras")
     open_size = keras.Sequential([layers.Input((None, None, 3)), layers.Conv2D(2, 3)])
     open_size.save(tmp_path / "o.keras")

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ...export.tflite import TYPES
+from .. import functions
 from ..emit import Emitter, UnsupportedUseError
 from .node import Handler, OnnxNode
 
@@ -223,20 +224,12 @@ def prelu(e: Emitter, n: OnnxNode) -> str:
 
 
 def elu(e: Emitter, n: OnnxNode) -> str:
-    return _elu(e, n.get(0), float(n.attr("alpha", 1.0)), 1.0)
-
-
-def _elu(e: Emitter, x: str, alpha: float, gamma: float) -> str:
-    if alpha == 1 and gamma == 1:
-        return e.unary("ELU", x)
-    # ELU is x above zero and exp(x) - 1 below; alpha scales the part below only.
-    above, below = e.unary("RELU", x), e.unary("ELU", e.binary("MINIMUM", x, 0))
-    y = e.binary("ADD", above, e.binary("MUL", below, alpha))
-    return y if gamma == 1 else e.binary("MUL", y, gamma)
+    return functions.elu(e, n.get(0), float(n.attr("alpha", 1.0)), 1.0)
 
 
 def selu(e: Emitter, n: OnnxNode) -> str:
-    return _elu(e, n.get(0), float(n.attr("alpha", 1.67326319217681884765625)), float(n.attr("gamma", 1.05070102214813232421875)))
+    alpha, gamma = float(n.attr("alpha", 1.67326319217681884765625)), float(n.attr("gamma", 1.05070102214813232421875))
+    return functions.elu(e, n.get(0), alpha, gamma)
 
 
 def celu(e: Emitter, n: OnnxNode) -> str:
@@ -246,19 +239,11 @@ def celu(e: Emitter, n: OnnxNode) -> str:
 
 
 def thresholded_relu(e: Emitter, n: OnnxNode) -> str:
-    x = n.get(0)
-    above = e.binary("GREATER", x, float(n.attr("alpha", 1.0)))
-    return e.op("SELECT_V2", [above, x, e.like(0, x)], dtype=e.dtype(x), shape=e.shape(x))
+    return functions.where_above(e, n.get(0), float(n.attr("alpha", 1.0)))
 
 
 def hard_sigmoid(e: Emitter, n: OnnxNode) -> str:
-    return hard_sigmoid_of(e, n.get(0), float(n.attr("alpha", 0.2)), float(n.attr("beta", 0.5)))
-
-
-def hard_sigmoid_of(e: Emitter, x: str, alpha: float, beta: float) -> str:
-    """max(0, min(1, alpha x + beta)) as relu6(6 alpha x + 6 beta) / 6: RELU6 is there in every type."""
-    x = x if math.isclose(6 * alpha, 1, rel_tol=1e-4) else e.binary("MUL", x, 6 * alpha)
-    return e.binary("MUL", e.unary("RELU6", e.binary("ADD", x, 6 * beta)), 1 / 6)
+    return functions.hard_sigmoid(e, n.get(0), float(n.attr("alpha", 0.2)), float(n.attr("beta", 0.5)))
 
 
 def hard_swish(e: Emitter, n: OnnxNode) -> str:
@@ -266,28 +251,19 @@ def hard_swish(e: Emitter, n: OnnxNode) -> str:
 
 
 def softplus(e: Emitter, n: OnnxNode) -> str:
-    return _softplus(e, n.get(0))
-
-
-def _softplus(e: Emitter, x: str) -> str:
-    # log(1 + exp(x)) without overflow.
-    small = e.unary("LOG", e.binary("ADD", e.unary("EXP", e.unary("NEG", e.unary("ABS", x))), 1))
-    return e.binary("ADD", e.unary("RELU", x), small)
+    return functions.softplus(e, n.get(0))
 
 
 def mish(e: Emitter, n: OnnxNode) -> str:
-    return e.binary("MUL", n.get(0), e.unary("TANH", _softplus(e, n.get(0))))
+    return functions.mish(e, n.get(0))
 
 
 def softsign(e: Emitter, n: OnnxNode) -> str:
-    x = n.get(0)
-    return e.binary("DIV", x, e.binary("ADD", e.unary("ABS", x), 1))
+    return functions.softsign(e, n.get(0))
 
 
 def swish(e: Emitter, n: OnnxNode) -> str:
-    x, alpha = n.get(0), float(n.attr("alpha", 1.0))
-    gate = e.unary("LOGISTIC", x if alpha == 1 else e.binary("MUL", x, alpha))
-    return e.binary("MUL", x, gate)
+    return functions.swish(e, n.get(0), float(n.attr("alpha", 1.0)))
 
 
 def gelu(e: Emitter, n: OnnxNode) -> str:
@@ -326,10 +302,7 @@ def _along(op: str) -> Handler:
             axis = n.axis(1, rank)
             flat = e.reshape(x, (int(np.prod(shape[:axis])), int(np.prod(shape[axis:]))))
             return e.reshape(e.unary(op, flat, **attrs), shape)
-        axis = n.axis(-1, rank)
-        order = [i for i in range(rank) if i != axis] + [axis]
-        y = e.unary(op, e.transpose(x, order), **attrs)
-        return e.transpose(y, list(np.argsort(order)))
+        return functions.along_axis(e, op, x, n.axis(-1, rank), **attrs)
 
     return apply
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..emit import Emitter, UnsupportedUseError
+from ..windows import keep_scales
 from .node import Handler, OnnxNode
-from .windows import keep_scales
 
 
 def gemm(e: Emitter, n: OnnxNode) -> str:
@@ -174,7 +174,7 @@ def lrn(e: Emitter, n: OnnxNode) -> str:
     x, size = n.get(0), int(n.attr("size"))
     if e.rank(x) != 4 or size % 2 == 0:
         raise UnsupportedUseError(f"{e.rank(x)} dimensions with a size of {size} are not supported")
-    from .windows import to_first, to_last
+    from ..windows import to_first, to_last
 
     attrs: dict[str, Any] = {
         "radius": size // 2,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import functions
 from .. import recurrent as cells
 from ..emit import Emitter, UnsupportedUseError
-from . import elementwise
 from .node import Handler, OnnxNode
 
 
@@ -19,7 +19,7 @@ def _activation(name: str, alpha: float | None, beta: float | None) -> cells.Act
         "tanh": cells.tanh,
         "relu": lambda e, x: e.unary("RELU", x),
         "affine": lambda e, x: e.binary("ADD", e.binary("MUL", x, 1.0 if alpha is None else alpha), beta or 0.0),
-        "hardsigmoid": lambda e, x: elementwise.hard_sigmoid_of(e, x, alpha or 0.2, 0.5 if beta is None else beta),
+        "hardsigmoid": lambda e, x: functions.hard_sigmoid(e, x, alpha or 0.2, 0.5 if beta is None else beta),
         "leakyrelu": lambda e, x: e.unary("LEAKY_RELU", x, alpha=alpha or 0.01),
         "elu": lambda e, x: e.unary("ELU", x),
     }

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..emit import Emitter, UnsupportedUseError
+from ..windows import to_first, to_last
 from .node import Handler, OnnxNode
-from .windows import to_first, to_last
 
 
 def resize(e: Emitter, n: OnnxNode) -> str:

@@ -1,0 +1,162 @@
+"""Keras files: `.h5` (Keras 1, 2 and 3) and `.keras` (3), read with h5py and json; no framework needed.
+
+A `.h5` has the configuration as JSON in the attribute `model_config` and weights under `model_weights/<layer>`, a list for each layer
+of the model, in the order of the attribute `weight_names`; that of a model within the model has all of its layers' weights. A
+`.keras` is a zip of `config.json`, `metadata.json` and `model.weights.h5`, a tree in which layers are called by class and number ("conv2d",
+"conv2d_1", ...), in the order of their model.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgert.errors import MissingExtraError, ModelError
+
+from .layer import Arrays
+
+
+@dataclass
+class Weights:
+    """Variables of a layer: a list with their names (`.h5`), or a tree (`.keras`)."""
+
+    entries: list[tuple[str, NDArray[Any]]] = field(default_factory=list)
+    tree: dict[str, Weights] | None = None
+
+    # Within a layer's tree: parts that hold variables, in the order of the layer's own list.
+    PARTS = ("cell", "layer", "forward_layer", "backward_layer", "query_dense", "key_dense", "value_dense", "output_dense")
+
+    def arrays(self) -> Arrays:
+        own = [a for _, a in self.entries]
+        for part in self.PARTS:
+            if self.tree and part in self.tree:
+                own += self.tree[part].arrays()
+        return own
+
+    def inner(self, part: str) -> Weights:
+        """Those of a layer within a wrapper."""
+        return self.tree.get(part, Weights()) if self.tree else self
+
+    def children(self, layers: Sequence[dict[str, Any]]) -> dict[str, Weights]:
+        """Those of the layers of a model, by name."""
+        if self.tree is None:
+            # Paths may or may not have the names of the models that the layer is in.
+            named = {str(x["config"]["name"]): Weights() for x in layers}
+            owners = {n: str(x["config"]["name"]) for x in layers for n in _names(x)}
+            for path, array in self.entries:
+                owner = next((owners[p] for p in path.split("/")[:-1] if p in owners), None)
+                if owner is None:
+                    raise ModelError(f'the weight "{path}" belongs to none of the layers {", ".join(named)}')
+                named[owner].entries.append((path, array))
+            return named
+        tree = self.tree.get("layers") or self.tree.get("_layer_checkpoint_dependencies") or Weights()
+        used: dict[str, int] = {}
+        found = {}
+        for x in layers:
+            base = _snake_case(x["class_name"])
+            used[base] = used.get(base, -1) + 1
+            found[str(x["config"]["name"])] = (
+                tree.inner(base if used[base] == 0 else f"{base}_{used[base]}") if tree.tree else Weights()
+            )
+        return found
+
+
+def _names(layer: dict[str, Any]) -> list[str]:
+    """A layer's name, and those of the layers within it."""
+    body = layer["config"]
+    inner = body if isinstance(body, list) else body.get("layers", [body["layer"]] if isinstance(body.get("layer"), dict) else [])
+    own = [] if isinstance(body, list) else [str(body.get("name", ""))]
+    return [*own, *(n for x in inner for n in _names(x))]
+
+
+@dataclass
+class File:
+    """What a file holds. version: of the Keras that wrote it; backend: what it ran on."""
+
+    config: dict[str, Any]
+    layers: dict[str, Weights] | None  # by layer (`.h5`)
+    root: Weights  # (`.keras`)
+    version: int
+    backend: str = ""
+
+    def children(self, layers: Sequence[dict[str, Any]]) -> dict[str, Weights]:
+        return self.root.children(layers) if self.layers is None else self.layers
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise MissingExtraError("h5py", "convert", "reading a Keras model") from None
+    return h5py
+
+
+def _text(value: Any, default: str = "") -> str:
+    return default if value is None else value if isinstance(value, str) else bytes(value).decode()
+
+
+def read_file(path: Path) -> File:
+    return _read_zip(path) if path.suffix.lower() == ".keras" else _read_h5(path)
+
+
+def _read_h5(path: Path) -> File:
+    h5py = _h5py()
+    try:
+        with h5py.File(path, "r") as f:
+            text = f.attrs.get("model_config")
+            if text is None:
+                raise ModelError(f"{path}: has weights but no model; save the whole model with model.save(), not save_weights()")
+            config = json.loads(_text(text))
+            groups = f.get("model_weights", f)
+            layers = {}
+            for layer in groups:
+                names = [_text(n) for n in groups[layer].attrs.get("weight_names", [])]
+                layers[layer] = Weights([(n, np.asarray(groups[layer][n])) for n in names])
+            version = _text(f.attrs.get("keras_version", groups.attrs.get("keras_version")), "1")
+            backend = _text(f.attrs.get("backend", groups.attrs.get("backend")))
+            return File(config, layers, Weights(), _major(version), backend)
+    except OSError as e:
+        raise ModelError(f"{path}: not an HDF5 file, or a damaged one ({e})") from None
+    except (KeyError, json.JSONDecodeError, UnicodeDecodeError) as e:
+        raise ModelError(f"{path}: an HDF5 file, but not of a Keras model ({e})") from None
+
+
+def _major(version: str) -> int:
+    match = re.match(r"\d+", version)
+    return int(match[0]) if match else 1
+
+
+def _snake_case(name: str) -> str:
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _read_zip(path: Path) -> File:
+    h5py = _h5py()
+    try:
+        with zipfile.ZipFile(path) as z:
+            config = json.loads(z.read("config.json"))
+            metadata = json.loads(z.read("metadata.json")) if "metadata.json" in z.namelist() else {}
+            blob = BytesIO(z.read("model.weights.h5"))
+        with h5py.File(blob, "r") as f:
+            return File(config, None, _tree(f), _major(str(metadata.get("keras_version", "3"))))
+    except (zipfile.BadZipFile, OSError) as e:
+        raise ModelError(f"{path}: not a .keras file, or a damaged one ({e})") from None
+    except (KeyError, json.JSONDecodeError, UnicodeDecodeError) as e:
+        raise ModelError(f"{path}: a zip file, but not of a Keras model ({e})") from None
+
+
+def _tree(group: Any) -> Weights:
+    own = group.get("vars")
+    entries = [(k, np.asarray(own[k])) for k in sorted(own, key=int)] if own is not None else []
+    return Weights(entries, {k: _tree(v) for k, v in group.items() if k != "vars" and hasattr(v, "items")})
