@@ -216,3 +216,60 @@ def test_odd_configurations_are_messages(saved: Path, data: st.DataObject) -> No
         load(changed)
     except (ConversionError, ModelError) as e:
         assert "changed.h5" in str(e)
+
+
+# ---- Keras 1, which no test environment has: files are written as it wrote them
+
+
+def keras1_file(path: Path, layers_: list[tuple[str, dict[str, Any], list[np.ndarray]]], backend: str) -> None:
+    config = [{"class_name": kind, "config": {"name": f"layer_{i}", **c}} for i, (kind, c, _) in enumerate(layers_)]
+    with h5py.File(path, "w") as f:
+        f.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config})
+        f.attrs["keras_version"], f.attrs["backend"] = "1.2.2", backend
+        groups = f.create_group("model_weights")
+        for i, (_, _, weights) in enumerate(layers_):
+            group = groups.create_group(f"layer_{i}")
+            names = [f"layer_{i}_{k}" for k in range(len(weights))]
+            group.attrs["weight_names"] = [n.encode() for n in names]
+            for n, w in zip(names, weights):
+                group[n] = w
+
+
+@pytest.mark.parametrize("backend", ["theano", "tensorflow", "cntk"])
+def test_keras_1(backend: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.standard_normal((3, 2, 2, 4)).astype(np.float32), rng.standard_normal(4).astype(np.float32)
+    dense, norm = rng.standard_normal((5, 3)).astype(np.float32), rng.uniform(0.5, 2, (4, 4)).astype(np.float32)
+    gates = {g: [rng.standard_normal(s).astype(np.float32) for s in ((4, 5), (5, 5), (5,))] for g in "icfo"}
+    first = backend == "theano"
+    stored = np.flip(kernel, (0, 1)) if backend == "theano" else kernel
+    stored = stored.transpose(3, 2, 0, 1) if first else stored
+    shape = (None, 2, 8, 6) if first else (None, 8, 6, 2)
+    keras1_file(
+        tmp_path / "old.h5",
+        [
+            ("Convolution2D", {
+                "nb_filter": 4, "nb_row": 3, "nb_col": 2, "subsample": [2, 1], "border_mode": "same", "activation": "relu", "bias": True,
+                "dim_ordering": "th" if first else "tf", "batch_input_shape": shape}, [stored, bias]),
+            ("BatchNormalization", {"axis": 1 if first else -1, "mode": 0, "epsilon": 1e-3}, list(norm)),
+            ("Dropout", {"p": 0.5}, []),
+            ("Permute", {"dims": [2, 3, 1] if first else [1, 2, 3]}, []),
+            ("Reshape", {"target_shape": [24, 4]}, []),
+            ("LSTM", {"output_dim": 5, "inner_activation": "hard_sigmoid", "activation": "tanh"}, [w for g in "icfo" for w in gates[g]]),
+            ("Dense", {"output_dim": 3, "activation": "softmax", "bias": False}, [dense]),
+        ],
+        backend,
+    )  # fmt: skip
+    conv = layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", activation="relu")
+
+    def hard_sigmoid(x: Any) -> Any:  # of Keras 1 and 2; Keras 3 has another
+        return keras.ops.clip(0.2 * x + 0.5, 0, 1)
+
+    lstm = layers.LSTM(5, recurrent_activation=hard_sigmoid)
+    model = keras.Sequential([layers.Input((8, 6, 2)), conv, layers.BatchNormalization(), layers.Reshape((24, 4)), lstm, layers.Dense(3, "softmax", use_bias=False)])
+    parts = [np.concatenate([gates[g][k] for g in "ifco"], -1) for k in range(3)]
+    model.set_weights([kernel, bias, *norm, *parts, dense])
+    x = rng.standard_normal((1, 8, 6, 2)).astype(np.float32)
+    graph = load(tmp_path / "old.h5")
+    (found,) = run_graph(passes.run(graph), [x.transpose(0, 3, 1, 2) if first else x])
+    np.testing.assert_allclose(found, np.asarray(model(x)), atol=1e-5)
