@@ -29,6 +29,15 @@ static void run_flip(const er_op *op, er_pool *pool)
 
 typedef struct { er_multiplier m; int32_t low, high; } requantization;
 
+// Element i as a number, however it is stored; and the other way.
+static int32_t stored_value(const er_tensor *t, size_t i) { return t->flipped ? er_byte_value(t, er_u8(t)[i] ^ 0x80) : (int32_t)er_whole(t, i); }
+
+static void store_value(const er_tensor *t, size_t i, int64_t v)
+{
+    er_put_whole(t, i, v);
+    if (t->flipped) er_u8(t)[i] ^= 0x80;
+}
+
 static void plain_span(const er_op *op, size_t from, size_t to)
 {
     const requantization *s = op->state;
@@ -36,12 +45,12 @@ static void plain_span(const er_op *op, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         if (x->def->type == EDGERT_FLOAT32) {
             const float v = roundf(er_f32(x)[i] / er_scale(y)) + (float)er_zero(y);
-            er_put_whole(y, i, !(v > (float)s->low) ? s->low : v >= (float)s->high ? s->high : (int64_t)v);     // NaN is lowest
+            store_value(y, i, !(v > (float)s->low) ? s->low : v >= (float)s->high ? s->high : (int64_t)v);     // NaN is lowest
             continue;
         }
-        const int32_t v = (int32_t)er_whole(x, i);
+        const int32_t v = stored_value(x, i);
         const int64_t q = (int64_t)er_requantize((int32_t)((uint32_t)v - (uint32_t)er_zero(x)), s->m) + er_zero(y);
-        er_put_whole(y, i, er_clamp64(q, s->low, s->high));
+        store_value(y, i, er_clamp64(q, s->low, s->high));
     }
 }
 
