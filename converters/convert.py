@@ -2,29 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgert.errors import ConversionError, DataError
 from edgert.files import write_atomically
 
 from . import passes
-from .calibrate import OBSERVERS, Samples, calibrate, load_samples
+from .analyze.measure import Quality, Reference, spread
+from .calibrate import OBSERVERS, Samples, calibrate, load_samples, samples_from
 from .export import to_tflite
 from .export.metadata import NAME, append_labels, build_metadata
 from .importers import load
 from .ir import Graph
 from .quantize import Rounded, quantize_static, quantize_weights, reconstruct, with_weights
+from .quantize.mixed import Choice, choose
+from .quantize.recipe import Recipe, load_recipe
 from .quantize.weights import SCHEMES as WEIGHT_SCHEMES
+from .targets import TARGETS, Finding, check
 
 # What activations are, by scheme.
 STATIC_SCHEMES = {"int8": "int8", "16x8": "int16"}
 ROUNDINGS = ("reconstruct", "nearest")
 RIDGE = {"int8": 1.0, "int16": 0.1}
+# Samples on which the result is measured, and on which layers are ranked.
+_MEASURED, _RANKED = 64, 16
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What there is to choose. A value of None is the recipe's, or else the default."""
+
+    scheme: str = "int8"
+    input_type: str | None = None
+    output_type: str | None = None
+    mean: Sequence[float] = (0.0,)
+    std: Sequence[float] = (1.0,)
+    observer: str = "mse"
+    rounding: str = "reconstruct"
+    min_sqnr: float | None = None
+    max_drop: float | None = None
+    limit: int | None = None
+    target: str = "cpu"
+
+    @staticmethod
+    def of(recipe: Recipe, given: Mapping[str, Any]) -> Options:
+        """Checked, with what was given before what the recipe has.
+
+        Raises:
+          ConversionError, DataError: a value that there is not.
+        """
+        try:
+            o = Options(**{**recipe.options, **{k: v for k, v in given.items() if v is not None}})
+            mean, std = (tuple(float(x) for x in np.atleast_1d(v)) for v in (o.mean, o.std))
+            for number in (o.min_sqnr, o.max_drop, o.limit):
+                float(number or 0)
+        except (TypeError, ValueError) as e:
+            raise DataError(f"the recipe has a value of the wrong type ({e})") from None
+        known = [*STATIC_SCHEMES, *WEIGHT_SCHEMES, "float32"]
+        for what, value, values in (
+            ("scheme", o.scheme, known),
+            ("observer", o.observer, list(OBSERVERS)),
+            ("rounding", o.rounding, list(ROUNDINGS)),
+            ("target", o.target, list(TARGETS)),
+        ):
+            if value not in values:
+                raise ConversionError(f'there is no {what} "{value}"; known are {", ".join(values)}')
+        if any(s == 0 for s in std):
+            raise DataError("a standard deviation of 0 divides by zero")
+        if o.min_sqnr is not None and o.max_drop is not None:
+            raise ConversionError("min_sqnr and max_drop are two targets; give one of them")
+        return Options(**{**vars(o), "mean": mean, "std": std})
 
 
 @dataclass(frozen=True)
@@ -34,6 +90,11 @@ class Result:
     channels_last: names of inputs and outputs that were [batch, channels, height, width] in the original and have their
       channels last now.
     kept_float: operators (with the name of their first output) that the scheme has no integer form for.
+    raised: layers with another precision than the scheme's, by the name of their output.
+    cost: how much longer those take, as a share of an estimate; met: whether the target was reached (None: there was none).
+    quality: on the calibration data, as far as there is some. before, after: operators of the original and of the float model after all
+      passes, by kind.
+    on_cpu: what the target does not take.
     """
 
     model: bytes
@@ -43,38 +104,57 @@ class Result:
     samples: int
     channels_last: tuple[str, ...] = ()
     kept_float: tuple[str, ...] = ()
+    raised: Mapping[str, str] = field(default_factory=dict)
+    cost: float = 0.0
+    met: bool | None = None
+    quality: Quality | None = None
+    before: Mapping[str, int] = field(default_factory=dict)
+    after: Mapping[str, int] = field(default_factory=dict)
+    on_cpu: tuple[Finding, ...] = ()
 
 
 def convert(
     source: str | Path | Any,
-    calibration: str | Samples | None = None,
+    calibration: str | Samples | Callable[[], Iterable[Any]] | Iterable[Any] | None = None,
     *,
-    scheme: str = "int8",
+    scheme: str | None = None,
     input_type: str | None = None,
     output_type: str | None = None,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     labels: Sequence[str] = (),
-    observer: str = "mse",
-    rounding: str = "reconstruct",
+    observer: str | None = None,
+    rounding: str | None = None,
+    recipe: Recipe | str | Path | None = None,
+    min_sqnr: float | None = None,
+    max_drop: float | None = None,
+    classes: NDArray[np.int64] | None = None,
+    target: str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     constants: Mapping[str, NDArray[Any]] | None = None,
     keep_layout: bool = False,
     limit: int | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Converts a float model.
 
     Args:
       source: a file or a model in memory (see `importers.load`).
-      calibration: where typical inputs are (see `load_samples`), or the samples themselves; "int8" and "16x8" need it.
-      scheme: "int8" (everything in integers), "16x8" (16-bit activations, 8-bit weights), "dynamic" (8-bit weights,
+      calibration: where typical inputs are (see `load_samples`), the samples themselves, or an iterable or a function that gives one
+        (see `samples_from`); "int8" and "16x8" need it.
+      scheme: "int8" (the default; everything in integers), "16x8" (16-bit activations, 8-bit weights), "dynamic" (8-bit weights,
         activations quantized while it runs), "weight-int8", "weight-int4", "float16" (weights alone), "float32" (none).
       input_type, output_type: "int8", "uint8", "int16" or "float32"; by default the scheme's own.
       mean, std: normalization of the inputs, (value - mean) / std: applied to calibration data, and kept as metadata.
       labels: names of the classes of the first output, kept as metadata.
-      observer: how ranges of activations are found: "mse", "min-max", "percentile", "moving-average", "entropy".
-      rounding: how weights are rounded: "reconstruct" (see `quantize.reconstruct`) or "nearest".
+      observer: how ranges of activations are found: "mse" (the default), "min-max", "percentile", "moving-average", "entropy".
+      rounding: how weights are rounded: "reconstruct" (the default, see `quantize.reconstruct`) or "nearest".
+      recipe: precisions of single layers, and options (see `quantize.recipe`).
+      min_sqnr: layers get more bits until the outputs have this signal to noise ratio, in decibels, on the calibration data.
+      max_drop: likewise until no more than so many samples of a hundred are wrong that were right, or without `classes` have another
+        class than in float.
+      classes: the right class of each calibration sample.
+      target: "cpu" (the default), "edgetpu", "ethos-u55" or "ethos-u65": what it does not take is told.
       shapes, constants: sizes of open dimensions, and values of inputs that decide shapes (ONNX, PyTorch).
       keep_layout: leaves the inputs and outputs of channels-first models as they are.
       limit: at most so many calibration samples.
@@ -84,101 +164,164 @@ def convert(
       ModelError, ConversionError, DataError: see there; the message names file and layer.
     """
     name = Path(source).name if isinstance(source, (str, Path)) else type(source).__name__
-    known = [*STATIC_SCHEMES, *WEIGHT_SCHEMES, "float32"]
-    if scheme not in known:
-        raise ConversionError(f'there is no scheme "{scheme}"; known are {", ".join(known)}')
-    if observer not in OBSERVERS:
-        raise ConversionError(f'there is no observer "{observer}"; known are {", ".join(OBSERVERS)}')
-    if rounding not in ROUNDINGS:
-        raise ConversionError(f'there is no rounding "{rounding}"; known are {", ".join(ROUNDINGS)}')
-    if any(s == 0 for s in std):
-        raise DataError("a standard deviation of 0 divides by zero")
+    recipe = load_recipe(Path(recipe)) if isinstance(recipe, (str, Path)) else recipe or Recipe()
+    o = Options.of(
+        recipe,
+        {
+            "scheme": scheme, "input_type": input_type, "output_type": output_type, "mean": mean, "std": std, "observer": observer,
+            "rounding": rounding, "min_sqnr": min_sqnr, "max_drop": max_drop, "limit": limit, "target": target,
+        },
+    )  # fmt: skip
     graph = load(source, shapes=shapes, constants=constants)
+    before = Counter(n.op for n in graph.nodes)
     came_quantized = any(n.op == "QUANTIZE" for n in graph.nodes)
-    if scheme in STATIC_SCHEMES and calibration is None and not came_quantized:
-        raise ConversionError(f'the scheme "{scheme}" needs calibration data: typical inputs, some 100 of them')
+    if o.scheme in STATIC_SCHEMES and calibration is None and not came_quantized:
+        raise ConversionError(f'the scheme "{o.scheme}" needs calibration data: typical inputs, some 100 of them')
     channels_last = passes.optimize(graph, keep_layout)
     if labels:
-        classes = graph.tensors[graph.outputs[0]].shape[-1:]
-        if classes and classes[0] != len(labels):
-            raise DataError(f"there are {len(labels)} labels, but the model's first output has {classes[0]} classes")
-    total = 0
-    kept: tuple[str, ...] = ()
-    if scheme in STATIC_SCHEMES:
-        kind = STATIC_SCHEMES[scheme]
-        samples = calibration
-        if isinstance(samples, str):
-            moved = [n in channels_last[0] for n in graph.input_names]
-            sizes = [graph.tensors[i].shape for i in graph.inputs]
-            samples = load_samples(samples, sizes, mean=tuple(mean), std=tuple(std), limit=limit, channels_first=moved)
-        samples = samples or Samples()
-        total = len(samples)
-        # A model that came quantized has its integers already: they are kept as they are.
-        rounding = "nearest" if came_quantized else rounding
-        quantized = _static(graph, samples, kind, observer, rounding, input_type or kind, output_type or kind, progress)
-        kept = _kept_float(graph, quantized)
+        found = graph.tensors[graph.outputs[0]].shape[-1:]
+        if found and found[0] != len(labels):
+            raise DataError(f"there are {len(labels)} labels, but the model's first output has {found[0]} classes")
+    about = {NAME: build_metadata(Path(name).stem, graph.input_names, graph.output_names, o.mean, o.std, bool(labels))}
+    made = _Static(graph, o, recipe, came_quantized, progress) if o.scheme in STATIC_SCHEMES else None
+    if made is not None:
+        quantized = made.run(_samples(graph, calibration, o, channels_last[0]), classes)
+    elif recipe.entries or o.min_sqnr is not None or o.max_drop is not None:
+        raise ConversionError(
+            f'the scheme "{o.scheme}" has one precision; recipes for layers and targets of accuracy need int8 or 16x8'
+        )
     else:
-        for given in (input_type, output_type):
+        for given in (o.input_type, o.output_type):
             if given not in (None, "float32"):
                 raise ConversionError(
-                    f'the scheme "{scheme}" has float activations; inputs and outputs of {given} need int8 or 16x8'
+                    f'the scheme "{o.scheme}" has float activations; inputs and outputs of {given} need int8 or 16x8'
                 )
-        quantized = graph if scheme == "float32" else quantize_weights(graph, scheme)
-    about = {NAME: build_metadata(Path(name).stem, graph.input_names, graph.output_names, mean, std, bool(labels))}
-    model = to_tflite(quantized, f"edgert: {name}, {scheme}", about)
+        quantized = graph if o.scheme == "float32" else quantize_weights(graph, o.scheme)
+    model = to_tflite(quantized, f"edgert: {name}, {o.scheme}", about)
     if labels:
         model = append_labels(model, labels)
     float_model = to_tflite(graph, f"edgert: {name}, float32", about)
-    return Result(model, float_model, quantized, graph, total, (*channels_last[0], *channels_last[1]), kept)
+    on_cpu = tuple(check(quantized, o.target))
+    ends = (*channels_last[0], *channels_last[1])
+    after = Counter(n.op for n in graph.nodes)
+    if made is None:
+        return Result(model, float_model, quantized, graph, 0, ends, before=before, after=after, on_cpu=on_cpu)
+    return Result(
+        model, float_model, quantized, graph, len(made.samples), ends, made.kept_float(quantized), made.choice.kinds, made.choice.cost,
+        made.choice.met if made.has_target else None, made.quality, before, after, on_cpu,
+    )  # fmt: skip
 
 
-def _static(
-    graph: Graph, samples: Samples, kind: str, observer: str, rounding: str, input_type: str, output_type: str,
-    progress: Callable[[str, int, int], None] | None,
-) -> Graph:  # fmt: skip
-    total = len(samples)
-    # Sixteen bits have room enough: clipping could only lose.
-    watch = OBSERVERS[observer if kind == "int8" else "min-max"]
-    done = (lambda n: progress("calibrating", n, total)) if progress else None
-    ranges = calibrate(graph, samples, watch, done) if total else {}
-    rounded = None
-    if rounding == "reconstruct":
+def _samples(graph: Graph, calibration: Any, o: Options, channels_last: Sequence[str]) -> Samples:
+    if calibration is None:
+        return Samples()
+    if isinstance(calibration, Samples):
+        return calibration
+    mean, std, sizes = tuple(o.mean), tuple(o.std), [graph.tensors[i].shape for i in graph.inputs]
+    if isinstance(calibration, (str, Path)):
+        moved = [n in channels_last for n in graph.input_names]
+        return load_samples(str(calibration), sizes, mean=mean, std=std, limit=o.limit, channels_first=moved)
+    return samples_from(calibration, graph.input_names, sizes, mean=mean, std=std, limit=o.limit)
 
+
+class _Static:
+    """The schemes with integer activations: calibration, rounding, and the choice of precisions."""
+
+    def __init__(self, graph: Graph, o: Options, recipe: Recipe, came_quantized: bool, progress: Progress | None) -> None:
+        self.graph, self.options, self.progress = graph, o, progress
+        self.kind = STATIC_SCHEMES[o.scheme]
+        # A model that came quantized has its integers already: they are kept as they are.
+        self.rounding = "nearest" if came_quantized else o.rounding
+        self.fixed = recipe.kinds(graph)
+        self.choice = Choice(dict(self.fixed), True, 0.0)
+        self.has_target = o.min_sqnr is not None or o.max_drop is not None
+        self.quality: Quality | None = None
+        self.samples = Samples()
+        self.rounded: dict[str, dict[str, Rounded]] = {}  # by the kind of activations that they were made for
+
+    def run(self, samples: Samples, classes: NDArray[np.int64] | None) -> Graph:
+        """The integer graph."""
+        self.samples = samples
+        if self.has_target and not len(samples):
+            raise ConversionError("a target of accuracy is measured on calibration data; there is none")
+        if classes is not None and len(classes) != len(samples):
+            raise DataError(f"there are {len(classes)} classes, and {len(samples)} calibration samples")
+        # Sixteen bits have room enough: clipping could only lose.
+        watch = OBSERVERS[self.options.observer if self.kind == "int8" else "min-max"]
+        self.ranges = calibrate(self.graph, samples, watch, self._told("calibrating", len(samples))) if len(samples) else {}
+        if self.rounding == "reconstruct":
+            self.rounded[self.kind] = self._round(self.kind)
+        if self.has_target:
+            self.choice = self._choose(classes)
+        quantized = self.build(self.choice.kinds, self.options.input_type or self.kind, self.options.output_type or self.kind)
+        if len(samples):
+            at = np.linspace(0, len(samples) - 1, min(len(samples), _MEASURED)).astype(int)
+            self.quality = Reference(self.graph, spread(samples, _MEASURED), None if classes is None else classes[at]).quality(
+                quantized
+            )
+        return quantized
+
+    def build(self, kinds: Mapping[str, str], input_type: str | None = None, output_type: str | None = None) -> Graph:
+        rounded = dict(self.rounded.get(self.kind, {}))
+        if self.rounding == "reconstruct":
+            for name, kind in kinds.items():  # weights that suit inputs without noise
+                if kind == "int16" and kind not in self.rounded:
+                    self.rounded[kind] = self._round(kind)
+                if kind == "int16" and name in self.rounded[kind]:
+                    rounded[name] = self.rounded[kind][name]
+        ends = input_type or self.kind, output_type or self.kind
+        return quantize_static(self.graph, self.ranges, *ends, kind=self.kind, kinds=kinds, rounded=rounded)
+
+    def _told(self, what: str, total: int) -> Callable[[int], None] | None:
+        progress = self.progress
+        return (lambda n: progress(what, n, total)) if progress else None
+
+    def _round(self, kind: str) -> dict[str, Rounded]:
         def so_far(done: dict[str, Rounded]) -> Graph:
             # What sixteen bits round does not matter beside what eight bits of weights do, and float is faster.
-            return (
-                with_weights(graph, done)
-                if kind == "int16"
-                else quantize_static(graph, ranges, kind, kind, kind=kind, rounded=done)
-            )
+            if kind == "int16":
+                return with_weights(self.graph, done)
+            return quantize_static(self.graph, self.ranges, self.kind, self.kind, kind=self.kind, kinds=self.fixed, rounded=done)
 
-        rounded = reconstruct(
-            graph,
-            so_far,
-            samples,
-            127,
-            # The weaker the noise of the activations, the more can be had from moving the errors of weights.
-            RIDGE[kind],
-            progress=(lambda done, count: progress("rounding weights", done, count)) if progress else None,
+        progress = self.progress
+        # The weaker the noise of the activations, the more can be had from moving the errors of weights.
+        told = (lambda done, count: progress("rounding weights", done, count)) if progress else None
+        return reconstruct(self.graph, so_far, self.samples, 127, RIDGE[kind], progress=told)
+
+    def _choose(self, classes: NDArray[np.int64] | None) -> Choice:
+        o, progress = self.options, self.progress
+        whole = Reference(
+            self.graph,
+            self.samples if classes is not None or o.max_drop is not None else spread(self.samples, _MEASURED),
+            classes,
         )
-    return quantize_static(graph, ranges, input_type, output_type, kind=kind, rounded=rounded)
+        few = Reference(self.graph, spread(self.samples, _RANKED))
+        told = (lambda done, count: progress("ranking layers", done, count)) if progress else None
+
+        def good(graph: Graph) -> bool:
+            q = whole.quality(graph)
+            return q.drop <= o.max_drop if o.max_drop is not None else q.sqnr >= (o.min_sqnr or 0)
+
+        # Inputs and outputs in float: their own rounding is not to be found fault with.
+        return choose(self.graph, self.build, lambda g: few.quality(g).sqnr, good, self.fixed, told)
+
+    def kept_float(self, quantized: Graph) -> tuple[str, ...]:
+        """Operators of the original whose output is float in the result, the last DEQUANTIZE and what was asked for apart."""
+        names = {n.outputs[0] for n in self.graph.nodes if self.graph.tensors[n.outputs[0]].dtype == "float32"} - set(
+            self.choice.kinds
+        )
+        return tuple(
+            f"{n.op} {n.outputs[0]}"
+            for n in quantized.nodes
+            if n.outputs[0] in names and quantized.tensors[n.outputs[0]].dtype == "float32"
+        )
 
 
-def _kept_float(graph: Graph, quantized: Graph) -> tuple[str, ...]:
-    """Operators of the original whose output is float in the result, the last DEQUANTIZE apart."""
-    before = {n.outputs[0] for n in graph.nodes if graph.tensors[n.outputs[0]].dtype == "float32"}
-    return tuple(
-        f"{n.op} {n.outputs[0]}"
-        for n in quantized.nodes
-        if n.outputs[0] in before and quantized.tensors[n.outputs[0]].dtype == "float32"
-    )
-
-
-def convert_file(source: str | Path | Any, calibration: str | Samples | None, output: str | Path, **options: Any) -> Result:
+def convert_file(source: str | Path | Any, calibration: Any, output: str | Path, **options: Any) -> Result:
     """`convert`, written to a file that appears only when it is complete."""
     result = convert(source, calibration, **options)
     write_atomically(Path(output), result.model)
     return result
 
 
-__all__ = ["ROUNDINGS", "STATIC_SCHEMES", "WEIGHT_SCHEMES", "Result", "convert", "convert_file"]
+__all__ = ["ROUNDINGS", "STATIC_SCHEMES", "WEIGHT_SCHEMES", "Options", "Result", "convert", "convert_file"]

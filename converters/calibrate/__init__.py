@@ -1,5 +1,5 @@
-from .data import Samples, load_samples
+from .data import Samples, load_classes, load_samples, samples_from
 from .observers import OBSERVERS, MinMax, Observer
 from .run import Ranges, calibrate
 
-__all__ = ["OBSERVERS", "MinMax", "Observer", "Ranges", "Samples", "calibrate", "load_samples"]
+__all__ = ["OBSERVERS", "MinMax", "Observer", "Ranges", "Samples", "calibrate", "load_classes", "load_samples", "samples_from"]

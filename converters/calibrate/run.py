@@ -49,7 +49,7 @@ def calibrate(
         for d, value in zip(details, sample):
             if value.shape != tuple(d["shape"]):
                 raise DataError(f'sample {done} has the shape {value.shape}, input "{d["name"]}" expects {tuple(d["shape"])}')
-            it.set_tensor(d["index"], np.ascontiguousarray(value, np.float32))
+            it.set_tensor(d["index"], np.ascontiguousarray(value, d["dtype"]))
         it.reset_all_variables()
         it.invoke()
         for name, o in watched.items():

@@ -1,4 +1,4 @@
-"""Float `.tflite` models."""
+"""`.tflite` models: float ones, those whose weights alone are smaller, and for comparison quantized ones as they are."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from edgert.interpreter import Interpreter
 
 from ..export.options import ACTIVATION, PADDING, TABLES, attribute
 from ..export.tflite import TYPES
-from ..ir import Graph, Node, Tensor
+from ..ir import Graph, Node, Quantization, Tensor
 
 _NAMES = {v: k for k, v in TYPES.items()}
 _ENUMS = {"padding": {v: k for k, v in PADDING.items()}, "activation": {v: k for k, v in ACTIVATION.items()}}
 
 
-def read_tflite(path: Path) -> Graph:
-    """The graph of a float32 (or float16-weight) `.tflite` model. Open batch sizes become what the model declares, 1.
+def read_tflite(path: Path, quantized: bool = False) -> Graph:
+    """The graph of a `.tflite` model with float activations; weights of float16 or int8 become float32. Open batch sizes become what
+    the model declares, 1.
+
+    Args:
+      quantized: everything stays as it is, quantization included, whatever the model's types are.
 
     Raises:
       ModelError: the file is malformed, or has operators that edgert does not run.
@@ -37,14 +41,18 @@ def read_tflite(path: Path) -> Graph:
     sub = model.Subgraphs(0)
     builtin = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
     graph = Graph((sub.Name() or b"").decode())
-    names = [_tensor(graph, model, sub.Tensors(i), path) for i in range(sub.TensorsLength())]
+    names = [_tensor(graph, model, sub.Tensors(i), path, quantized) for i in range(sub.TensorsLength())]
     for i in range(sub.OperatorsLength()):
         op = sub.Operators(i)
         code = model.OperatorCodes(op.OpcodeIndex())
         kind = builtin[max(code.DeprecatedBuiltinCode(), code.BuiltinCode())]
         inputs = [names[t] if t >= 0 else "" for t in (op.Inputs(j) for j in range(op.InputsLength()))]
         outputs = [names[op.Outputs(j)] for j in range(op.OutputsLength())]
-        graph.nodes.append(Node(kind, inputs, outputs, _attrs(tflite, kind, op), outputs[0]))
+        node = Node(kind, inputs, outputs, _attrs(tflite, kind, op), outputs[0])
+        if kind == "DEQUANTIZE" and graph.tensors[inputs[0]].dtype == "float32":  # its weights are float by now
+            graph.tensors[outputs[0]].data = graph.tensors[inputs[0]].data
+        else:
+            graph.nodes.append(node)
     graph.inputs = [names[sub.Inputs(i)] for i in range(sub.InputsLength())]
     graph.outputs = [names[sub.Outputs(i)] for i in range(sub.OutputsLength())]
     graph.input_names, graph.output_names = _signature_names(model, graph, names)
@@ -52,19 +60,49 @@ def read_tflite(path: Path) -> Graph:
     return graph
 
 
-def _tensor(graph: Graph, model: Any, t: Any, path: Path) -> str:
+def _tensor(graph: Graph, model: Any, t: Any, path: Path, quantized: bool) -> str:
     name = (t.Name() or b"").decode("utf-8", "replace")
     dtype = _NAMES.get(t.Type())
     if dtype is None:
         raise ConversionError(f'{path}: tensor "{name}" is of a type that cannot be converted')
     shape = tuple(int(n) for n in t.ShapeAsNumpy()) if t.ShapeLength() else ()
     buffer = model.Buffers(t.Buffer())
-    data = None
+    data, q = None, _quantization(t)
     if buffer.DataLength():
-        data = np.frombuffer(buffer.DataAsNumpy().tobytes(), dtype).reshape(shape)
-    if dtype in ("int8", "uint8", "int16"):
-        raise ConversionError(f'{path}: tensor "{name}" is {dtype}: this model is quantized already; convert its float original')
-    return graph.add_tensor(Tensor(name, shape, dtype, data))
+        raw = np.frombuffer(buffer.DataAsNumpy().tobytes(), "uint8" if dtype == "int4" else dtype)
+        data = (_nibbles(raw, int(np.prod(shape))) if dtype == "int4" else raw).reshape(shape)
+    if dtype in ("int4", "int8", "uint8", "int16") and not quantized:
+        if data is None or q is None:
+            raise ConversionError(
+                f'{path}: tensor "{name}" is {dtype}: this model is quantized already; convert its float original'
+            )
+        # Weights of a dynamic-range model: its operators take float activations.
+        return graph.add_tensor(Tensor(name, shape, "float32", _real(data, q)))
+    return graph.add_tensor(Tensor(name, shape, dtype, data, q, variable=bool(t.IsVariable())))
+
+
+def _quantization(t: Any) -> Quantization | None:
+    q = t.Quantization()
+    if q is None or not q.ScaleLength():
+        return None
+    scale = np.array(q.ScaleAsNumpy(), np.float32)
+    zero = np.array(q.ZeroPointAsNumpy(), np.int64) if q.ZeroPointLength() else np.zeros(len(scale), np.int64)
+    return Quantization(scale, np.broadcast_to(zero, scale.shape).copy(), int(q.QuantizedDimension()))
+
+
+def _nibbles(raw: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """Two int4 in a byte, the first in the low half, as int8."""
+    both = np.stack([raw & 15, raw >> 4], 1).reshape(-1)[:count].astype(np.int8)
+    return np.where(both > 7, both - 16, both).astype(np.int8)
+
+
+def _real(data: np.ndarray[Any, Any], q: Quantization) -> np.ndarray[Any, Any]:
+    shape = [1] * data.ndim
+    if len(q.scale) > 1:
+        shape[q.axis] = -1
+    return ((data.astype(np.float32) - q.zero_point.reshape(shape).astype(np.float32)) * q.scale.reshape(shape)).astype(
+        np.float32
+    )
 
 
 def _attrs(tflite: Any, kind: str, op: Any) -> dict[str, Any]:

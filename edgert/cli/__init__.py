@@ -11,6 +11,7 @@ import typer
 
 from ..errors import EdgertError
 from .bench import bench
+from .compare import compare
 from .convert import convert
 from .demo import demo
 from .doctor import doctor
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (convert, inspect, run, bench, golden, demo, doctor):
+for command in (convert, compare, inspect, run, bench, golden, demo, doctor):
     app.command()(command)
 
 

@@ -145,9 +145,9 @@ def test_calibration_data_that_does_not_fit(tmp_path: Path) -> None:
             convert(tmp_path / "m.h5", spec, **options)  # type: ignore[arg-type]
         return str(e.value)
 
-    np.save(tmp_path / "shape.npy", np.zeros((3, 11, 12, 3)))
+    np.save(tmp_path / "shape.npy", np.ones((3, 11, 12, 3)))
     np.save(tmp_path / "empty.npy", np.zeros((0, 12, 12, 3)))
-    np.savez(tmp_path / "two.npz", a=np.zeros((3, 12, 12, 3)), b=np.zeros(3))
+    np.savez(tmp_path / "two.npz", a=np.ones((3, 12, 12, 3)), b=np.zeros(3))
     (tmp_path / "bad.npy").write_bytes(b"nonsense")
     (tmp_path / "folder").mkdir()
     assert "shape [11, 12, 3], the model expects [12, 12, 3]" in message(str(tmp_path / "shape.npy"))
@@ -162,7 +162,7 @@ def test_calibration_data_that_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match='no observer "best"'):
         convert(tmp_path / "m.h5", "x", observer="best")
     np.save(tmp_path / "nan.npy", np.full((3, 12, 12, 3), np.nan))
-    with pytest.raises(ConversionError, match="not finite"):
+    with pytest.raises(DataError, match="not finite"):
         convert(tmp_path / "m.h5", str(tmp_path / "nan.npy"))
 
 
@@ -173,7 +173,7 @@ def test_failure_leaves_the_output_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         convert_file(tmp_path / "m.h5", str(tmp_path / "nothing.npy"), out)
     assert out.read_bytes() == b"precious"
-    np.save(tmp_path / "c.npy", np.zeros((3, 12, 12, 3)))
+    np.save(tmp_path / "c.npy", np.ones((3, 12, 12, 3)))
     with pytest.raises(DataError, match="cannot be written"):
         convert_file(tmp_path / "m.h5", str(tmp_path / "c.npy"), tmp_path / "nowhere/m.tflite")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c.npy", "m.h5", "m.tflite"]

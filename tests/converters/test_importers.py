@@ -266,7 +266,16 @@ def test_keras_1(backend: str, tmp_path: Path) -> None:
         return keras.ops.clip(0.2 * x + 0.5, 0, 1)
 
     lstm = layers.LSTM(5, recurrent_activation=hard_sigmoid)
-    model = keras.Sequential([layers.Input((8, 6, 2)), conv, layers.BatchNormalization(), layers.Reshape((24, 4)), lstm, layers.Dense(3, "softmax", use_bias=False)])
+    model = keras.Sequential(
+        [
+            layers.Input((8, 6, 2)),
+            conv,
+            layers.BatchNormalization(),
+            layers.Reshape((24, 4)),
+            lstm,
+            layers.Dense(3, "softmax", use_bias=False),
+        ]
+    )
     parts = [np.concatenate([gates[g][k] for g in "ifco"], -1) for k in range(3)]
     model.set_weights([kernel, bias, *norm, *parts, dense])
     x = rng.standard_normal((1, 8, 6, 2)).astype(np.float32)

@@ -1,0 +1,84 @@
+"""How close the outputs of a graph are to those of its float original."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ir import Graph
+from ..quantize.reconstruction import Sample, run_samples
+
+# Decibels that stand for "no difference".
+PERFECT = 200.0
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of the outputs: the signal to quantization noise ratio in decibels, that of the worst output; the share of samples whose largest value
+    of the first output stays where it was; and with labels the share that is right, before and after.
+    """
+
+    sqnr: float
+    agreement: float
+    accuracy: float | None = None
+    float_accuracy: float | None = None
+
+    @property
+    def drop(self) -> float:
+        """What was lost, in points of a hundred: of accuracy, or where there are no labels of agreement."""
+        if self.accuracy is None or self.float_accuracy is None:
+            return 100 * (1 - self.agreement)
+        return 100 * (self.float_accuracy - self.accuracy)
+
+
+def decibels(signal: float, noise: float) -> float:
+    """10 log10(signal / noise), within what can be told."""
+    if noise <= 0:
+        return PERFECT
+    return float(np.clip(10 * np.log10(max(signal, 1e-300) / noise), -PERFECT, PERFECT))
+
+
+class Reference:
+    """The outputs of the float graph, computed once; compares graphs with the same outputs in the same order."""
+
+    def __init__(self, graph: Graph, samples: Iterable[Sample], labels: NDArray[np.int64] | None = None) -> None:
+        self.samples = list(samples)
+        self.labels = labels
+        self.outputs = self._run(graph)
+
+    def _run(self, graph: Graph) -> list[list[NDArray[np.float32]]]:
+        return [[v.copy() for v in values] for values in run_samples(graph, self.samples, graph.outputs)]
+
+    def quality(self, graph: Graph) -> Quality:
+        return self._of(self._run(graph))
+
+    def _of(self, found: Sequence[Sequence[NDArray[np.float32]]]) -> Quality:
+        worst = PERFECT
+        for i in range(len(self.outputs[0]) if self.outputs else 0):
+            signal = sum(float(np.sum(np.square(s[i], dtype=np.float64))) for s in self.outputs)
+            noise = sum(
+                float(np.sum(np.square(s[i].astype(np.float64) - f[i].reshape(s[i].shape)))) for s, f in zip(self.outputs, found)
+            )
+            worst = min(worst, decibels(signal, noise))
+        expected = np.array([int(np.argmax(s[0])) for s in self.outputs])
+        got = np.array([int(np.argmax(f[0])) for f in found])
+        agreement = float(np.mean(expected == got)) if len(got) else 1.0
+        if self.labels is None or len(self.labels) != len(got):
+            return Quality(worst, agreement)
+        return Quality(worst, agreement, float(np.mean(got == self.labels)), float(np.mean(expected == self.labels)))
+
+
+def quality(float_graph: Graph, graph: Graph, samples: Iterable[Sample], labels: NDArray[np.int64] | None = None) -> Quality:
+    """How close `graph` is to `float_graph` on some samples."""
+    return Reference(float_graph, samples, labels).quality(graph)
+
+
+def spread(samples: Sequence[Sample] | Iterable[Sample], most: int) -> list[Sample]:
+    """At most so many of the samples, from all over."""
+    every = list(samples)
+    if len(every) <= most:
+        return every
+    return [every[int(i)] for i in np.linspace(0, len(every) - 1, most)]
