@@ -130,6 +130,7 @@ def convert(
     max_drop: float | None = None,
     classes: NDArray[np.int64] | None = None,
     target: str | None = None,
+    weights: str | Path | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     constants: Mapping[str, NDArray[Any]] | None = None,
     keep_layout: bool = False,
@@ -155,7 +156,8 @@ def convert(
         class than in float.
       classes: the right class of each calibration sample.
       target: "cpu" (the default), "edgetpu", "ethos-u55" or "ethos-u65": what it does not take is told.
-      shapes, constants: sizes of open dimensions, and values of inputs that decide shapes (ONNX, PyTorch).
+      weights: the `.caffemodel` of a `.prototxt`, where that is not beside it.
+      shapes, constants: sizes of open dimensions, and values of inputs that decide shapes (ONNX, PyTorch, TensorFlow).
       keep_layout: leaves the inputs and outputs of channels-first models as they are.
       limit: at most so many calibration samples.
       progress: called with (what is being done, steps done, steps in all).
@@ -172,7 +174,7 @@ def convert(
             "rounding": rounding, "min_sqnr": min_sqnr, "max_drop": max_drop, "limit": limit, "target": target,
         },
     )  # fmt: skip
-    graph = load(source, shapes=shapes, constants=constants)
+    graph = load(source, shapes=shapes, constants=constants, weights=weights)
     before = Counter(n.op for n in graph.nodes)
     came_quantized = any(n.op == "QUANTIZE" for n in graph.nodes)
     if o.scheme in STATIC_SCHEMES and calibration is None and not came_quantized:

@@ -18,21 +18,23 @@ def load(
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
     constants: Mapping[str, NDArray[Any]] | None = None,
+    weights: str | Path | None = None,
 ) -> Graph:
     """The float graph of a model.
 
     Args:
-      source: a file (`.h5`, `.keras`, `.onnx`, `.pt2`, `.tflite`), or a model in memory: `onnx.ModelProto`, `torch.nn.Module`,
+      source: a file (`.h5`, `.keras`, `.onnx`, `.pt2`, `.prototxt`, `.caffemodel`, `.pb`, `.tflite`), the folder of a SavedModel, or a model in memory: `onnx.ModelProto`, `torch.nn.Module`,
         `torch.export.ExportedProgram`, `keras.Model`.
       shapes: sizes of inputs whose dimensions are open, by input name (ONNX, PyTorch).
       constants: values of inputs that decide shapes, by input name (ONNX, PyTorch).
+      weights: the `.caffemodel` of a `.prototxt`, where that is not beside it under the same name.
 
     Raises:
       ModelError: the file cannot be read.
       ConversionError: it has layers that edgert does not know, or a kind that no importer reads.
     """
     if isinstance(source, (str, Path)):
-        return _load_file(Path(source), shapes, constants)
+        return _load_file(Path(source), shapes, constants, None if weights is None else Path(weights))
     from .pytorch import is_torch, read_torch
 
     kinds = {(c.__module__.split(".")[0], c.__name__) for c in type(source).__mro__}
@@ -54,12 +56,18 @@ def load(
     raise ConversionError(f"no importer takes a {type(source).__module__}.{type(source).__qualname__}")
 
 
-def _load_file(path: Path, shapes: Mapping[str, Sequence[int]] | None, constants: Mapping[str, NDArray[Any]] | None) -> Graph:
+def _load_file(
+    path: Path, shapes: Mapping[str, Sequence[int]] | None, constants: Mapping[str, NDArray[Any]] | None, weights: Path | None
+) -> Graph:
     if not path.exists():
         raise ModelError(f"{path}: there is no such file")
-    if path.is_dir():
-        raise ModelError(f"{path}: this is a directory, not a model file")
     suffix = path.suffix.lower()
+    if path.is_dir() or suffix == ".pb":
+        from .tensorflow import is_saved_model, read_tensorflow
+
+        if path.is_dir() and not is_saved_model(path):
+            raise ModelError(f"{path}: this is a directory, not a model file, and no SavedModel either")
+        return read_tensorflow(path, shapes=shapes)
     if suffix in (".onnx", ".pt2"):
         if suffix == ".onnx":
             from .onnx import read_onnx
@@ -72,10 +80,17 @@ def _load_file(path: Path, shapes: Mapping[str, Sequence[int]] | None, constants
         from .pytorch import refuse_pickle
 
         raise refuse_pickle(path)
-    if suffix not in (".h5", ".hdf5", ".keras", ".tflite"):
-        raise ConversionError(f'{path}: no importer reads "{suffix}" files; known are .h5, .keras, .onnx, .pt2 and .tflite')
+    if suffix not in (".h5", ".hdf5", ".keras", ".tflite", ".prototxt", ".caffemodel"):
+        known = ".h5, .keras, .onnx, .pt2, .prototxt with .caffemodel, .pb, SavedModels, and .tflite"
+        raise ConversionError(f'{path}: no importer reads "{suffix}" files; known are {known}')
     if shapes or constants:
         raise ConversionError(f"{path}: shapes and constants of inputs can be given for ONNX and PyTorch models only")
+    if suffix in (".prototxt", ".caffemodel"):
+        from .caffe import read_caffe
+
+        return read_caffe(path, weights)
+    if weights is not None:
+        raise ConversionError(f"{path}: weights of their own have only Caffe networks")
     if suffix == ".tflite":
         from .tflite import read_tflite
 

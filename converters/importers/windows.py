@@ -303,3 +303,17 @@ def average_pool(
     if not plain:
         y = e.binary("MUL", y, e.const(along([k / c for k, c in zip(kernel, found)]).astype(np.float32), name="ratio"))
     return _narrow(e, y, dims)
+
+
+def local_response_normalization(e: Emitter, x: str, size: int, alpha: float, beta: float, bias: float) -> str:
+    """x [N, ..., C] by (bias + alpha / size * the sum of the squares of `size` neighbouring channels) ^ beta.
+
+    Not TFLite's LOCAL_RESPONSE_NORMALIZATION, which leaves out the last neighbour. The sum is an average pool over channels.
+    """
+    shape = e.shape(x)
+    flat = e.reshape(e.unary("SQUARE", x), (1, int(np.prod(shape[:-1])), shape[-1], 1))
+    before = (size - 1) // 2
+    pads = [(0, 0), (before, size - 1 - before)]
+    mean = average_pool(e, flat, [1, size], [1, 1], [1, 1], pads, list(e.shape(flat)[1:3]), include=True)
+    base = e.binary("MUL", e.reshape(mean, shape), alpha)
+    return e.binary("MUL", x, e.binary("POW", e.binary("ADD", base, bias), -beta))

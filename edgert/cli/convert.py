@@ -8,7 +8,9 @@ from .output import console, numbers, progress, size
 
 
 def convert(
-    model: Annotated[Path, typer.Argument(help="trained model: .h5, .keras, .onnx, .pt2 or float .tflite")],
+    model: Annotated[
+        Path, typer.Argument(help="trained model: .h5, .keras, .onnx, .pt2, .prototxt, .pb, float .tflite, or a SavedModel")
+    ],
     calibrate: Annotated[
         Optional[str],
         typer.Option(help="typical inputs: FILE.npy, FILE.npz:KEY, FILE.csv, FILE.wav, or a folder of pictures or .wav files"),
@@ -41,6 +43,7 @@ def convert(
     target: Annotated[
         Optional[str], typer.Option(help="cpu (default), edgetpu, ethos-u55 or ethos-u65: tells what it does not take")
     ] = None,
+    weights: Annotated[Optional[Path], typer.Option(help="the .caffemodel of a .prototxt")] = None,
     shape: Annotated[
         Optional[list[str]], typer.Option(help="NAME=1,3,224,224: size of an input whose dimensions are open")
     ] = None,
@@ -81,6 +84,7 @@ def convert(
             max_drop=max_drop,
             classes=load_classes(classes, limit) if classes else None,
             target=target,
+            weights=weights,
             shapes={k: [int(n) for n in numbers(v, "shape")] for k, v in _pairs(shape, "shape")},
             constants={k: _constant(v) for k, v in _pairs(constant, "constant")},
             keep_layout=keep_layout,

@@ -171,9 +171,9 @@ def test_damaged_files(tmp_path: Path) -> None:
         load(tmp_path / "nothing.h5")
     with pytest.raises(ModelError, match="directory"):
         load(tmp_path)
-    (tmp_path / "m.pb").write_bytes(b"x")
-    with pytest.raises(ConversionError, match=r'no importer reads "\.pb" files'):
-        load(tmp_path / "m.pb")
+    (tmp_path / "m.pkl").write_bytes(b"x")
+    with pytest.raises(ConversionError, match=r'no importer reads "\.pkl" files'):
+        load(tmp_path / "m.pkl")
 
 
 def leaves(config: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

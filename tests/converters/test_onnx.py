@@ -262,3 +262,15 @@ def test_int8_and_channels_first_calibration(tmp_path: Path) -> None:
     a = convert(tmp_path / "m.onnx", str(tmp_path / "first.npy"))
     b = convert(tmp_path / "m.onnx", Samples((last,)))
     assert a.model == b.model and a.channels_last == ("x",) and not a.kept_float
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_local_response_normalization_has_all_neighbours(size: int) -> None:
+    """Against the formula: onnx's own evaluator computes the first channel only (1.22), and its tests have so small an alpha that they pass."""
+    m = Maker((1, 7, 3, 4))
+    x = np.random.default_rng(0).standard_normal((1, 7, 3, 4)).astype(np.float32)
+    graph = load(m.model(m.op("LRN", "x", size=size, alpha=2.0, beta=0.6, bias=1.5)))
+    before = (size - 1) // 2
+    padded = np.pad(np.square(x), ((0, 0), (before, size - 1 - before), (0, 0), (0, 0)))
+    total = sum(padded[:, i : i + 7] for i in range(size))
+    np.testing.assert_allclose(run_graph(graph, [x])[0], x * (1.5 + 2.0 / size * total) ** -0.6, rtol=1e-5, atol=1e-6)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..emit import Emitter, UnsupportedUseError
-from ..windows import keep_scales
+from ..windows import keep_scales, local_response_normalization, to_first, to_last
 from .node import Handler, OnnxNode
 
 
@@ -171,18 +169,8 @@ def lp_normalization(e: Emitter, n: OnnxNode) -> str:
 
 
 def lrn(e: Emitter, n: OnnxNode) -> str:
-    x, size = n.get(0), int(n.attr("size"))
-    if e.rank(x) != 4 or size % 2 == 0:
-        raise UnsupportedUseError(f"{e.rank(x)} dimensions with a size of {size} are not supported")
-    from ..windows import to_first, to_last
-
-    attrs: dict[str, Any] = {
-        "radius": size // 2,
-        "alpha": float(n.attr("alpha", 1e-4)) / size,
-        "beta": float(n.attr("beta", 0.75)),
-    }
-    y = to_last(e, x)
-    return to_first(e, e.op("LOCAL_RESPONSE_NORMALIZATION", [y], shape=e.shape(y), bias=float(n.attr("bias", 1.0)), **attrs))
+    alpha, beta, bias = float(n.attr("alpha", 1e-4)), float(n.attr("beta", 0.75)), float(n.attr("bias", 1.0))
+    return to_first(e, local_response_normalization(e, to_last(e, n.get(0)), int(n.attr("size")), alpha, beta, bias))
 
 
 HANDLERS: dict[str, Handler] = {

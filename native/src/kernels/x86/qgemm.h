@@ -314,7 +314,7 @@ tile(const size_t mr, const size_t panels, const job *t, const er_rows *r, const
     const vi offset = t->offset, limit = t->limit;
     const bool clip = t->clip, slow = t->slow;
     uint32_t which = 0;
-    vi near[8][4];      // of rows that are finished together
+    vi near[16][4];     // of rows that are finished together
     if (t->plain) {
         const bool plain = true;
         FINISH_ALL

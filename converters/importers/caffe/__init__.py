@@ -1,0 +1,4 @@
+from .layers import LAYERS
+from .read import read_caffe
+
+__all__ = ["LAYERS", "read_caffe"]
