@@ -167,3 +167,15 @@ def numbers(data: st.DataObject, shape: tuple[int, ...], dtype: str, low: int = 
     if dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
     return rng.integers(max(low, np.iinfo(dtype).min), min(high, np.iinfo(dtype).max), shape).astype(dtype)
+
+
+def run_graph(graph: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a converter's float graph."""
+    from edgert.converters.export import to_tflite
+
+    it = Interpreter(model_content=to_tflite(graph))
+    it.allocate_tensors()
+    for d, x in zip(it.get_input_details(), inputs):
+        it.set_tensor(d["index"], x.astype(d["dtype"]))
+    it.invoke()
+    return [it.get_tensor(d["index"]) for d in it.get_output_details()]

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from edgert import ConversionError, ModelError
 
-from ..support import examples, reference, run
+from ..support import examples, reference, run, run_graph
 from .caffe_files import classifier, write
-from .test_importers import run_graph
 
 if not hasattr(cv2.dnn, "readNetFromCaffe"):
     pytest.skip("OpenCV 5 reads Caffe no more", allow_module_level=True)

@@ -15,8 +15,8 @@ from edgert.converters.importers import load
 
 from edgert import ConversionError, DataError
 
+from ..support import run_graph
 from .keras_models import MODELS, keras, layers, randomize
-from .test_importers import run_graph
 
 IMAGE = [(1, 4, 4, 3)]
 

@@ -19,18 +19,9 @@ from hypothesis import strategies as st
 
 from edgert import ConversionError, Interpreter, ModelError
 
-from ..support import examples
+from ..support import examples, run_graph
 from .keras_cases import CASES, inputs_of
 from .keras_models import MODELS, keras, layers, randomize
-
-
-def run_graph(graph: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    it = Interpreter(model_content=to_tflite(graph))
-    it.allocate_tensors()
-    for d, x in zip(it.get_input_details(), inputs):
-        it.set_tensor(d["index"], x.astype(d["dtype"]))
-    it.invoke()
-    return [it.get_tensor(d["index"]) for d in it.get_output_details()]
 
 
 def samples(model: Any) -> list[np.ndarray]:

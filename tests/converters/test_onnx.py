@@ -24,7 +24,7 @@ from onnx.reference import ReferenceEvaluator
 
 from edgert import ConversionError, Interpreter, ModelError
 
-from ..support import reference, run
+from ..support import reference, run, run_graph
 from .onnx_nodes import cases, failure, in_the_table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from edgert.converters.passes.fuse_activation import fuse_activation
 from edgert.converters.passes.fuse_pad import fuse_pad
 from edgert.converters.passes.remove_identity import remove_identity
 
-from .test_importers import run_graph
+from ..support import run_graph
 
 RNG = np.random.default_rng(0)
 

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from edgert import ConversionError, Interpreter
 from edgert.preprocess import dequantize, quantize
 
-from ..support import reference, run
+from ..support import reference, run, run_graph
 from .keras_models import MODELS, randomize
-from .test_importers import run_graph
 
 
 @given(st.integers(0, 1000), st.floats(1e-6, 1e6), st.booleans())

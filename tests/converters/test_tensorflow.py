@@ -12,7 +12,7 @@ from edgert.converters.importers import load
 
 from edgert import ConversionError, MissingExtraError, ModelError
 
-from .test_importers import run_graph
+from ..support import run_graph
 
 
 def test_without_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
