@@ -11,7 +11,7 @@ from edgert.errors import ConversionError, DataError
 from edgert.interpreter import Interpreter
 
 from ..export import to_tflite
-from ..ir import Graph
+from ..ir import Graph, lstm
 from .observers import MinMax, Observer
 
 Ranges = dict[str, tuple[float, float]]
@@ -41,6 +41,12 @@ def calibrate(
     details = it.get_input_details()
     index = {d["name"]: d["index"] for d in it.get_tensor_details()}
     watched = {name: observer() for name, t in graph.tensors.items() if t.data is None and t.dtype == "float32"}
+    # Of states only the last values are there: what a cell goes through is computed.
+    recurrent = [n for n in graph.nodes if n.op == lstm.OP and lstm.is_plain(graph, n)]
+    cells = {n.inputs[lstm.CELL]: MinMax() for n in recurrent}
+    for n in recurrent:
+        watched.pop(n.inputs[lstm.STATE])
+        watched.pop(n.inputs[lstm.CELL])
     padded = {n.outputs[0] for n in graph.nodes if n.op == "PADV2" and (graph.data(n.inputs[2]) or 0) < _PADDING}
     done = 0
     for sample in samples:
@@ -62,9 +68,11 @@ def calibrate(
                 )
             o.update(values)
             del values
+        for n in recurrent:
+            cells[n.inputs[lstm.CELL]].update(lstm.cell_values(graph, n, it.get_tensor(index[n.inputs[0]])))
         done += 1
         if progress:
             progress(done)
     if not done:
         raise DataError("there are no calibration samples")
-    return {name: o.range() for name, o in watched.items()}
+    return {name: o.range() for name, o in (*watched.items(), *cells.items())}

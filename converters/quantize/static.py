@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from edgert.errors import ConversionError
 
 from ..calibrate import Ranges
-from ..ir import Graph, Node, Quantization, Tensor
+from ..ir import Graph, Node, Quantization, Tensor, lstm
 from ..passes.keep_quantization import keep_quantization
+from .lstm import quantize_lstm
 from .reconstruction import Rounded
 from .rules import RULES
 
@@ -78,6 +79,9 @@ def quantize_static(
     _assign(graph, ranges, node_kinds, tensor_kinds)
     for node in list(graph.nodes):
         if node_kinds.get(node.outputs[0], "float32") != "float32":
+            if node.op == lstm.OP:
+                quantize_lstm(graph, node, ranges.get(node.inputs[lstm.CELL], (0.0, 0.0)))
+                continue
             _quantize_constants(graph, node, node_kinds[node.outputs[0]], (rounded or {}).get(node.outputs[0]))
     _requantize_mismatched(graph, node_kinds)
     for name, tensor in graph.tensors.items():
@@ -92,7 +96,7 @@ def quantize_static(
 def kind_of(g: Graph, node: Node, kind: str) -> str:
     """The kind that an operator can have: float32 where it has no form in integers, or nothing in float to begin with."""
     rule = RULES.get(node.op)
-    if rule is None or (kind == "int16" and not rule.int16):
+    if rule is None or (kind == "int16" and not rule.int16) or (node.op == lstm.OP and not lstm.is_plain(g, node)):
         return "float32"
     data = [i for k, i in enumerate(node.inputs) if i and k not in rule.index_inputs]
     if not data or any(g.tensors[i].dtype != "float32" for i in data):

@@ -18,7 +18,7 @@ from edgert import ConversionError, Interpreter
 from edgert.preprocess import dequantize, quantize
 
 from ..support import reference, run, run_graph
-from .keras_models import MODELS, randomize
+from .keras_models import MODELS, keras, layers, randomize
 
 
 @given(st.integers(0, 1000), st.floats(1e-6, 1e6), st.booleans())
@@ -157,3 +157,27 @@ def test_what_does_not_go_together(tmp_path: Path) -> None:
         convert(tmp_path / "m.keras", scheme="dynamic", input_type="int8")
     with pytest.raises(ConversionError, match='no rounding "up"'):
         convert(tmp_path / "m.keras", rounding="up")
+
+
+def test_lstm_in_integers_has_the_bytes_of_litert(tmp_path: Path) -> None:
+    """int8 with an int16 cell: nothing stays float, and what the cell goes through decides its scale."""
+    rng = np.random.default_rng(0)
+    model = keras.Sequential(
+        [
+            layers.Input((12, 6)),
+            layers.Bidirectional(layers.LSTM(8, return_sequences=True)),
+            layers.LSTM(5),
+            layers.Dense(3),
+        ]
+    )
+    randomize(model)
+    model.save(tmp_path / "m.keras")
+    data = rng.standard_normal((40, 12, 6)).astype(np.float32)
+    r = convert(tmp_path / "m.keras", list(data))
+    assert not r.kept_float and r.quality is not None and r.quality.sqnr > 25
+    assert sum(n.op == "UNIDIRECTIONAL_SEQUENCE_LSTM" for n in r.graph.nodes) == 3
+    for seed in range(5):
+        x = np.random.default_rng(seed).integers(-128, 128, (1, 12, 6)).astype(np.int8)
+        expected = reference(r.model, [x])
+        assert expected is not None
+        np.testing.assert_array_equal(run(Interpreter(model_content=r.model), [x])[0], expected[0])

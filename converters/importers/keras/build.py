@@ -177,6 +177,11 @@ class _Builder:
         for (name, _, _), value in zip(_references(rest["input_layers"]), inputs):
             values[name, 0] = [value]
             made[name] = 1
+        # Of a model within the model, Keras 2 counts the call that made it.
+        used = [r for layer in layers for r in _references(layer.get("inbound_nodes", []))] + _references(rest["output_layers"])
+        for name, layer in by_name.items():
+            if layer["class_name"] in _MODELS and self.file.version == 2 and (indices := [k for n, k, _ in used if n == name]):
+                made[name] = min(indices)
         pending = [call for n, layer in by_name.items() if layer["class_name"] != "InputLayer" for call in _calls(n, layer)]
         while pending:
             call = next((c for c in pending if all((n, node) in values for n, node, _ in c.needs())), None)

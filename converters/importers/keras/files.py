@@ -33,7 +33,10 @@ class Weights:
     tree: dict[str, Weights] | None = None
 
     # Within a layer's tree: parts that hold variables, in the order of the layer's own list.
-    PARTS = ("cell", "layer", "forward_layer", "backward_layer", "query_dense", "key_dense", "value_dense", "output_dense")
+    PARTS = (
+        "cell", "layer", "forward_layer", "backward_layer", "query_dense", "key_dense", "value_dense", "output_dense",
+        "_query_dense", "_key_dense", "_value_dense", "_output_dense",  # as tf_keras calls them
+    )  # fmt: skip
 
     def arrays(self) -> Arrays:
         own = [a for _, a in self.entries]
