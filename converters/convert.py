@@ -24,6 +24,7 @@ from .ir import Graph
 from .quantize import Rounded, quantize_static, quantize_weights, reconstruct, with_weights
 from .quantize.mixed import Choice, choose
 from .quantize.recipe import Recipe, load_recipe
+from .quantize.split import choose_splits, split_weights, splittable
 from .quantize.weights import SCHEMES as WEIGHT_SCHEMES
 from .targets import TARGETS, Finding, check
 
@@ -31,6 +32,8 @@ from .targets import TARGETS, Finding, check
 STATIC_SCHEMES = {"int8": "int8", "16x8": "int16"}
 ROUNDINGS = ("reconstruct", "nearest")
 RIDGE = {"int8": 1.0, "int16": 0.1}
+# What 16-bit activations are for, in decibels: layers for which eight bits of weights are too few to reach it have two times eight.
+AIM_16X8 = 40.0
 # Samples on which the result is measured, and on which layers are ranked.
 _MEASURED, _RANKED = 64, 16
 
@@ -94,7 +97,7 @@ class Result:
     cost: how much longer those take, as a share of an estimate; met: whether the target was reached (None: there was none).
     quality: on the calibration data, as far as there is some. before, after: operators of the original and of the float model after all
       passes, by kind.
-    on_cpu: what the target does not take.
+    on_cpu: what the target does not take. split: layers of "16x8" that are two, for weights of more than eight bits.
     """
 
     model: bytes
@@ -111,6 +114,7 @@ class Result:
     before: Mapping[str, int] = field(default_factory=dict)
     after: Mapping[str, int] = field(default_factory=dict)
     on_cpu: tuple[Finding, ...] = ()
+    split: tuple[str, ...] = ()
 
 
 def convert(
@@ -210,7 +214,7 @@ def convert(
         return Result(model, float_model, quantized, graph, 0, ends, before=before, after=after, on_cpu=on_cpu)
     return Result(
         model, float_model, quantized, graph, len(made.samples), ends, made.kept_float(quantized), made.choice.kinds, made.choice.cost,
-        made.choice.met if made.has_target else None, made.quality, before, after, on_cpu,
+        made.choice.met if made.has_target else None, made.quality, before, after, on_cpu, tuple(made.split),
     )  # fmt: skip
 
 
@@ -240,6 +244,7 @@ class _Static:
         self.quality: Quality | None = None
         self.samples = Samples()
         self.rounded: dict[str, dict[str, Rounded]] = {}  # by the kind of activations that they were made for
+        self.split: list[str] = []
 
     def run(self, samples: Samples, classes: NDArray[np.int64] | None) -> Graph:
         """The integer graph."""
@@ -255,6 +260,8 @@ class _Static:
             self.rounded[self.kind] = self._round(self.kind)
         if self.has_target:
             self.choice = self._choose(classes)
+        elif self.kind == "int16" and self.rounding == "reconstruct" and len(samples):
+            self._split()
         quantized = self.build(self.choice.kinds, self.options.input_type or self.kind, self.options.output_type or self.kind)
         if len(samples):
             at = np.linspace(0, len(samples) - 1, min(len(samples), _MEASURED)).astype(int)
@@ -272,7 +279,41 @@ class _Static:
                 if kind == "int16" and name in self.rounded[kind]:
                     rounded[name] = self.rounded[kind][name]
         ends = input_type or self.kind, output_type or self.kind
-        return quantize_static(self.graph, self.ranges, *ends, kind=self.kind, kinds=kinds, rounded=rounded)
+        graph = split_weights(self.graph, self.split) if self.split else self.graph
+        rounded = {k: v for k, v in rounded.items() if k not in self.split}
+        return quantize_static(graph, self.ranges, *ends, kind=self.kind, kinds=kinds, rounded=rounded)
+
+    def _split(self) -> None:
+        """Gives layers two times eight bits of weights, as few as it takes for AIM_16X8."""
+        whole = Reference(self.graph, spread(self.samples, _MEASURED))
+        if whole.quality(self.build({})).sqnr >= AIM_16X8:
+            return
+        few, progress = Reference(self.graph, spread(self.samples, _RANKED)), self.progress
+        candidates = [n.outputs[0] for n in splittable(self.graph)]
+        halves = split_weights(self.graph, candidates)
+        found = calibrate(halves, self.samples, progress=self._told("calibrating halves", len(self.samples)))
+        self.ranges.update({k: v for k, v in found.items() if k not in self.ranges})
+        # Each layer rounded for the inputs that it has in float: what made up for others' errors would be an error once those are gone.
+        again = (lambda done, count: progress("rounding weights", done, count)) if progress else None
+        rounded = reconstruct(self.graph, lambda _: self.graph, self.samples, 127, RIDGE[self.kind], progress=again)
+        self.rounded[self.kind] = rounded
+        told = iter(range(1, len(candidates) + 1))
+
+        def noise(name: str) -> float:
+            if progress:
+                progress("ranking layers", next(told), len(candidates))
+            only = {name: rounded[name]} if name in rounded else {}
+            return float(10 ** (-few.quality(with_weights(self.graph, only)).sqnr / 10))
+
+        def good(names: list[str]) -> bool:
+            self.split = names
+            return few.quality(self.build({})).sqnr >= AIM_16X8
+
+        names, count = choose_splits(self.graph, noise, good)
+        self.split = names[:count]
+        while count < len(names) and whole.quality(self.build({})).sqnr < AIM_16X8:  # the few were kinder than all of them
+            count += max(1, count // 4)
+            self.split = names[:count]
 
     def _told(self, what: str, total: int) -> Callable[[int], None] | None:
         progress = self.progress

@@ -17,8 +17,9 @@ PERFECT = 200.0
 
 @dataclass(frozen=True)
 class Quality:
-    """Of the outputs: the signal to quantization noise ratio in decibels, that of the worst output; the share of samples whose largest value
-    of the first output stays where it was; and with labels the share that is right, before and after.
+    """Of the outputs: the signal to quantization noise ratio in decibels, that of the worst output; the share of samples (of places, where
+    the first output is a map or a sequence) whose largest value of the first output stays where it was; and with labels the share of samples that is
+    right, before and after.
     """
 
     sqnr: float
@@ -65,7 +66,10 @@ class Reference:
             worst = min(worst, decibels(signal, noise))
         expected = np.array([int(np.argmax(s[0])) for s in self.outputs])
         got = np.array([int(np.argmax(f[0])) for f in found])
-        agreement = float(np.mean(expected == got)) if len(got) else 1.0
+        places = [
+            (np.argmax(s[0], -1), np.argmax(f[0].reshape(s[0].shape), -1)) for s, f in zip(self.outputs, found) if s[0].ndim
+        ]
+        agreement = float(np.mean([np.mean(a == b) for a, b in places])) if places else 1.0
         if self.labels is None or len(self.labels) != len(got):
             return Quality(worst, agreement)
         return Quality(worst, agreement, float(np.mean(got == self.labels)), float(np.mean(expected == self.labels)))

@@ -12,8 +12,8 @@ ACTIVATION = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3, "TANH": 4}
 # op → (name of the options table, [(attribute, kind, default)]) in the schema's names. Kinds: int, byte, bool, float,
 # padding, activation, ints (a vector).
 TABLES: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
-    "ADD": ("Add", [("FusedActivationFunction", "activation", "NONE")]),
-    "SUB": ("Sub", [("FusedActivationFunction", "activation", "NONE")]),
+    "ADD": ("Add", [("FusedActivationFunction", "activation", "NONE"), ("PotScaleInt16", "bool", False)]),
+    "SUB": ("Sub", [("FusedActivationFunction", "activation", "NONE"), ("PotScaleInt16", "bool", False)]),
     "MUL": ("Mul", [("FusedActivationFunction", "activation", "NONE")]),
     "DIV": ("Div", [("FusedActivationFunction", "activation", "NONE")]),
     "CONV_2D": ("Conv2D", [

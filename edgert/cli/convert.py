@@ -116,6 +116,8 @@ def _report(result: Any, path: Path, scheme: str, measure: bool) -> list[str]:
         lines += [f"in {kind}: {', '.join(n for n, k in result.raised.items() if k == kind)}" for kind in kinds]
         if result.met is not None:
             lines.append(f"that takes an estimated {100 * result.cost:.0f}% more time")
+    if result.split:
+        lines.append(f"weights of more than eight bits, as two layers: {', '.join(result.split)}")
     q = result.quality
     if q is not None:
         right = f", accuracy {q.accuracy:.4f} (float {q.float_accuracy:.4f})" if q.accuracy is not None else ""

@@ -39,7 +39,7 @@ def test_node_tests_of_onnx() -> None:
 
 
 def test_page_is_fresh() -> None:
-    done = subprocess.run([sys.executable, ROOT / "scripts/onnx_page.py", "--check"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, ROOT / "scripts/importer_pages.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

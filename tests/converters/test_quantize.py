@@ -181,3 +181,25 @@ def test_lstm_in_integers_has_the_bytes_of_litert(tmp_path: Path) -> None:
         expected = reference(r.model, [x])
         assert expected is not None
         np.testing.assert_array_equal(run(Interpreter(model_content=r.model), [x])[0], expected[0])
+
+
+def test_16x8_reaches_its_aim_with_split_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where eight bits of weights do not reach the aim, layers become two; only as many as it takes, and LiteRT has the same bytes."""
+    randomize(MODELS["sequential"]()).save(tmp_path / "m.keras")
+    data = np.random.default_rng(0).uniform(0, 255, (30, 12, 12, 3)).astype(np.float32)
+    plain = convert(tmp_path / "m.keras", Samples((data,)), scheme="16x8")
+    assert plain.quality is not None
+    aim = plain.quality.sqnr + 3
+    monkeypatch.setattr("edgert.converters.convert.AIM_16X8", aim)
+    some = convert(tmp_path / "m.keras", Samples((data,)), scheme="16x8")
+    monkeypatch.setattr("edgert.converters.convert.AIM_16X8", 1000.0)
+    every = convert(tmp_path / "m.keras", Samples((data,)), scheme="16x8")
+    assert not plain.split and 0 < len(some.split) < len(every.split)
+    assert some.quality is not None and every.quality is not None and some.quality.sqnr >= aim and every.quality.sqnr > 60
+    for r in (plain, some, every):
+        q = r.graph.tensors[r.graph.inputs[0]].quantization
+        assert q is not None
+        x = np.rint(data[:1] / q.scale[0]).astype(np.int16)
+        expected = reference(r.model, [x])
+        assert expected is not None
+        np.testing.assert_array_equal(run(Interpreter(model_content=r.model), [x])[0], expected[0])
