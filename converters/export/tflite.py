@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -54,13 +55,18 @@ def to_tflite(graph: Graph, description: str = "edgert", metadata: dict[str, byt
 
     buffers: list[NDArray[np.uint8] | None] = [None]  # buffer 0 is empty by convention
     tensor_buffers = []
+    known: dict[
+        bytes, int
+    ] = {}  # what several tensors hold, such as the weights of every step of a recurrent layer, is there once
     for name in names:
         data = graph.tensors[name].data
         if data is None or data.size == 0:
             tensor_buffers.append(0)
-        else:
-            tensor_buffers.append(len(buffers))
-            buffers.append(_bytes(graph.tensors[name]))
+            continue
+        content = _bytes(graph.tensors[name])
+        tensor_buffers.append(known.setdefault(hashlib.sha256(content.tobytes()).digest(), len(buffers)))
+        if tensor_buffers[-1] == len(buffers):
+            buffers.append(content)
     metadata_buffers = {}
     for key, value in (metadata or {}).items():
         metadata_buffers[key] = len(buffers)

@@ -267,14 +267,23 @@ def _quantize_weights(graph: Graph, node: Node, kind: str, rounded: Rounded | No
     q = Quantization(scale.astype(np.float32), np.zeros(len(scale), np.int64), axis)
     kept = rounded is not None and np.array_equal(q.scale, rounded.scale)
     data = rounded.weights if rounded and kept else quantize_array(w.data, q, -127, 127).astype(np.int8)
-    node.inputs[rule.weights] = graph.add_tensor(Tensor(f"{w.name}/int8", w.shape, "int8", data, q))
+    node.inputs[rule.weights] = _shared_constant(graph, Tensor(f"{w.name}/int8", w.shape, "int8", data, q))
     if offset is not None:
         wide = "int32" if kind == "int8" else "int64"
         bq = Quantization((np.float32(x_scale) * q.scale).astype(np.float32), np.zeros(len(scale), np.int64), 0)
         limits = np.iinfo(wide)
         values = quantize_array(offset, bq, limits.min, limits.max).astype(wide)
         name = f"{bias.name if bias else node.outputs[0] + '/bias'}/{wide}"
-        node.inputs = [*node.inputs[:at], graph.add_tensor(Tensor(name, offset.shape, wide, values, bq))]
+        node.inputs = [*node.inputs[:at], _shared_constant(graph, Tensor(name, offset.shape, wide, values, bq))]
+
+
+def _shared_constant(graph: Graph, t: Tensor) -> str:
+    """Adds a constant, unless the one of that name is the same: the steps of a recurrent layer share theirs."""
+    there = graph.tensors.get(t.name)
+    same = there is not None and there.dtype == t.dtype and there.quantization is not None and t.quantization is not None
+    if same and there is not None and np.array_equal(there.data, t.data) and there.quantization.equals(t.quantization):  # type: ignore[arg-type,union-attr]
+        return t.name
+    return graph.add_tensor(t)
 
 
 def channel_scale(w: NDArray[np.float32], axis: int, limit: int) -> NDArray[np.float64]:

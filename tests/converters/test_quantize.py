@@ -203,3 +203,17 @@ def test_16x8_reaches_its_aim_with_split_weights(tmp_path: Path, monkeypatch: py
         expected = reference(r.model, [x])
         assert expected is not None
         np.testing.assert_array_equal(run(Interpreter(model_content=r.model), [x])[0], expected[0])
+
+
+def test_what_steps_share_is_stored_once(tmp_path: Path) -> None:
+    """A GRU is laid out step by step; its weights are in the file once."""
+    sizes = []
+    for steps in (2, 20):
+        model = keras.Sequential([layers.Input((steps, 24)), layers.GRU(48), layers.Dense(3)])
+        randomize(model).save(tmp_path / "m.keras")
+        data = np.random.default_rng(0).standard_normal((8, steps, 24)).astype(np.float32)
+        r = convert(tmp_path / "m.keras", list(data))
+        assert r.quality is not None and r.quality.sqnr > 20
+        sizes.append(len(r.model))
+    weights = 3 * (24 + 48) * 48
+    assert sizes[0] < weights * 3 and sizes[1] - sizes[0] < 18 * 8000, sizes
