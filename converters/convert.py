@@ -51,6 +51,7 @@ class Options:
     std: Sequence[float] = (1.0,)
     observer: str = "mse"
     rounding: str = "reconstruct"
+    equalize: bool = False
     min_sqnr: float | None = None
     max_drop: float | None = None
     limit: int | None = None
@@ -138,6 +139,7 @@ def convert(
     shapes: Mapping[str, Sequence[int]] | None = None,
     constants: Mapping[str, NDArray[Any]] | None = None,
     keep_layout: bool = False,
+    equalize: bool | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -162,6 +164,7 @@ def convert(
       target: "cpu" (the default), "edgetpu", "ethos-u55" or "ethos-u65": what it does not take is told.
       weights: the `.caffemodel` of a `.prototxt`, where that is not beside it.
       shapes, constants: sizes of open dimensions, and values of inputs that decide shapes (ONNX, PyTorch, TensorFlow).
+      equalize: cross-layer equalization of weights before they are quantized (see `passes.equalize`); off by default.
       keep_layout: leaves the inputs and outputs of channels-first models as they are.
       limit: at most so many calibration samples.
       progress: called with (what is being done, steps done, steps in all).
@@ -175,7 +178,7 @@ def convert(
         recipe,
         {
             "scheme": scheme, "input_type": input_type, "output_type": output_type, "mean": mean, "std": std, "observer": observer,
-            "rounding": rounding, "min_sqnr": min_sqnr, "max_drop": max_drop, "limit": limit, "target": target,
+            "rounding": rounding, "equalize": equalize, "min_sqnr": min_sqnr, "max_drop": max_drop, "limit": limit, "target": target,
         },
     )  # fmt: skip
     graph = load(source, shapes=shapes, constants=constants, weights=weights)
@@ -184,6 +187,9 @@ def convert(
     if o.scheme in STATIC_SCHEMES and calibration is None and not came_quantized:
         raise ConversionError(f'the scheme "{o.scheme}" needs calibration data: typical inputs, some 100 of them')
     channels_last = passes.optimize(graph, keep_layout)
+    if o.equalize:
+        passes.equalize(graph)
+        graph.remove_dead()
     if labels:
         found = graph.tensors[graph.outputs[0]].shape[-1:]
         if found and found[0] != len(labels):

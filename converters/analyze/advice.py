@@ -31,9 +31,7 @@ def advise(r: LayerReport) -> str:
             f"its largest values are {width / core:.0f} times what 99.8% of them reach; try --observer percentile, or an activation that is bounded"
         )
     if r.channel_ratio is not None and r.channel_ratio > _CHANNELS:
-        found.append(
-            f"one channel's weights are {r.channel_ratio:.0f} times those of the median channel; equalization before training ends, or retraining, would help"
-        )
+        found.append(f"one channel's weights are {r.channel_ratio:.0f} times those of the median channel; try --equalize")
     if r.kind != "float32" and abs(r.error) > _BIASED:
         found.append(f"its outputs are off by {r.error:+.2f} steps on the average; --rounding reconstruct corrects that")
     if r.kind == "int8" and gain > _GAIN:

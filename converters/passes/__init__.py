@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..ir import Graph
 from .channels_last import channels_last, undo
+from .equalize import equalize
 from .fold_batch_norm import fold_batch_norm
 from .fold_constants import fold_constants
 from .fold_scale_forward import fold_scale_forward
@@ -47,4 +48,4 @@ def optimize(graph: Graph, keep_layout: bool = False) -> tuple[list[str], list[s
     return changed
 
 
-__all__ = ["PASSES", "optimize", "run"]
+__all__ = ["PASSES", "equalize", "optimize", "run"]

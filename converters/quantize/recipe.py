@@ -31,6 +31,7 @@ OPTIONS = (
     "output_type",
     "observer",
     "rounding",
+    "equalize",
     "mean",
     "std",
     "min_sqnr",

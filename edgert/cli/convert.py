@@ -30,6 +30,10 @@ def convert(
         Optional[str], typer.Option(help="how ranges are found: mse (default), min-max, percentile, moving-average, entropy")
     ] = None,
     rounding: Annotated[Optional[str], typer.Option(help="how weights are rounded: reconstruct (default), nearest")] = None,
+    equalize: Annotated[
+        Optional[bool],
+        typer.Option("--equalize/--no-equalize", help="even out the ranges of neighbouring layers' channels first"),
+    ] = None,
     recipe: Annotated[Optional[Path], typer.Option(help="TOML file with precisions of single layers, and options")] = None,
     min_sqnr: Annotated[
         Optional[float], typer.Option(help="more bits for as many layers as it takes for so many decibels at the outputs")
@@ -79,6 +83,7 @@ def convert(
             labels=load_labels(labels) if labels else (),
             observer=observer,
             rounding=rounding,
+            equalize=equalize,
             recipe=read,
             min_sqnr=min_sqnr,
             max_drop=max_drop,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from edgert.converters import passes
+from edgert.converters.convert import convert
+from edgert.converters.importers import load
 from edgert.converters.ir import Graph, Tensor
 from edgert.converters.passes.fold_batch_norm import fold_batch_norm
 from edgert.converters.passes.fold_constants import fold_constants
@@ -12,6 +17,7 @@ from edgert.converters.passes.fuse_pad import fuse_pad
 from edgert.converters.passes.remove_identity import remove_identity
 
 from ..support import run_graph
+from .keras_models import keras, layers, randomize
 
 RNG = np.random.default_rng(0)
 
@@ -109,3 +115,30 @@ def test_fold_constants() -> None:
     g.outputs = [g.add("ADD", ["x", full], (1, 4))]
     check(g, fold_constants, ["ADD"])
     assert g.tensors[full].data is not None
+
+
+def test_equalization_keeps_what_is_computed_and_helps(tmp_path: Path) -> None:
+    """Channels of 300 times the others' size, which the next layer takes back: in int8 all others are lost without it."""
+    x = inp = layers.Input((10, 10, 3))
+    for i in range(2):
+        x = layers.Conv2D(6, 3, activation="relu", name=f"conv{i}")(x)
+        x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu" if i else "relu6", name=f"depth{i}")(x)
+    model = randomize(keras.Model(inp, layers.Dense(4)(layers.GlobalAveragePooling2D()(x))))
+    kernel, bias = (np.array(w) for w in model.get_layer("conv0").get_weights())
+    kernel[..., 0] *= 300
+    bias[0] *= 300
+    model.get_layer("conv0").set_weights([kernel, bias])
+    kernel, bias = (np.array(w) for w in model.get_layer("depth0").get_weights())
+    kernel[:, :, 0] /= 300
+    model.get_layer("depth0").set_weights([kernel, bias])
+    model.save(tmp_path / "m.keras")
+    data = np.random.default_rng(0).uniform(-2, 2, (30, 10, 10, 3)).astype(np.float32)
+    plain, equal = (passes.run(load(tmp_path / "m.keras")) for _ in range(2))
+    assert passes.equalize(equal)
+    for a, b in zip(run_graph(plain, [data[:1]]), run_graph(equal, [data[:1]])):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    without, helped = (
+        convert(tmp_path / "m.keras", list(data), rounding="nearest", observer="min-max", equalize=on).quality
+        for on in (False, True)
+    )
+    assert without is not None and helped is not None and helped.sqnr > without.sqnr + 10
