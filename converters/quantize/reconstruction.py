@@ -98,12 +98,12 @@ def reconstruct(
       ridge: how strongly the least squares solution is held at the float weights, as a share of the mean square of the inputs.
       progress: called with (layers done, layers in all).
     """
-    used = Counter(n.inputs[1] for n in float_graph.nodes if len(n.inputs) > 1)
+    readers = Counter(n.inputs[1] for n in float_graph.nodes if len(n.inputs) > 1)
     layers = [
         n for n in float_graph.nodes
         if n.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") and float_graph.data(n.inputs[1]) is not None
         # What several layers share, such as the steps of a recurrent one, is to stay one.
-        and used[n.inputs[1]] == 1
+        and readers[n.inputs[1]] == 1
     ]  # fmt: skip
     rng = np.random.default_rng(0)
     products = [Product.of(float_graph, n) for n in layers]
