@@ -16,7 +16,7 @@ from edgert.files import write_atomically
 
 from . import passes
 from .analyze.measure import Quality, Reference, spread
-from .calibrate import OBSERVERS, Samples, calibrate, load_samples, samples_from
+from .calibrate import OBSERVERS, Observer, Ranges, Samples, Several, calibrate, load_samples, samples_from
 from .export import to_tflite
 from .export.metadata import NAME, append_labels, build_metadata
 from .importers import load
@@ -24,6 +24,7 @@ from .ir import Graph
 from .quantize import Rounded, quantize_static, quantize_weights, reconstruct, with_weights
 from .quantize.mixed import Choice, choose
 from .quantize.recipe import Recipe, load_recipe
+from .quantize.refine import refine, scaled
 from .quantize.split import choose_splits, split_weights, splittable
 from .quantize.weights import SCHEMES as WEIGHT_SCHEMES
 from .targets import TARGETS, Finding, check
@@ -31,6 +32,8 @@ from .targets import TARGETS, Finding, check
 # What activations are, by scheme.
 STATIC_SCHEMES = {"int8": "int8", "16x8": "int16"}
 ROUNDINGS = ("reconstruct", "nearest")
+# The observer that is a search through all others.
+SEARCH = "search"
 RIDGE = {"int8": 1.0, "int16": 0.1}
 # What 16-bit activations are for, in decibels: layers for which eight bits of weights are too few to reach it have two times eight.
 AIM_16X8 = 40.0
@@ -52,6 +55,7 @@ class Options:
     observer: str = "mse"
     rounding: str = "reconstruct"
     equalize: bool = False
+    refine: bool = False
     min_sqnr: float | None = None
     max_drop: float | None = None
     limit: int | None = None
@@ -74,7 +78,7 @@ class Options:
         known = [*STATIC_SCHEMES, *WEIGHT_SCHEMES, "float32"]
         for what, value, values in (
             ("scheme", o.scheme, known),
-            ("observer", o.observer, list(OBSERVERS)),
+            ("observer", o.observer, [*OBSERVERS, SEARCH]),
             ("rounding", o.rounding, list(ROUNDINGS)),
             ("target", o.target, list(TARGETS)),
         ):
@@ -140,6 +144,7 @@ def convert(
     constants: Mapping[str, NDArray[Any]] | None = None,
     keep_layout: bool = False,
     equalize: bool | None = None,
+    refine: bool | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -154,7 +159,8 @@ def convert(
       input_type, output_type: "int8", "uint8", "int16" or "float32"; by default the scheme's own.
       mean, std: normalization of the inputs, (value - mean) / std: applied to calibration data, and kept as metadata.
       labels: names of the classes of the first output, kept as metadata.
-      observer: how ranges of activations are found: "mse" (the default), "min-max", "percentile", "moving-average", "entropy".
+      observer: how ranges of activations are found: "mse" (the default), "min-max", "percentile", "moving-average", "entropy", or
+        "search": each tensor's from the one with which the integer graph's outputs are closest.
       rounding: how weights are rounded: "reconstruct" (the default, see `quantize.reconstruct`) or "nearest".
       recipe: precisions of single layers, and options (see `quantize.recipe`).
       min_sqnr: layers get more bits until the outputs have this signal to noise ratio, in decibels, on the calibration data.
@@ -165,6 +171,7 @@ def convert(
       weights: the `.caffemodel` of a `.prototxt`, where that is not beside it.
       shapes, constants: sizes of open dimensions, and values of inputs that decide shapes (ONNX, PyTorch, TensorFlow).
       equalize: cross-layer equalization of weights before they are quantized (see `passes.equalize`); off by default.
+      refine: ranges of activations are made smaller and larger, one after the other, as the integer graph's outputs come closer; off by default.
       keep_layout: leaves the inputs and outputs of channels-first models as they are.
       limit: at most so many calibration samples.
       progress: called with (what is being done, steps done, steps in all).
@@ -178,7 +185,7 @@ def convert(
         recipe,
         {
             "scheme": scheme, "input_type": input_type, "output_type": output_type, "mean": mean, "std": std, "observer": observer,
-            "rounding": rounding, "equalize": equalize, "min_sqnr": min_sqnr, "max_drop": max_drop, "limit": limit, "target": target,
+            "rounding": rounding, "equalize": equalize, "refine": refine, "min_sqnr": min_sqnr, "max_drop": max_drop, "limit": limit, "target": target,
         },
     )  # fmt: skip
     graph = load(source, shapes=shapes, constants=constants, weights=weights)
@@ -260,10 +267,21 @@ class _Static:
         if classes is not None and len(classes) != len(samples):
             raise DataError(f"there are {len(classes)} classes, and {len(samples)} calibration samples")
         # Sixteen bits have room enough: clipping could only lose.
-        watch = OBSERVERS[self.options.observer if self.kind == "int8" else "min-max"]
+        search, made = self.kind == "int8" and self.options.observer == SEARCH, []
+
+        def several() -> Observer:
+            made.append(Several())
+            return made[-1]
+
+        watch = several if search else OBSERVERS[self.options.observer if self.kind == "int8" else "min-max"]
         self.ranges = calibrate(self.graph, samples, watch, self._told("calibrating", len(samples))) if len(samples) else {}
         if self.rounding == "reconstruct":
             self.rounded[self.kind] = self._round(self.kind)
+        if search:
+            # Observers are made in the order of the ranges.
+            self._refine({name: o.ranges() for name, o in zip(self.ranges, made)}, "trying observers")
+        if self.options.refine and self.kind == "int8" and len(samples):
+            self._refine(scaled(self.ranges), "refining scales")
         if self.has_target:
             self.choice = self._choose(classes)
         elif self.kind == "int16" and self.rounding == "reconstruct" and len(samples):
@@ -289,13 +307,23 @@ class _Static:
         rounded = {k: v for k, v in rounded.items() if k not in self.split}
         return quantize_static(graph, self.ranges, *ends, kind=self.kind, kinds=kinds, rounded=rounded)
 
+    def _refine(self, candidates: Mapping[str, Sequence[tuple[float, float]]], what: str) -> None:
+        few, progress, kept = Reference(self.graph, spread(self.samples, _RANKED)), self.progress, self.ranges
+
+        def score(ranges: Ranges) -> float:
+            self.ranges = ranges
+            return few.quality(self.build(self.fixed)).sqnr
+
+        told = (lambda done, count: progress(what, done, count)) if progress else None
+        self.ranges = refine(kept, candidates, score, told)
+
     def _split(self) -> None:
         """Gives layers two times eight bits of weights, as few as it takes for AIM_16X8."""
         whole = Reference(self.graph, spread(self.samples, _MEASURED))
-        if whole.quality(self.build({})).sqnr >= AIM_16X8:
+        if whole.quality(self.build(self.fixed)).sqnr >= AIM_16X8:
             return
         few, progress = Reference(self.graph, spread(self.samples, _RANKED)), self.progress
-        candidates = [n.outputs[0] for n in splittable(self.graph)]
+        candidates = [n.outputs[0] for n in splittable(self.graph) if n.outputs[0] not in self.fixed]
         halves = split_weights(self.graph, candidates)
         found = calibrate(halves, self.samples, progress=self._told("calibrating halves", len(self.samples)))
         self.ranges.update({k: v for k, v in found.items() if k not in self.ranges})
@@ -313,11 +341,13 @@ class _Static:
 
         def good(names: list[str]) -> bool:
             self.split = names
-            return few.quality(self.build({})).sqnr >= AIM_16X8
+            return few.quality(self.build(self.fixed)).sqnr >= AIM_16X8
 
         names, count = choose_splits(self.graph, noise, good)
         self.split = names[:count]
-        while count < len(names) and whole.quality(self.build({})).sqnr < AIM_16X8:  # the few were kinder than all of them
+        while (
+            count < len(names) and whole.quality(self.build(self.fixed)).sqnr < AIM_16X8
+        ):  # the few were kinder than all of them
             count += max(1, count // 4)
             self.split = names[:count]
 

@@ -1,5 +1,16 @@
 from .data import Samples, load_classes, load_samples, samples_from
-from .observers import OBSERVERS, MinMax, Observer
+from .observers import OBSERVERS, MinMax, Observer, Several
 from .run import Ranges, calibrate
 
-__all__ = ["OBSERVERS", "MinMax", "Observer", "Ranges", "Samples", "calibrate", "load_classes", "load_samples", "samples_from"]
+__all__ = [
+    "OBSERVERS",
+    "MinMax",
+    "Observer",
+    "Ranges",
+    "Samples",
+    "Several",
+    "calibrate",
+    "load_classes",
+    "load_samples",
+    "samples_from",
+]

@@ -184,3 +184,21 @@ OBSERVERS: dict[str, type[Observer]] = {
     "mse": Mse,
     "entropy": Entropy,
 }
+
+
+class Several:
+    """All of them at once, for a search that tries each: `range` is that of the least mean squared error."""
+
+    def __init__(self) -> None:
+        self._all = {name: observer() for name, observer in OBSERVERS.items()}
+
+    def update(self, values: NDArray[Any]) -> None:
+        for o in self._all.values():
+            o.update(values)
+
+    def range(self) -> tuple[float, float]:
+        return self._all["mse"].range()
+
+    def ranges(self) -> list[tuple[float, float]]:
+        """Those of all observers."""
+        return [o.range() for o in self._all.values()]

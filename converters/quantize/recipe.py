@@ -32,6 +32,7 @@ OPTIONS = (
     "observer",
     "rounding",
     "equalize",
+    "refine",
     "mean",
     "std",
     "min_sqnr",

@@ -27,12 +27,17 @@ def convert(
     std: Annotated[Optional[str], typer.Option(help="see --mean")] = None,
     labels: Annotated[Optional[Path], typer.Option(help="text file with the classes' names, one a line")] = None,
     observer: Annotated[
-        Optional[str], typer.Option(help="how ranges are found: mse (default), min-max, percentile, moving-average, entropy")
+        Optional[str],
+        typer.Option(help="how ranges are found: mse (default), min-max, percentile, moving-average, entropy, search"),
     ] = None,
     rounding: Annotated[Optional[str], typer.Option(help="how weights are rounded: reconstruct (default), nearest")] = None,
     equalize: Annotated[
         Optional[bool],
         typer.Option("--equalize/--no-equalize", help="even out the ranges of neighbouring layers' channels first"),
+    ] = None,
+    refine: Annotated[
+        Optional[bool],
+        typer.Option("--refine/--no-refine", help="try smaller and larger ranges on the integer graph, tensor by tensor"),
     ] = None,
     recipe: Annotated[Optional[Path], typer.Option(help="TOML file with precisions of single layers, and options")] = None,
     min_sqnr: Annotated[
@@ -84,6 +89,7 @@ def convert(
             observer=observer,
             rounding=rounding,
             equalize=equalize,
+            refine=refine,
             recipe=read,
             min_sqnr=min_sqnr,
             max_drop=max_drop,

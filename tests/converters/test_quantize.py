@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from edgert.converters.convert import convert
 from edgert.converters.ir import Graph, Tensor
 from edgert.converters.quantize.products import Product
 from edgert.converters.quantize.reconstruction import round_weights
+from edgert.converters.quantize.refine import refine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -217,3 +219,30 @@ def test_what_steps_share_is_stored_once(tmp_path: Path) -> None:
         sizes.append(len(r.model))
     weights = 3 * (24 + 48) * 48
     assert sizes[0] < weights * 3 and sizes[1] - sizes[0] < 18 * 8000, sizes
+
+
+def test_search_and_refinement_come_closer(tmp_path: Path) -> None:
+    """Both are measured on the integer graph, so that the outputs they see come closer, or stay as they are."""
+    randomize(MODELS["sequential"]()).save(tmp_path / "m.keras")
+    data = np.random.default_rng(0).uniform(0, 255, (16, 12, 12, 3)).astype(np.float32)
+
+    def sqnr(**options: Any) -> float:
+        r = convert(tmp_path / "m.keras", Samples((data,)), rounding="nearest", **options)
+        assert r.quality is not None
+        return r.quality.sqnr
+
+    plain, searched, refined = sqnr(), sqnr(observer="search"), sqnr(refine=True)
+    assert searched >= plain and refined > plain and sqnr(observer="search", refine=True) >= searched
+
+
+def test_refinement_is_coordinate_search() -> None:
+    tried: list[dict[str, tuple[float, float]]] = []
+
+    def score(ranges: dict[str, tuple[float, float]]) -> float:
+        tried.append(dict(ranges))
+        return -abs(ranges["a"][1] - 3) - abs(ranges["b"][1] - 5)
+
+    start = {"a": (0.0, 1.0), "b": (0.0, 1.0), "c": (0.0, 1.0)}
+    found = refine(start, {"a": [(0.0, 2.0), (0.0, 3.0), (0.0, 9.0)], "b": [(0.0, 5.0), (0.0, 1.0)]}, score)
+    assert found == {"a": (0.0, 3.0), "b": (0.0, 5.0), "c": (0.0, 1.0)} and start["a"] == (0.0, 1.0)
+    assert len(tried) == 1 + 3 + 1, "a candidate that is there already is not tried"

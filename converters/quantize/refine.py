@@ -1,0 +1,49 @@
+"""Ranges of activations by what the integer graph itself makes of them: one tensor after the other is given each of some ranges, and keeps the
+one with which the outputs are closest to the float ones (coordinate search).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..calibrate import Ranges
+
+Range = tuple[float, float]
+# Of a range as it is: clipped more, and less.
+FACTORS = (0.8, 0.9, 1.1)
+# In decibels: less is noise of the few samples that it is measured on.
+_WORTH = 0.02
+
+
+def scaled(ranges: Ranges) -> dict[str, list[Range]]:
+    """Each range, smaller and larger."""
+    return {name: [(low * f, high * f) for f in FACTORS] for name, (low, high) in ranges.items() if low < high}
+
+
+def refine(
+    ranges: Ranges,
+    candidates: Mapping[str, Sequence[Range]],
+    score: Callable[[Ranges], float],
+    progress: Callable[[int, int], None] | None = None,
+) -> Ranges:
+    """The best of the candidates for each tensor, those of the tensors before it being chosen already.
+
+    Args:
+      ranges: to begin with; not changed.
+      candidates: other ranges, by tensor.
+      score: how close the outputs are with such ranges, in decibels.
+      progress: called with (tensors done, tensors in all).
+    """
+    best = dict(ranges)
+    most = score(best)
+    names = [n for n in ranges if n in candidates]
+    for i, name in enumerate(names):
+        for candidate in dict.fromkeys(candidates[name]):
+            if candidate in (best[name], ranges[name]):
+                continue
+            now = score({**best, name: candidate})
+            if now > most + _WORTH:
+                best[name], most = candidate, now
+        if progress:
+            progress(i + 1, len(names))
+    return best
