@@ -1,6 +1,6 @@
 """Models of every importer: how close the float graph is to the model's own framework, and what int8 loses. The README's table.
 
-usage: suite.py [--shared ../shared] [--only NAME ...] [--markdown FILE]
+usage: suite.py [--shared ../shared] [--only NAME ...] [--scheme int8] [--markdown FILE]
 
 Float: the largest difference to the framework's outputs, as a share of the largest output. int8: the signal to noise ratio of the outputs,
 beside the float graph, on samples that calibration has not seen; and whether LiteRT's BUILTIN_REF gives the same bytes for them.
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from edgert.converters.analyze import quality
-from edgert.converters.convert import convert
+from edgert.converters.convert import STATIC_SCHEMES, convert
 from edgert.converters.importers import load
 from edgert.converters.quantize import run_samples
 
@@ -214,7 +214,7 @@ def onnx_cases() -> list[Case]:
 # ---- measuring
 
 
-def measure(case: Case) -> str:
+def measure(case: Case, scheme: str) -> str:
     every = case.samples(CALIBRATION + TEST)
     graph = load(case.source, **case.options)
     worst = 0.0
@@ -223,7 +223,8 @@ def measure(case: Case) -> str:
         for a, b in zip(found, case.framework(x)):
             worst = max(worst, float(np.abs(a.reshape(-1) - b.reshape(-1)).max() / max(np.abs(b).max(), 1e-9)))
     # What the result takes has its channels last.
-    r = convert(case.source, [tuple(last(a, graph.channels_first) for a in x) for x in every[:CALIBRATION]], **case.options)
+    data = [tuple(last(a, graph.channels_first) for a in x) for x in every[:CALIBRATION]]
+    r = convert(case.source, data if scheme in STATIC_SCHEMES else None, scheme=scheme, **case.options)
     test = [tuple(last(a, graph.channels_first) for a in x) for x in every[CALIBRATION:]]
     q = quality(r.float_graph, r.graph, test)
     floats = f", {len(r.kept_float)} in float" if r.kept_float else ""
@@ -268,13 +269,16 @@ def same_bytes(model: bytes, samples: list[Sample], graph: Any) -> str:
     if all(np.array_equal(a, b) for a, b in zip(*answers)):
         return "yes"
     close = all(np.allclose(a, b, rtol=1e-5, atol=1e-5 * max(1e-9, float(np.abs(b).max()))) for a, b in zip(*answers))
-    return "within 1e-5 (float parts)" if close else "no"
+    if close:
+        return "within 1e-5 (float parts)"
+    return f"within {max(float(np.abs(a - b).max() / max(1e-9, np.abs(b).max())) for a, b in zip(*answers)):.0e}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--scheme", default="int8")
     parser.add_argument("--markdown", type=Path)
     a = parser.parse_args()
     lines = [
@@ -294,7 +298,7 @@ def main() -> int:
                 print(f"{what}: left out, {e}", file=sys.stderr)
         for case in cases:
             if not a.only or case.name in a.only:
-                lines.append(measure(case))
+                lines.append(measure(case, a.scheme))
                 print(lines[-1], flush=True)
     if a.markdown:
         a.markdown.write_text("\n".join(lines) + "\n")

@@ -167,6 +167,22 @@ def test_damaged_files(tmp_path: Path) -> None:
         load(tmp_path / "m.pkl")
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".keras", ".tflite"])
+def test_half_a_file(suffix: str, tmp_path: Path) -> None:
+    model = randomize(MODELS["functional"]())
+    path = tmp_path / f"m{suffix}"
+    if suffix == ".tflite":
+        model.save(tmp_path / "m.keras")
+        path.write_bytes(to_tflite(load(tmp_path / "m.keras")))
+    else:
+        model.save(path)
+    whole = path.read_bytes()
+    for share in (0.1, 0.5, 0.9):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(ModelError, match=f"m{suffix}"):
+            load(path)
+
+
 def leaves(config: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     items = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else ()
     return [path, *(p for key, value in items for p in leaves(value, (*path, key)))]

@@ -213,7 +213,7 @@ typedef void er_quantize(size_t n, const float *x, float scale, int32_t zero, in
 typedef void er_dequantize(size_t n, const uint8_t *x, bool is_signed, float scale, int32_t zero, float *y);
 
 // Around products of a float32 input that is quantized when it comes. The least and the largest of n numbers and 0; NaN counts as
-// nothing. y[i] = clamp(zero + x[i] * inverse rounded half away from zero, low, 127); NaN makes low.
+// nothing. y[i] = clamp(zero + round(x[i] * inverse), low, 127), halves away from zero; NaN makes low.
 // y[j] = clamp((sums[j] - zero * weight_sums[j]) * (scales[j] * scale) + bias[j], min, max).
 typedef void er_float_range(size_t n, const float *x, float *least, float *most);
 typedef void er_quantize_dynamic(size_t n, const float *x, float inverse, float zero, float low, int8_t *y);

@@ -39,14 +39,17 @@ static void float_range(size_t n, const float *x, float *least, float *most)
     }
 }
 
-// Half away from zero: the largest float below 1/2 is added and the rest cut off. Right for every float from -256 to 256 (all were tried).
+// Half away from zero: the largest float below 1/2 is added and the rest cut off. Right for every float from -256 to 256 (all were tried). The zero point,
+// a whole number, comes after that: where it is not 0 the sum's halves would go the other way.
 static void quantize_dynamic(size_t n, const float *x, float inverse, float zero, float low, int8_t *y)
 {
+    const float least = low - zero, most = 127 - zero;
+    const int32_t offset = (int32_t)zero;
     for (size_t i = 0; i < n; i++) {
-        float v = zero + x[i] * inverse;
-        v = v > low ? v : low;
-        v = v < 127 ? v : 127;
-        y[i] = (int8_t)(int32_t)(v + copysignf(0x1.fffffep-2f, v));
+        float v = x[i] * inverse;
+        v = v > least ? v : least;
+        v = v < most ? v : most;
+        y[i] = (int8_t)((int32_t)(v + copysignf(0x1.fffffep-2f, v)) + offset);
     }
 }
 

@@ -107,8 +107,7 @@ __attribute__((always_inline)) static inline void v_save_part(uint8_t *out, vi x
         _mm_storeu_si128((__m128i *)(void *)out, i ? _mm256_extracti128_si256(x, 1) : _mm256_castsi256_si128(x));
     } else {
         const __m128i half = i > 1 ? _mm256_extracti128_si256(x, 1) : _mm256_castsi256_si128(x);
-        if (i % 2) _mm_storeh_pd((double *)(void *)out, _mm_castsi128_pd(half));
-        else _mm_storel_epi64((__m128i *)(void *)out, half);
+        _mm_storel_epi64((__m128i *)(void *)out, i % 2 ? _mm_unpackhi_epi64(half, half) : half);
     }
 }
 
