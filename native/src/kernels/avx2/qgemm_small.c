@@ -26,17 +26,8 @@ static inline vi v_dot(vi sum, vi a, vi w)
     return v_pair(v_pair(sum, a, _mm256_and_si256(w, even)), a, _mm256_andnot_si256(even, w));
 }
 
+#include "kernels/x86/pack_bytes.h"
 #include "kernels/x86/qgemv.h"
-
-static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
-{
-    uint8_t *d = dst;
-    const uint8_t *s = src;
-    const vi flip = v_set8(is_signed ? 0x80 : 0);
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) v_save(d + i, v_xor(v_load(s + i), flip));
-    for (; i < n; i++) d[i] = (uint8_t)(s[i] ^ (is_signed ? 0x80 : 0));
-}
 
 // ---- the order of steps
 

@@ -8,17 +8,8 @@ enum { SLIDES = 1, KR = 4, A_BYTES = 4, MOST_1 = 12, MOST_2 = 6, MOST_3 = 4, MOS
 
 static inline vi v_weights(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 
+#include "kernels/x86/pack_bytes.h"
 #include "kernels/x86/qgemv.h"
-
-static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
-{
-    uint8_t *d = dst;
-    const uint8_t *s = src;
-    const __m256i flip = v_set8(is_signed ? 0x80 : 0);
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) v_save(d + i, v_xor(v_load(s + i), flip));
-    for (; i < n; i++) d[i] = (uint8_t)(s[i] ^ (is_signed ? 0x80 : 0));
-}
 
 void er_avxvnni_qgemm(er_kernels *k)
 {
