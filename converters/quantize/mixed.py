@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -25,9 +24,7 @@ def multiply_adds(g: Graph, node: Node) -> int:
     """Products that an operator sums, 0 for those that have none."""
     if node.op in ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"):
         w = g.tensors[node.inputs[1]].shape
-        values = g.tensors[
-            node.inputs[2 if node.op == "TRANSPOSE_CONV" else 0] if node.op == "TRANSPOSE_CONV" else node.outputs[0]
-        ].shape
+        values = g.tensors[node.inputs[2] if node.op == "TRANSPOSE_CONV" else node.outputs[0]].shape
         return int(np.prod(values)) * int(np.prod(w[1:]))
     if node.op == "DEPTHWISE_CONV_2D":
         w = g.tensors[node.inputs[1]].shape
@@ -42,6 +39,15 @@ def cost(g: Graph, node: Node, kind: str) -> float:
     """An estimate in nanoseconds."""
     values = sum(int(np.prod(g.tensors[n].shape)) for n in (*node.inputs, *node.outputs) if n and g.data(n) is None)
     return (multiply_adds(g, node) * _PRODUCTS[kind] + values * _VALUES[kind]) / 1000
+
+
+def fewest(most: int, good: Callable[[int], bool]) -> int:
+    """How many of the first of a ranked list it takes, by bisection, if `most` are enough and none is too few."""
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if good(middle) else (middle, high)
+    return high
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,8 @@ def choose(
         return Choice(dict(fixed), True, 0.0)
     layers = [n for n in g.nodes if n.outputs[0] not in fixed and kind_of(g, n, "int8") == "int8"]
     base, total = score(start), sum(cost(g, n, fixed.get(n.outputs[0], "int8")) for n in g.nodes)
-    best = Choice(dict(fixed), False, 0.0)
-    for wanted in ("int16", "float32"):
+
+    def attempt(wanted: str) -> Choice:
         raised = {n.outputs[0]: kind_of(g, n, wanted) if wanted == "int16" else wanted for n in layers}
         extra = {n.outputs[0]: cost(g, n, raised[n.outputs[0]]) - cost(g, n, "int8") for n in layers}
         ranked = []
@@ -90,18 +96,15 @@ def choose(
             if progress:
                 progress(i + 1, len(layers))
         ranked.sort(key=lambda r: -r[0])
-        low, high = 0, len(ranked)
-        found = partial(_first, fixed, [together for _, together in ranked], raised)
-        met = good(build(found(high)))
-        while met and high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if good(build(found(middle))) else (middle, high)
-        kinds = found(high)
-        best = Choice(kinds, met, sum(extra[m] for m in kinds if m in extra) / max(total, 1.0))
+
+        def first(count: int) -> dict[str, str]:
+            return {**fixed, **{m: raised[m] for _, together in ranked[:count] for m in together}}
+
+        kinds = first(len(ranked))
+        met = good(build(kinds))
         if met:
-            break
-    return best
+            kinds = first(fewest(len(ranked), lambda count: good(build(first(count)))))
+        return Choice(kinds, met, sum(extra[m] for m in kinds if m in extra) / max(total, 1.0))
 
-
-def _first(fixed: dict[str, str], ranked: list[list[str]], raised: dict[str, str], count: int) -> dict[str, str]:
-    return {**fixed, **{name: raised[name] for together in ranked[:count] for name in together}}
+    choice = attempt("int16")
+    return choice if choice.met else attempt("float32")

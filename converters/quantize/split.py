@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..ir import Graph, Node, Tensor
-from .mixed import cost
+from .mixed import cost, fewest
 from .rules import RULES
 from .static import channel_scale
 
@@ -68,8 +68,4 @@ def choose_splits(graph: Graph, noise: Callable[[str], float], good: Callable[[l
     names = [n.outputs[0] for n in ranked]
     if not good(names):
         return names, len(names)
-    low, high = 0, len(names)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if good(names[:middle]) else (middle, high)
-    return names, high
+    return names, fewest(len(names), lambda count: good(names[:count]))
