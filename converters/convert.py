@@ -15,8 +15,8 @@ from edgert.errors import ConversionError, DataError
 from edgert.files import write_atomically
 
 from . import passes
-from .analyze.measure import Quality, Reference, spread
-from .calibrate import OBSERVERS, Observer, Ranges, Samples, Several, calibrate, load_samples, samples_from
+from .analyze.measure import Quality, Reference, some
+from .calibrate import OBSERVERS, Observer, Ranges, Samples, Several, calibrate, load_samples, samples_from, spread
 from .export import to_tflite
 from .export.metadata import NAME, append_labels, build_metadata
 from .importers import load
@@ -259,10 +259,13 @@ class _Static:
         self.samples = Samples()
         self.rounded: dict[str, dict[str, Rounded]] = {}  # by the kind of activations that they were made for
         self.split: list[str] = []
+        self.ranges: Ranges = {}
+        self.classes: NDArray[np.int64] | None = None
+        self.references: dict[int, Reference] = {}
 
     def run(self, samples: Samples, classes: NDArray[np.int64] | None) -> Graph:
         """The integer graph."""
-        self.samples = samples
+        self.samples, self.classes = samples, classes
         if self.has_target and not len(samples):
             raise ConversionError("a target of accuracy is measured on calibration data; there is none")
         if classes is not None and len(classes) != len(samples):
@@ -275,7 +278,8 @@ class _Static:
             return made[-1]
 
         watch = several if search else OBSERVERS[self.options.observer if self.kind == "int8" else "min-max"]
-        self.ranges = calibrate(self.graph, samples, watch, self._told("calibrating", len(samples))) if len(samples) else {}
+        if len(samples):
+            self.ranges = calibrate(self.graph, samples, watch, self._counted("calibrating", len(samples)))
         if self.rounding == "reconstruct":
             self.rounded[self.kind] = self._round(self.kind)
         if search:
@@ -284,15 +288,12 @@ class _Static:
         if self.options.refine and self.kind == "int8" and len(samples):
             self._refine(scaled(self.ranges), "refining scales")
         if self.has_target:
-            self.choice = self._choose(classes)
+            self.choice = self._choose()
         elif self.kind == "int16" and self.rounding == "reconstruct" and len(samples):
             self._split()
         quantized = self.build(self.choice.kinds, self.options.input_type or self.kind, self.options.output_type or self.kind)
         if len(samples):
-            at = np.linspace(0, len(samples) - 1, min(len(samples), _MEASURED)).astype(int)
-            self.quality = Reference(self.graph, spread(samples, _MEASURED), None if classes is None else classes[at]).quality(
-                quantized
-            )
+            self.quality = self._reference(_MEASURED).quality(quantized)
         return quantized
 
     def build(self, kinds: Mapping[str, str], input_type: str | None = None, output_type: str | None = None) -> Graph:
@@ -308,35 +309,42 @@ class _Static:
         rounded = {k: v for k, v in rounded.items() if k not in self.split}
         return quantize_static(graph, self.ranges, *ends, kind=self.kind, kinds=kinds, rounded=rounded)
 
+    def _reference(self, most: int) -> Reference:
+        """The float outputs of at most so many samples, computed when they are first asked for."""
+        most = min(most, len(self.samples))
+        if most not in self.references:
+            classes = None if self.classes is None else self.classes[spread(len(self.samples), most)]
+            self.references[most] = Reference(self.graph, some(self.samples, most), classes)
+        return self.references[most]
+
     def _refine(self, candidates: Mapping[str, Sequence[tuple[float, float]]], what: str) -> None:
-        few, progress, kept = Reference(self.graph, spread(self.samples, _RANKED)), self.progress, self.ranges
+        kept = self.ranges
 
         def score(ranges: Ranges) -> float:
             self.ranges = ranges
-            return few.quality(self.build(self.fixed)).sqnr
+            return self._reference(_RANKED).quality(self.build(self.fixed)).sqnr
 
-        told = (lambda done, count: progress(what, done, count)) if progress else None
-        self.ranges = refine(kept, candidates, score, told)
+        self.ranges = refine(kept, candidates, score, self._told(what))
 
     def _split(self) -> None:
         """Gives layers two times eight bits of weights, as few as it takes for AIM_16X8."""
-        whole = Reference(self.graph, spread(self.samples, _MEASURED))
+        whole = self._reference(_MEASURED)
         if whole.quality(self.build(self.fixed)).sqnr >= AIM_16X8:
             return
-        few, progress = Reference(self.graph, spread(self.samples, _RANKED)), self.progress
+        few, progress = self._reference(_RANKED), self.progress
         candidates = [n.outputs[0] for n in splittable(self.graph) if n.outputs[0] not in self.fixed]
         halves = split_weights(self.graph, candidates)
-        found = calibrate(halves, self.samples, progress=self._told("calibrating halves", len(self.samples)))
+        found = calibrate(halves, self.samples, progress=self._counted("calibrating halves", len(self.samples)))
         self.ranges.update({k: v for k, v in found.items() if k not in self.ranges})
         # Each layer rounded for the inputs that it has in float: what made up for others' errors would be an error once those are gone.
-        again = (lambda done, count: progress("rounding weights", done, count)) if progress else None
-        rounded = reconstruct(self.graph, lambda _: self.graph, self.samples, 127, RIDGE[self.kind], progress=again)
+        told = self._told("rounding weights")
+        rounded = reconstruct(self.graph, lambda _: self.graph, self.samples, 127, RIDGE[self.kind], progress=told)
         self.rounded[self.kind] = rounded
-        told = iter(range(1, len(candidates) + 1))
+        ranked = iter(range(1, len(candidates) + 1))
 
         def noise(name: str) -> float:
             if progress:
-                progress("ranking layers", next(told), len(candidates))
+                progress("ranking layers", next(ranked), len(candidates))
             only = {name: rounded[name]} if name in rounded else {}
             return float(10 ** (-few.quality(with_weights(self.graph, only)).sqnr / 10))
 
@@ -352,9 +360,13 @@ class _Static:
             count += max(1, count // 4)
             self.split = names[:count]
 
-    def _told(self, what: str, total: int) -> Callable[[int], None] | None:
+    def _told(self, what: str) -> Callable[[int, int], None] | None:
         progress = self.progress
-        return (lambda n: progress(what, n, total)) if progress else None
+        return (lambda done, total: progress(what, done, total)) if progress else None
+
+    def _counted(self, what: str, total: int) -> Callable[[int], None] | None:
+        told = self._told(what)
+        return (lambda done: told(done, total)) if told else None
 
     def _round(self, kind: str) -> dict[str, Rounded]:
         def so_far(done: dict[str, Rounded]) -> Graph:
@@ -363,27 +375,20 @@ class _Static:
                 return with_weights(self.graph, done)
             return quantize_static(self.graph, self.ranges, self.kind, self.kind, kind=self.kind, kinds=self.fixed, rounded=done)
 
-        progress = self.progress
         # The weaker the noise of the activations, the more can be had from moving the errors of weights.
-        told = (lambda done, count: progress("rounding weights", done, count)) if progress else None
+        told = self._told("rounding weights")
         return reconstruct(self.graph, so_far, self.samples, 127, RIDGE[kind], progress=told)
 
-    def _choose(self, classes: NDArray[np.int64] | None) -> Choice:
-        o, progress = self.options, self.progress
-        whole = Reference(
-            self.graph,
-            self.samples if classes is not None or o.max_drop is not None else spread(self.samples, _MEASURED),
-            classes,
-        )
-        few = Reference(self.graph, spread(self.samples, _RANKED))
-        told = (lambda done, count: progress("ranking layers", done, count)) if progress else None
+    def _choose(self) -> Choice:
+        o = self.options
+        every = self.classes is not None or o.max_drop is not None
+        whole, few = self._reference(len(self.samples) if every else _MEASURED), self._reference(_RANKED)
 
         def good(graph: Graph) -> bool:
             q = whole.quality(graph)
             return q.drop <= o.max_drop if o.max_drop is not None else q.sqnr >= (o.min_sqnr or 0)
 
-        # Inputs and outputs in float: their own rounding is not to be found fault with.
-        return choose(self.graph, self.build, lambda g: few.quality(g).sqnr, good, self.fixed, told)
+        return choose(self.graph, self.build, lambda g: few.quality(g).sqnr, good, self.fixed, self._told("ranking layers"))
 
     def kept_float(self, quantized: Graph) -> tuple[str, ...]:
         """Operators of the original whose output is float in the result, the last DEQUANTIZE and what was asked for apart."""

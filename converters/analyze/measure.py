@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..calibrate import spread
 from ..ir import Graph
 from ..quantize.reconstruction import Sample, run_samples
 
@@ -26,6 +27,11 @@ class Quality:
     agreement: float
     accuracy: float | None = None
     float_accuracy: float | None = None
+
+    @property
+    def accuracies(self) -> str:
+        """Both accuracies as the end of a sentence, nothing where there are no labels."""
+        return "" if self.accuracy is None else f", accuracy {self.accuracy:.4f} (float {self.float_accuracy:.4f})"
 
     @property
     def drop(self) -> float:
@@ -80,9 +86,7 @@ def quality(float_graph: Graph, graph: Graph, samples: Iterable[Sample], labels:
     return Reference(float_graph, samples, labels).quality(graph)
 
 
-def spread(samples: Sequence[Sample] | Iterable[Sample], most: int) -> list[Sample]:
+def some(samples: Iterable[Sample], most: int) -> list[Sample]:
     """At most so many of the samples, from all over."""
     every = list(samples)
-    if len(every) <= most:
-        return every
-    return [every[int(i)] for i in np.linspace(0, len(every) - 1, most)]
+    return [every[i] for i in np.arange(len(every))[spread(len(every), most)]]

@@ -1,4 +1,4 @@
-from .data import Samples, load_classes, load_samples, samples_from
+from .data import Samples, load_classes, load_samples, samples_from, spread
 from .observers import OBSERVERS, MinMax, Observer, Several
 from .run import Ranges, calibrate
 
@@ -13,4 +13,5 @@ __all__ = [
     "load_classes",
     "load_samples",
     "samples_from",
+    "spread",
 ]

@@ -92,7 +92,7 @@ def load_samples(
             raise DataError(f"{path}: there are no pictures in this folder, nor .wav files")
         if len(shapes) != 1 or len(shapes[0]) != 4:
             raise DataError(f"{path}: pictures are for models with one input of shape [1, height, width, channels], not {shapes}")
-        return Samples(pictures=tuple(np.array(found, object)[_spread(len(found), limit)]), shape=shapes[0], mean=mean, std=std)
+        return Samples(pictures=tuple(np.array(found, object)[spread(len(found), limit)]), shape=shapes[0], mean=mean, std=std)
     arrays = _arrays(path, keys)
     if len(arrays) != len(shapes):
         raise DataError(
@@ -119,7 +119,7 @@ def load_samples(
             raise DataError(f"{spec}: has samples of shape {list(a.shape[1:])}, the model expects {list(shape[1:])}")
         if not len(a) or len(a) != len(arrays[0]):
             raise DataError(f"{spec}: has no samples, or arrays of different length")
-        fitted.append(a[_spread(len(a), limit)])
+        fitted.append(a[spread(len(a), limit)])
     return Samples(tuple(fitted), mean=mean, std=std)
 
 
@@ -182,7 +182,7 @@ def load_sounds(
         pieces += [wave[i : i + length] for i in range(0, len(wave) - length + 1, length)]
     if not pieces:
         raise DataError(f"{paths[0]}: is shorter than the {length} samples that the model takes")
-    every = np.stack(pieces).reshape(-1, *shape[1:])[_spread(len(pieces), limit)]
+    every = np.stack(pieces).reshape(-1, *shape[1:])[spread(len(pieces), limit)]
     _check_values(str(paths[0]), every)
     return Samples((every,), mean=mean, std=std)
 
@@ -273,7 +273,7 @@ def load_classes(spec: str, limit: int | None = None) -> NDArray[np.int64]:
     (a,) = _arrays(Path(name), keys)
     if a.dtype.kind not in "iu" or a.size != len(a):
         raise DataError(f"{spec}: has {a.dtype} of shape {list(a.shape)}, expected one whole number a sample")
-    return a.reshape(-1).astype(np.int64)[_spread(len(a), limit)]
+    return a.reshape(-1).astype(np.int64)[spread(len(a), limit)]
 
 
 def _split(spec: str) -> tuple[str, list[str]]:
@@ -306,6 +306,6 @@ def _arrays(path: Path, keys: list[str]) -> list[NDArray[Any]]:
         raise DataError(f"{path}: not a numpy file, or a damaged one ({e})") from None
 
 
-def _spread(n: int, limit: int | None) -> NDArray[np.intp] | slice:
+def spread(n: int, limit: int | None) -> NDArray[np.intp] | slice:
     """What selects at most `limit` of n samples, evenly spread; all of them as a slice, which copies nothing."""
     return slice(None) if limit is None or n <= limit else np.linspace(0, n - 1, limit).astype(np.intp)
