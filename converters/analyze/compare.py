@@ -28,7 +28,7 @@ from ..quantize.reconstruction import Sample
 from ..quantize.rules import RULES
 from ..quantize.static import kind_of
 from .advice import advise
-from .measure import Quality, Reference, decibels, spread
+from .measure import Quality, Reference, decibels, some
 
 _BINS = 64
 _NO_QUANTIZATION = (float("-inf"), float("inf"))
@@ -122,7 +122,7 @@ def compare(
     if isinstance(data, str):
         sizes, first = [graph.tensors[i].shape for i in graph.inputs], [n in moved[0] for n in graph.input_names]
         data = load_samples(data, sizes, mean=tuple(mean), std=tuple(std), limit=limit, channels_first=first)
-    samples = spread(data, limit)
+    samples = some(data, limit)
     if not samples:
         raise DataError("there are no samples to compare on")
     matched, unmatched = _match(graph, other)
@@ -134,7 +134,7 @@ def compare(
     layers = _layers(graph, other, matched, samples, progress)
     result = Comparison(reference.quality(other), layers, unmatched, len(samples))
     if contributions:
-        _contributions(graph, other, matched, layers, spread(samples, contributions), progress)
+        _contributions(graph, other, matched, layers, some(samples, contributions), progress)
     for layer in layers:
         layer.advice = advise(layer)
     result.suggestions = [f"{r.name} ({r.op}): {r.advice}" for r in by_harm(layers)[:5] if r.advice]
@@ -198,8 +198,7 @@ def _ends(g: Graph, name: str) -> tuple[tuple[float, float], float]:
     t = g.tensors[name]
     if t.quantization is None or t.dtype not in ("int8", "uint8", "int16"):
         return _NO_QUANTIZATION, 0.0
-    limits, scale, zero = np.iinfo(t.dtype), float(t.quantization.scale[0]), int(t.quantization.zero_point[0])
-    return ((limits.min - zero) * scale, (limits.max - zero) * scale), scale
+    return t.quantization.range(t.dtype), float(t.quantization.scale[0])
 
 
 def _layers(

@@ -77,7 +77,7 @@ def _tensor(graph: Graph, model: Any, t: Any, path: Path, quantized: bool) -> st
                 f'{path}: tensor "{name}" is {dtype}: this model is quantized already; convert its float original'
             )
         # Weights of a dynamic-range model: its operators take float activations.
-        return graph.add_tensor(Tensor(name, shape, "float32", _real(data, q)))
+        return graph.add_tensor(Tensor(name, shape, "float32", q.real(data)))
     return graph.add_tensor(Tensor(name, shape, dtype, data, q, variable=bool(t.IsVariable())))
 
 
@@ -94,15 +94,6 @@ def _nibbles(raw: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
     """Two int4 in a byte, the first in the low half, as int8."""
     both = np.stack([raw & 15, raw >> 4], 1).reshape(-1)[:count].astype(np.int8)
     return np.where(both > 7, both - 16, both).astype(np.int8)
-
-
-def _real(data: np.ndarray[Any, Any], q: Quantization) -> np.ndarray[Any, Any]:
-    shape = [1] * data.ndim
-    if len(q.scale) > 1:
-        shape[q.axis] = -1
-    return ((data.astype(np.float32) - q.zero_point.reshape(shape).astype(np.float32)) * q.scale.reshape(shape)).astype(
-        np.float32
-    )
 
 
 def _attrs(tflite: Any, kind: str, op: Any) -> dict[str, Any]:

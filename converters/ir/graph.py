@@ -24,6 +24,19 @@ class Quantization:
         """Whether scales and zero points are the same."""
         return np.array_equal(self.scale, other.scale) and np.array_equal(self.zero_point, other.zero_point)
 
+    def real(self, integers: NDArray[Any]) -> NDArray[np.float32]:
+        """What integers stand for, computed in float32 as DEQUANTIZE does."""
+        shape = [1] * integers.ndim
+        if len(self.scale) > 1:
+            shape[self.axis] = -1
+        zero = self.zero_point.reshape(shape).astype(np.float32)
+        return np.asarray((integers.astype(np.float32) - zero) * self.scale.reshape(shape), np.float32)
+
+    def range(self, dtype: str) -> tuple[float, float]:
+        """What integers of a type can stand for; of the first channel, where there are several."""
+        limits, scale, zero = np.iinfo(dtype), float(self.scale[0]), int(self.zero_point[0])
+        return (limits.min - zero) * scale, (limits.max - zero) * scale
+
     @staticmethod
     def per_tensor(scale: float, zero_point: int) -> Quantization:
         return Quantization(np.array([scale], np.float32), np.array([zero_point], np.int64))

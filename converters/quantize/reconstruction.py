@@ -77,7 +77,7 @@ def _decode(graph: Graph, name: str, value: NDArray[Any]) -> NDArray[np.float32]
     q = graph.tensors[name].quantization
     if q is None or value.dtype == np.float32:
         return value.astype(np.float32)
-    return np.asarray((value.astype(np.float32) - np.float32(q.zero_point[0])) * q.scale[0])
+    return q.real(value)
 
 
 def reconstruct(

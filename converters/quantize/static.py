@@ -321,8 +321,7 @@ def _other(q: Quantization, dtype: str, wanted: str) -> Quantization | None:
     """The same range in another type."""
     if wanted == "float32":
         return None
-    limits = np.iinfo(dtype)
-    low, high = ((v - int(q.zero_point[0])) * float(q.scale[0]) for v in (limits.min, limits.max))
+    low, high = q.range(dtype)
     if dtype == "int8" and wanted == "uint8":
         return Quantization(q.scale, q.zero_point + 128)
     if wanted == "int16":
