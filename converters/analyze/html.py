@@ -123,12 +123,11 @@ def page(c: Comparison, title: str) -> str:
             "time",
         )
     )
-    accuracy = f", accuracy {q.accuracy:.4f} (float {q.float_accuracy:.4f})" if q.accuracy is not None else ""
     hints = "".join(f"<li>{escape(s)}</li>" for s in c.suggestions) or "<li>No layer stands out.</li>"
     unmatched = f"<p>Not matched by name, and left out: {escape(', '.join(c.unmatched))}</p>" if c.unmatched else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>'
-        f"<p>Outputs on {c.samples} samples: signal to noise <b>{q.sqnr:.1f} dB</b>, same largest value {100 * q.agreement:.1f}%{accuracy}.</p>"
+        f"<p>Outputs on {c.samples} samples: signal to noise <b>{q.sqnr:.1f} dB</b>, same largest value {100 * q.agreement:.1f}%{q.accuracies}.</p>"
         f"<h2>What would help</h2><ul>{hints}</ul><h2>Layers</h2><table><thead><tr>{head}</tr></thead><tbody>"
         f"{''.join(_row(i, r) for i, r in enumerate(c.layers))}</tbody></table>{unmatched}"
         f"<h2>Values and weights against the grid</h2>{''.join(map(_plots, c.layers))}<script>{_SCRIPT}</script></html>\n"

@@ -5,7 +5,7 @@ import typer
 
 from ..errors import DataError
 from ..files import write_atomically
-from .convert import _constant, _pairs
+from .inputs import ConstantOption, ShapeOption, constants, shapes
 from .output import console, numbers, progress, table
 
 
@@ -20,12 +20,8 @@ def compare(
     contributions: Annotated[
         int, typer.Option(min=0, help="samples for what each layer does to the outputs (0: leave that out)")
     ] = 16,
-    shape: Annotated[
-        Optional[list[str]], typer.Option(help="NAME=1,3,224,224: size of an input whose dimensions are open")
-    ] = None,
-    constant: Annotated[
-        Optional[list[str]], typer.Option(help="NAME=VALUE or NAME=FILE.npy: an input that is a constant")
-    ] = None,
+    shape: ShapeOption = None,
+    constant: ConstantOption = None,
     html: Annotated[Optional[Path], typer.Option(help="also write a page with plots")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -45,8 +41,8 @@ def compare(
             limit=limit,
             contributions=contributions,
             labels=load_classes(classes, limit) if classes else None,
-            shapes={k: [int(n) for n in numbers(v, "shape")] for k, v in _pairs(shape, "shape")},
-            constants={k: _constant(v) for k, v in _pairs(constant, "constant")},
+            shapes=shapes(shape),
+            constants=constants(constant),
             progress=bar,
         )
     if html is not None:
@@ -78,9 +74,8 @@ def compare(
         for r in ranked
     ]  # fmt: skip
     out.print(table("layers, those that harm the outputs most first", columns, rows))
-    accuracy = f", accuracy {q.accuracy:.4f} (float {q.float_accuracy:.4f})" if q.accuracy is not None else ""
     out.print(
-        f"outputs on {result.samples} samples: {q.sqnr:.1f} dB, same largest value {100 * q.agreement:.1f}%{accuracy}",
+        f"outputs on {result.samples} samples: {q.sqnr:.1f} dB, same largest value {100 * q.agreement:.1f}%{q.accuracies}",
         soft_wrap=True,
     )
     for s in result.suggestions:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from ..errors import DataError
+from .inputs import ConstantOption, ShapeOption, constants, shapes
 from .output import console, numbers, progress, size
 
 
@@ -53,12 +54,8 @@ def convert(
         Optional[str], typer.Option(help="cpu (default), edgetpu, ethos-u55 or ethos-u65: tells what it does not take")
     ] = None,
     weights: Annotated[Optional[Path], typer.Option(help="the .caffemodel of a .prototxt")] = None,
-    shape: Annotated[
-        Optional[list[str]], typer.Option(help="NAME=1,3,224,224: size of an input whose dimensions are open")
-    ] = None,
-    constant: Annotated[
-        Optional[list[str]], typer.Option(help="NAME=VALUE or NAME=FILE.npy: an input that becomes a constant")
-    ] = None,
+    shape: ShapeOption = None,
+    constant: ConstantOption = None,
     keep_layout: Annotated[bool, typer.Option("--keep-layout", help="inputs and outputs keep their channels first")] = False,
     limit: Annotated[Optional[int], typer.Option(min=1, help="at most so many calibration samples")] = None,
     measure: Annotated[bool, typer.Option(help="measure the time of both models at the end")] = True,
@@ -96,8 +93,8 @@ def convert(
             classes=load_classes(classes, limit) if classes else None,
             target=target,
             weights=weights,
-            shapes={k: [int(n) for n in numbers(v, "shape")] for k, v in _pairs(shape, "shape")},
-            constants={k: _constant(v) for k, v in _pairs(constant, "constant")},
+            shapes=shapes(shape),
+            constants=constants(constant),
             keep_layout=keep_layout,
             limit=limit,
             progress=bar,
@@ -131,9 +128,8 @@ def _report(result: Any, path: Path, scheme: str, measure: bool) -> list[str]:
         lines.append(f"weights of more than eight bits, as two layers: {', '.join(result.split)}")
     q = result.quality
     if q is not None:
-        right = f", accuracy {q.accuracy:.4f} (float {q.float_accuracy:.4f})" if q.accuracy is not None else ""
         lines.append(
-            f"beside float, on the calibration data: {q.sqnr:.1f} dB, same largest value in {100 * q.agreement:.1f}% of the samples{right}"
+            f"beside float, on the calibration data: {q.sqnr:.1f} dB, same largest value in {100 * q.agreement:.1f}% of the samples{q.accuracies}"
         )
     for f in result.on_cpu:
         if not f.after:
@@ -164,22 +160,3 @@ def _milliseconds(model: bytes) -> float:
         it.invoke()
         times.append(time.perf_counter() - now)
     return 1000 * median(times)
-
-
-def _pairs(values: Optional[list[str]], option: str) -> list[tuple[str, str]]:
-    for v in values or []:
-        if "=" not in v:
-            raise DataError(f"--{option} {v}: expected NAME=VALUE")
-    return [(v.rpartition("=")[0], v.rpartition("=")[2]) for v in values or []]
-
-
-def _constant(text: str) -> Any:
-    import numpy as np
-
-    if text.endswith(".npy"):
-        try:
-            return np.load(text, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as e:
-            raise DataError(f"{text}: not a .npy file, or a damaged one ({e})") from None
-    values = np.array(numbers(text, "constant"))
-    return values.reshape(()) if len(values) == 1 and "," not in text else values
