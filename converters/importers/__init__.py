@@ -68,11 +68,11 @@ def _load_file(
         if path.is_dir() and not is_saved_model(path):
             raise ModelError(f"{path}: this is a directory, not a model file, and no SavedModel either")
         return read_tensorflow(path, shapes=shapes)
-    if suffix in (".onnx", ".pt2"):
-        if suffix == ".onnx":
-            from .onnx import read_onnx
+    if suffix == ".onnx":
+        from .onnx import read_onnx
 
-            return read_onnx(path, shapes=shapes, constants=constants)
+        return read_onnx(path, shapes=shapes, constants=constants)
+    if suffix == ".pt2":
         from .pytorch import read_torch
 
         return read_torch(path, shapes=shapes, constants=constants)
