@@ -24,7 +24,10 @@ _VERSIONS_QUANTIZED = {
     "MAX_POOL_2D": 2, "CONCATENATION": 2, "SOFTMAX": 2, "LOGISTIC": 2, "TANH": 2, "PAD": 2, "PADV2": 2, "MEAN": 2,
     "RESIZE_BILINEAR": 3, "RESIZE_NEAREST_NEIGHBOR": 3, "TRANSPOSE": 2, "LEAKY_RELU": 2, "RELU": 2, "RELU6": 2, "RELU_N1_TO_1": 2,
     "STRIDED_SLICE": 2, "SLICE": 2, "ARG_MAX": 2, "DEQUANTIZE": 2, "QUANTIZE": 1,
+    "BROADCAST_TO": 3,
 }  # fmt: skip
+# The first of an operator that never had a version 1.
+_VERSIONS = {"BROADCAST_TO": 2}
 
 
 def _require() -> tuple[Any, Any]:
@@ -156,7 +159,7 @@ def _operator(b: Any, tflite: Any, graph: Graph, node: Any, index: dict[str, int
     if not hasattr(tflite.BuiltinOperator, node.op):
         raise ConversionError(f'operator {node.op} "{node.name}" does not exist in TFLite')
     quantized = any(i and graph.tensors[i].dtype in ("int8", "uint8") for i in node.inputs)
-    version = _VERSIONS_QUANTIZED.get(node.op, 1) if quantized else 1
+    version = _VERSIONS_QUANTIZED.get(node.op, 1) if quantized else _VERSIONS.get(node.op, 1)
     weights = graph.tensors[node.inputs[1]].quantization if node.op == "FULLY_CONNECTED" else None
     if weights is not None and len(weights.scale) > 1:
         version = 12  # per channel: older runtimes would use the first scale for all
