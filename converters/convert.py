@@ -195,6 +195,8 @@ def convert(
     if o.scheme in STATIC_SCHEMES and calibration is None and not came_quantized:
         raise ConversionError(f'the scheme "{o.scheme}" needs calibration data: typical inputs, some 100 of them')
     channels_last = passes.optimize(graph, keep_layout)
+    if o.scheme in STATIC_SCHEMES:
+        passes.for_integers(graph)
     if o.equalize:
         passes.equalize(graph)
         graph.remove_dead()
