@@ -55,12 +55,18 @@ def importers() -> str:
     from edgert.converters.importers.caffe import LAYERS as CAFFE
     from edgert.converters.importers.keras import LAYERS as KERAS
 
+    from edgert.converters.importers.keras.operations import OPERATIONS
+
+    operations = ", ".join(sorted(OPERATIONS))
     keras, caffe = (", ".join(sorted(names, key=str.lower)) for names in (KERAS, (*CAFFE, "Input")))
     return (
         IMPORTERS
         + "## Keras\n\n`.h5` of Keras 1, 2 and 3 (saved on any backend; Theano's kernels are turned), `.keras` of Keras 3 and tf_keras. Sequential and functional\n"
-        + "models, models within models, layers that are used several times, several inputs and outputs, channels first as well. Masks, Lambda and subclassed models\n"
-        + f"are not supported.\n\n{len(KERAS)} layers: {keras}.\n\n"
+        + "models, models within models, layers that are used several times, several inputs and outputs, channels first as well. Masks (`mask_zero`,\n"
+        + "`Masking`, `mask=`) go where Keras hands them on; recurrent layers, attention and averages obey them, step by step. Lambda and subclassed models are not supported.\n\n"
+        + f"{len(KERAS)} layers: {keras}.\n\n"
+        + "What is written between layers (`x + 1`, `x[:, 0]`, `keras.ops` of Keras 3, `tf.` functions of Keras 2) is a node of its own in a functional model.\n\n"
+        + f"{len(OPERATIONS)} of them, by their names in `keras.ops`: {operations}.\n\n"
         + "## Caffe\n\n`.prototxt` with its `.caffemodel` beside it (or `--weights FILE`), also as written before 2015. Layers that feed or judge a training are left out.\n\n"
         + f"{len(CAFFE) + 1} layers: {caffe}.\n"
     )

@@ -7,7 +7,8 @@ f (forget), c (cell), o (output), z (update), r (reset) and h (hidden).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,40 @@ from .emit import Emitter, UnsupportedUseError
 
 Arrays = Mapping[str, NDArray[Any]]
 Activation = Callable[[Emitter, str], str]
+
+
+class Run(NamedTuple):
+    """What a layer gives: the outputs of all steps [batch, time, units], the last of them, and the states after it, [batch, units].
+
+    cell: of an LSTM, "" where it is not known.
+    """
+
+    outputs: str
+    last: str
+    state: str
+    cell: str = ""
+
+
+@dataclass
+class Mask:
+    """Steps [batch, time] of booleans that count. Where one does not, states stay as they are, and so does the output, or it is zeros."""
+
+    steps: str
+    zeros: bool = False
+    _shown: str = field(default="", init=False)
+
+    def reversed(self, e: Emitter) -> Mask:
+        return Mask(reverse_time(e, self.steps), self.zeros)
+
+    def at(self, e: Emitter, t: int) -> str:
+        return e.slice(self.steps, 1, t, 1)
+
+    def show(self, e: Emitter, t: int, new: str) -> str:
+        """The output of a step. Before the first that counts it is zeros, whatever the state."""
+        zeros = e.const(np.zeros(e.shape(new), np.float32))
+        self._shown = choose(e, self.at(e, t), new, zeros if self.zeros else self._shown or zeros)
+        return self._shown
+
 
 # Steps are operators of their own; more of them than this is a model that nobody would want.
 _MOST_STEPS = 1024
@@ -28,6 +63,12 @@ def sigmoid(e: Emitter, x: str) -> str:
 
 def tanh(e: Emitter, x: str) -> str:
     return e.unary("TANH", x)
+
+
+def choose(e: Emitter, condition: str, x: str, y: str) -> str:
+    """x where the condition holds, else y"""
+    shape = np.broadcast_shapes(e.shape(condition), e.shape(x), e.shape(y))
+    return e.op("SELECT_V2", [condition, x, y], dtype=e.dtype(x), shape=shape)
 
 
 def lstm(
@@ -45,8 +86,9 @@ def lstm(
     hidden: Activation = tanh,
     need_cell: bool = False,
     coupled: bool = False,
-) -> tuple[str, str, str]:
-    """The outputs of all steps [batch, time, units], and after the last step the output and the cell ("" unless needed).
+    mask: Mask | None = None,
+) -> Run:
+    """A long short-term memory.
 
     Args:
       x: [batch, time, features].
@@ -60,7 +102,7 @@ def lstm(
     batch, time, _ = e.shape(x)
     units = len(b["f"])
     usual = gate is sigmoid and cell is tanh and hidden is tanh
-    if usual and not h0 and not c0 and not need_cell:
+    if usual and not h0 and not c0 and not need_cell and mask is None:
         names = [x]
         for part, kind in ((w, "input"), (r, "recurrent")):
             names += ["" if coupled and g == "i" else e.const(part[g], "float32", f"{kind}_to_{g}") for g in "ifco"]
@@ -75,14 +117,15 @@ def lstm(
         y = e.graph.add_tensor(Tensor(f"{e.prefix}/lstm", (batch, time, units)))
         attrs = {"fused_activation_function": "TANH", "time_major": False}
         e.graph.nodes.append(Node("UNIDIRECTIONAL_SEQUENCE_LSTM", names, [y], attrs, e.prefix))
-        return y, _step(e, y, time - 1), ""
+        last = _step(e, y, time - 1)
+        return Run(y, last, last)
     order = "fco" if coupled else "ifco"
     inputs = _project(e, x, w, b, order)
     recurrent = e.const(np.concatenate([r[g] for g in order]), "float32", "recurrent")
     h = h0 or e.const(np.zeros((batch, units), np.float32))
     c = c0 or e.const(np.zeros((batch, units), np.float32))
     peep = {g: e.const(v, "float32", f"peephole_{g}") for g, v in (peephole or {}).items()}
-    outputs = []
+    outputs: list[str] = []
     for t in range(time):
         sums = e.binary("ADD", _step(e, inputs, t), _dense(e, h, recurrent))
         parts = {g: e.slice(sums, 1, k * units, units) for k, g in enumerate(order)}
@@ -92,10 +135,14 @@ def lstm(
 
         forget = opened("f", c)
         let_in = e.op("SUB", [e.like(1, forget), forget], shape=(batch, units)) if coupled else opened("i", c)
-        c = e.binary("ADD", e.binary("MUL", forget, c), e.binary("MUL", let_in, cell(e, parts["c"])))
-        h = e.binary("MUL", opened("o", c), hidden(e, c))
-        outputs.append(h)
-    return _stack(e, outputs), h, c
+        new = e.binary("MUL", let_in, cell(e, parts["c"]))
+        began = e.value(c)
+        if began is None or began.any():  # nothing is forgotten where there is nothing yet
+            new = e.binary("ADD", e.binary("MUL", forget, c), new)
+        out = e.binary("MUL", opened("o", new), hidden(e, new))
+        c = choose(e, mask.at(e, t), new, c) if mask else new
+        h = _next(e, mask, t, out, h, outputs)
+    return Run(_stack(e, outputs), outputs[-1], h, c)
 
 
 def gru(
@@ -110,8 +157,9 @@ def gru(
     reset_after: bool = True,
     gate: Activation = sigmoid,
     hidden: Activation = tanh,
-) -> tuple[str, str]:
-    """The outputs of all steps [batch, time, units] and the last one.
+    mask: Mask | None = None,
+) -> Run:
+    """A gated recurrent unit.
 
     Args:
       x: [batch, time, features].
@@ -126,7 +174,7 @@ def gru(
     candidate = e.const(r["h"], "float32", "recurrent_h")
     candidate_bias = e.const(rb["h"], "float32", "recurrent_bias")
     h = h0 or e.const(np.zeros((batch, units), np.float32))
-    outputs = []
+    outputs: list[str] = []
     for t in range(time):
         now = _step(e, inputs, t)
         opened = gate(e, e.binary("ADD", e.slice(now, 1, 0, 2 * units), _dense(e, h, gates)))
@@ -137,24 +185,32 @@ def gru(
             past = _dense(e, e.binary("MUL", reset, h), candidate)
         new = hidden(e, e.binary("ADD", e.slice(now, 1, 2 * units, units), past))
         # z h + (1 - z) new, with one product
-        h = e.binary("ADD", new, e.binary("MUL", z, e.binary("SUB", h, new)))
-        outputs.append(h)
-    return _stack(e, outputs), h
+        out = e.binary("ADD", new, e.binary("MUL", z, e.binary("SUB", h, new)))
+        h = _next(e, mask, t, out, h, outputs)
+    return Run(_stack(e, outputs), outputs[-1], h)
 
 
 def rnn(
-    e: Emitter, x: str, w: NDArray[Any], r: NDArray[Any], b: NDArray[Any], *, h0: str = "", activation: Activation = tanh
-) -> tuple[str, str]:
-    """h = f(x w + h r + b): the outputs of all steps and the last one."""
+    e: Emitter,
+    x: str,
+    w: NDArray[Any],
+    r: NDArray[Any],
+    b: NDArray[Any],
+    *,
+    h0: str = "",
+    activation: Activation = tanh,
+    mask: Mask | None = None,
+) -> Run:
+    """h = f(x w + h r + b)"""
     batch, time, _ = e.shape(x)
     inputs = _project(e, x, {"h": w}, {"h": b}, "h")
     recurrent = e.const(r, "float32", "recurrent")
     h = h0 or e.const(np.zeros((batch, len(b)), np.float32))
-    outputs = []
+    outputs: list[str] = []
     for t in range(time):
-        h = activation(e, e.binary("ADD", _step(e, inputs, t), _dense(e, h, recurrent)))
-        outputs.append(h)
-    return _stack(e, outputs), h
+        new = activation(e, e.binary("ADD", _step(e, inputs, t), _dense(e, h, recurrent)))
+        h = _next(e, mask, t, new, h, outputs)
+    return Run(_stack(e, outputs), outputs[-1], h)
 
 
 def reverse_time(e: Emitter, x: str) -> str:
@@ -173,6 +229,16 @@ def _project(e: Emitter, x: str, w: Arrays, b: Arrays, order: str) -> str:
 def _step(e: Emitter, x: str, t: int) -> str:
     batch, _, units = e.shape(x)
     return e.reshape(e.slice(x, 1, t, 1), (batch, units))
+
+
+def _next(e: Emitter, mask: Mask | None, t: int, new: str, old: str, outputs: list[str]) -> str:
+    """The state after step t, whose output is appended."""
+    state = choose(e, mask.at(e, t), new, old) if mask else new
+    began = e.value(old)
+    # States that began as zeros are what the outputs are held at.
+    held = outputs[-1] == old if outputs else mask is None or (not mask.zeros and began is not None and not began.any())
+    outputs.append(state if mask is None or held else mask.show(e, t, new))
+    return state
 
 
 def _dense(e: Emitter, h: str, weights: str, bias: str = "") -> str:

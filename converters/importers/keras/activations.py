@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import functions
 from ..emit import Emitter, UnsupportedUseError
+from ..recurrent import choose
 from .layer import Handler, Layer
 
 Activation = Callable[[Emitter, str], str]
@@ -125,9 +126,14 @@ def softmax(layer: Layer) -> str:
     axes = layer.axes()
     if len(axes) != 1:
         raise UnsupportedUseError(f"softmax along the axes {axes} together is not supported")
-    if len(layer.inputs) > 1:
-        raise UnsupportedUseError("a mask is not supported")
-    return functions.along_axis(layer.emitter, "SOFTMAX", layer.x, axes[0], beta=1.0)
+    e, x = layer.emitter, layer.x
+    mask = layer.inputs[1] if len(layer.inputs) > 1 else layer.mask
+    if mask:
+        mask = e.cast(mask, "bool")
+        x = choose(e, mask, x, e.like(-1e9, x))
+    y = functions.along_axis(e, "SOFTMAX", x, axes[0], beta=1.0)
+    # All of a row may be masked.
+    return choose(e, mask, y, e.like(0, y)) if mask else y
 
 
 HANDLERS: dict[str, Handler] = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..emit import Emitter, UnsupportedUseError
+from ..recurrent import choose
 from .layer import Handler, Layer
 
-# What is added to the scores of positions that are not to be seen.
+# The score of what is not to be seen.
 _NEVER = -1e9
 
 
@@ -19,18 +20,47 @@ def _three(layer: Layer) -> tuple[str, str, str]:
             given.append(layer.named[name])
     if not 2 <= len(given) <= 3:
         raise UnsupportedUseError(f"it has {len(given)} inputs, expected query, value and perhaps key")
-    for name in ("attention_mask", "query_mask", "value_mask", "key_mask", "mask"):
-        if layer.named.get(name) is not None:
-            raise UnsupportedUseError("masks are not supported")
     return given[0], given[1], given[2] if len(given) > 2 else given[1]
 
 
-def _softmax(layer: Layer, scores: str, causal: bool) -> str:
+def _own_masks(layer: Layer, given: tuple[str, str, str]) -> list[str]:
+    """The masks [batch, time] of query, value and key, "" where there is none: the call's, or those that the tensors have."""
+    e, call = layer.emitter, layer.named.get("mask")
+    listed = list(call) if isinstance(call, (list, tuple)) else []
+    masks = []
+    for i, (name, x) in enumerate(zip(("query_mask", "value_mask", "key_mask"), given)):
+        named = layer.named.get(name) or (listed[i] if i < len(listed) else None)
+        mask = named if isinstance(named, str) else layer.masks.get(x, "")
+        masks.append(e.cast(mask, "bool") if mask else "")
+    return masks
+
+
+def _allowed(layer: Layer, scores: str, queries: str, keys: list[str]) -> str:
+    """[batch or 1, rows or 1, columns]: what each row may see, "" where that is everything."""
+    e, parts = layer.emitter, []
+    rows, columns = e.shape(scores)[-2:]
+    if queries:
+        parts.append(e.reshape(queries, (*e.shape(queries), 1)))
+    for k in dict.fromkeys(k for k in keys if k):
+        parts.append(e.reshape(k, (e.shape(k)[0], 1, columns)))
+    if layer.named.get("use_causal_mask"):
+        parts.append(e.const(np.tril(np.ones((1, rows, columns), bool)), name="causal"))
+    given = layer.named.get("attention_mask")
+    if isinstance(given, str):
+        shape = e.shape(given)
+        parts.append(e.cast(given if len(shape) == 3 else e.reshape(given, (1, *shape)), "bool"))
+    if not parts:
+        return ""
+    allowed = parts[0]
+    for p in parts[1:]:
+        allowed = e.binary("LOGICAL_AND", allowed, p)
+    return allowed
+
+
+def _softmax(layer: Layer, scores: str, allowed: str) -> str:
     e = layer.emitter
-    if causal:
-        rows, columns = e.shape(scores)[-2:]
-        later = np.triu(np.ones((rows, columns), bool), 1)
-        scores = e.binary("ADD", scores, e.const(np.where(later, np.float32(_NEVER), np.float32(0)), name="causal"))
+    if allowed:
+        scores = choose(e, allowed, scores, e.like(_NEVER, scores))
     return e.unary("SOFTMAX", scores, beta=1.0)
 
 
@@ -64,8 +94,12 @@ def multi_head_attention(layer: Layer) -> list[str]:
     scale = 1 / np.sqrt(wq.shape[-1])
     q = _project(e, query, wq * scale, None if bq is None else bq * scale)
     k, v = _project(e, key, wk, bk), _project(e, value, wv, bv)
-    causal = bool(layer.named.get("use_causal_mask"))
-    weights = _softmax(layer, e.op("BATCH_MATMUL", [q, k], adj_y=True), causal)
+    scores = e.op("BATCH_MATMUL", [q, k], adj_y=True)
+    queries, *others = _own_masks(layer, (query, value, key))
+    allowed = _allowed(layer, scores, queries, others)
+    if allowed:
+        allowed = e.reshape(allowed, (e.shape(allowed)[0], 1, *e.shape(allowed)[1:]))
+    weights = _softmax(layer, scores, allowed)
     seen = e.transpose(e.op("BATCH_MATMUL", [weights, v]), (0, 2, 1, 3))
     batch, time, heads, size = e.shape(seen)
     flat = e.reshape(seen, (batch, time, heads * size))
@@ -89,7 +123,7 @@ def attention(layer: Layer) -> list[str]:
         scores = e.op("BATCH_MATMUL", [query_scaled, key], adj_y=True)
     else:
         raise UnsupportedUseError(f'score_mode "{mode}" is not supported')
-    return _finish(layer, scores, value)
+    return _finish(layer, scores, (query, value, key))
 
 
 def additive_attention(layer: Layer) -> list[str]:
@@ -101,12 +135,17 @@ def additive_attention(layer: Layer) -> list[str]:
     both = e.unary("TANH", both)
     if layer.get("use_scale", True):
         both = e.binary("MUL", both, e.const(layer.weight(0, "scale"), name="scale"))
-    return _finish(layer, e.reduce("SUM", both, [3], False), value)
+    return _finish(layer, e.reduce("SUM", both, [3], False), (query, value, key))
 
 
-def _finish(layer: Layer, scores: str, value: str) -> list[str]:
-    weights = _softmax(layer, scores, bool(layer.named.get("use_causal_mask")))
-    y = layer.emitter.op("BATCH_MATMUL", [weights, value])
+def _finish(layer: Layer, scores: str, given: tuple[str, str, str]) -> list[str]:
+    """Values by their scores; outputs of queries that do not count are zeros."""
+    e = layer.emitter
+    queries, values, _ = _own_masks(layer, given)
+    weights = _softmax(layer, scores, _allowed(layer, scores, "", [values]))
+    y = e.op("BATCH_MATMUL", [weights, given[1]])
+    if queries:
+        y = choose(e, e.reshape(queries, (*e.shape(queries), 1)), y, e.like(0, y))
     return [y, weights] if layer.named.get("return_attention_scores") else [y]
 
 

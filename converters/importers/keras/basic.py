@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functions
 from ..emit import UnsupportedUseError
+from . import masks
 from .layer import Handler, Layer, broadcast_along
 
 
@@ -177,7 +178,8 @@ _TRAINING = (
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_TRAINING, nothing),
     "Flatten": flatten, "Reshape": reshape, "Permute": permute, "RepeatVector": repeat_vector,
-    "Add": _fold("ADD"), "Subtract": _fold("SUB"), "Multiply": _fold("MUL"), "Maximum": _fold("MAXIMUM"), "Minimum": _fold("MINIMUM"),
+    "Add": _fold("ADD"), "Subtract": _fold("SUB"), "Multiply": masks.product,
+    "Maximum": lambda layer: masks.extreme(layer, "MAXIMUM"), "Minimum": lambda layer: masks.extreme(layer, "MINIMUM"),
     "Average": average, "Concatenate": concatenate, "Dot": dot,
     "BatchNormalization": batch_normalization, "LayerNormalization": layer_normalization, "RMSNormalization": rms_normalization,
     "GroupNormalization": group_normalization, "UnitNormalization": unit_normalization, "Normalization": normalization,

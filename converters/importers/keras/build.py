@@ -11,40 +11,29 @@ from edgert.errors import ConversionError, EdgertError, ModelError
 from ...ir import Graph, Tensor
 from ..emit import Emitter, UnsupportedUseError
 from ..windows import to_first, to_last
-from . import activations, attention, basic, keras1, products, recurrent, spatial
+from . import activations, attention, basic, keras1, masks, operations, products, recurrent, spatial
 from .files import File, Weights, read_file
 from .layer import Handler, Layer
 
 LAYERS: dict[str, Handler] = {
-    **activations.HANDLERS, **attention.HANDLERS, **basic.HANDLERS, **products.HANDLERS, **recurrent.HANDLERS, **spatial.HANDLERS,
+    "Masking": masks.masking, **activations.HANDLERS, **attention.HANDLERS, **basic.HANDLERS, **products.HANDLERS, **recurrent.HANDLERS, **spatial.HANDLERS,
 }  # fmt: skip
 _MODELS = ("Functional", "Model", "Sequential")
 # Why layers that Keras has are refused.
 _REASONS = {
     "Lambda": "Python code of its own, which is not run; make it layers, or export the model as ONNX",
-    "Masking": "masks are not supported",
-}
-_TAKES_MASKS = {
-    "LSTM",
-    "GRU",
-    "SimpleRNN",
-    "RNN",
-    "Bidirectional",
-    "GlobalAveragePooling1D",
-    "MultiHeadAttention",
-    "Attention",
-    "AdditiveAttention",
 }
 _HAS_CHANNELS = {**spatial.HANDLERS, **{k: v for k, v in products.HANDLERS.items() if "Conv" in k}, "Flatten": basic.flatten}
 
 
 @dataclass
 class Call:
-    """One use of a layer: where its inputs come from, (layer, call, index), and its other arguments by name."""
+    """One use of a layer: where its inputs come from, (layer, call, index), its other arguments by name, and all by place as they are in the file."""
 
     layer: str
     inputs: list[tuple[str, int, int]] = field(default_factory=list)
     named: dict[str, Any] = field(default_factory=dict)
+    args: list[Any] = field(default_factory=list)
 
     def needs(self) -> list[tuple[str, int, int]]:
         return [*self.inputs, *(r for v in self.named.values() for r in _references(v))]
@@ -79,7 +68,7 @@ class _Builder:
         self.file, self.path = file, path
         self.graph = Graph()
         self.emitter = Emitter(self.graph)
-        self.masks = False
+        self.masks: dict[str, str] = {}
 
     def build(self) -> Graph:
         config = self.file.config
@@ -112,13 +101,14 @@ class _Builder:
 
     def _check(self, layers: list[dict[str, Any]]) -> None:
         unknown: list[str] = []
-        kinds: set[str] = set()
 
         def visit(layers: list[dict[str, Any]]) -> None:
             for x in layers:
                 kind = x["class_name"]
-                kinds.add(kind)
-                if kind in _MODELS:
+                if operations.is_operation(x, self.file.version):
+                    if operations.name_of(x) not in operations.OPERATIONS:
+                        unknown.append(f'"{x["config"].get("name", "?")}" (the operation {x["config"].get("function", kind)})')
+                elif kind in _MODELS:
                     visit(_body(x)[0])
                 elif kind == "TimeDistributed":
                     visit([x["config"]["layer"]])
@@ -129,7 +119,6 @@ class _Builder:
         visit(layers)
         if unknown:
             raise ConversionError(f"{self.path}: no converter for the layers {', '.join(unknown)}")
-        self.masks = bool(kinds & _TAKES_MASKS)
 
     # ---- inputs
 
@@ -182,7 +171,8 @@ class _Builder:
         for name, layer in by_name.items():
             if layer["class_name"] in _MODELS and self.file.version == 2 and (indices := [k for n, k, _ in used if n == name]):
                 made[name] = min(indices)
-        pending = [call for n, layer in by_name.items() if layer["class_name"] != "InputLayer" for call in _calls(n, layer)]
+        version = self.file.version
+        pending = [c for n, layer in by_name.items() if layer["class_name"] != "InputLayer" for c in _calls(n, layer, version)]
         while pending:
             call = next((c for c in pending if all((n, node) in values for n, node, _ in c.needs())), None)
             if call is None:
@@ -192,7 +182,11 @@ class _Builder:
             made[call.layer] = node + 1
             taken = [values[n, k][i] for n, k, i in call.inputs]
             named = {key: _resolve(v, values) for key, v in call.named.items()}
-            values[call.layer, node] = self._apply(by_name[call.layer], taken, named, weights.get(call.layer, Weights()))
+            layer = by_name[call.layer]
+            if operations.is_operation(layer, version):
+                values[call.layer, node] = self._operate(layer, _operands(call.args, values), _operands(call.named, values))
+            else:
+                values[call.layer, node] = self._apply(layer, taken, named, weights.get(call.layer, Weights()))
         return [values[n, k][i] for n, k, i in _references(rest["output_layers"])]
 
     # ---- layers
@@ -208,8 +202,6 @@ class _Builder:
                 else self._functional(layers, rest, children, inputs)
             )
         name = str(c.get("name", kind))
-        if kind == "Embedding" and c.get("mask_zero") and self.masks:
-            raise ConversionError(f'{self.path}: layer "{name}" (Embedding): masks are not supported, and mask_zero makes one')
         first = c.get("data_format") == "channels_first" and kind in _HAS_CHANNELS
         self.emitter.prefix = name
 
@@ -222,14 +214,20 @@ class _Builder:
         if self.file.version == 2 and self.file.backend == "theano":
             arrays = keras1.turn_kernel(kind, arrays)
         here = Layer(
-            kind, name, {**c, "data_format": "channels_last"}, list(inputs), arrays, self.emitter, self.file.version, named, inner
-        )
+            kind, name, {**c, "data_format": "channels_last"}, list(inputs), arrays, self.emitter, self.file.version, named, inner, self.masks
+        )  # fmt: skip
         try:
             if first:
                 self.graph.channels_first = True
                 here.inputs = [to_last(self.emitter, x) if self.emitter.rank(x) > 2 else x for x in inputs]
+                self.masks.update({y: self.masks[x] for x, y in zip(inputs, here.inputs) if x in self.masks})
             result = LAYERS[kind](here)
             results = [result] if isinstance(result, str) else result
+            for y, mask in zip(results, masks.of_outputs(here, results)):
+                if y in inputs and mask != self.masks.get(y, ""):
+                    raise UnsupportedUseError("a layer that does nothing but end a mask is not supported")
+                if mask:
+                    self.masks[y] = mask
             if first:
                 results = [to_first(self.emitter, y) if self.emitter.rank(y) > 2 else y for y in results]
             return results
@@ -237,6 +235,13 @@ class _Builder:
             raise ConversionError(f'{self.path}: layer "{name}" ({kind}): {e}') from None
         except (IndexError, KeyError) as e:
             raise ModelError(f'{self.path}: layer "{name}" ({kind}) lacks a weight or attribute ({e})') from None
+
+    def _operate(self, layer: dict[str, Any], args: Any, named: Any) -> list[str]:
+        self.emitter.prefix = name = str(layer["config"].get("name", layer["class_name"]))
+        try:
+            return operations.run(layer, self.emitter, args, named)
+        except UnsupportedUseError as e:
+            raise ConversionError(f'{self.path}: the operation "{name}" ({layer["class_name"]}): {e}') from None
 
 
 # ---- how layers refer to each other
@@ -266,15 +271,33 @@ def _resolve(value: Any, values: dict[tuple[str, int], list[str]]) -> Any:
     return tensors[0] if single and len(tensors) == 1 else tensors
 
 
-def _calls(name: str, layer: dict[str, Any]) -> list[Call]:
+def _operands(value: Any, values: dict[tuple[str, int], list[str]]) -> Any:
+    """Arguments of an operation, with each reference in them made the tensor that it stands for."""
+    if isinstance(value, dict) and value.get("class_name") != "__keras_tensor__":
+        return {k: _operands(v, values) for k, v in value.items()}
+    single = isinstance(value, dict) or (isinstance(value, list) and 3 <= len(value) <= 4 and isinstance(value[0], str))
+    if single and (found := _references(value)):
+        n, k, i = found[0]
+        return operations.Value(values[n, k][i])
+    return [_operands(v, values) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _calls(name: str, layer: dict[str, Any], version: int) -> list[Call]:
     """The uses of a layer."""
     calls = []
     for node in layer.get("inbound_nodes", []):
         if isinstance(node, dict):  # Keras 3
-            calls.append(Call(name, _references(node.get("args", [])), dict(node.get("kwargs", {}))))
+            args = list(node.get("args", []))
+            calls.append(Call(name, _references(args), dict(node.get("kwargs", {})), args))
             continue
         # Keras 1 and 2: a list of [name, call, index], from 2 on with the other arguments as a dict at the end
         entries = node if node and isinstance(node[0], (list, tuple)) else [node]
         named = {k: v for e in entries if len(e) > 3 and isinstance(e[3], dict) for k, v in e[3].items()}
+        if operations.is_operation(layer, version):
+            first = [e[2] if e[0] == "_CONSTANT_VALUE" else e for e in entries]
+            # The first argument; a list of several tensors is one argument.
+            several = node is entries and len(node) > 1
+            calls.append(Call(name, [r for e in first for r in _references(e)], named, [first] if several else first))
+            continue
         calls.append(Call(name, [r for e in entries for r in _references(e)], named))
     return calls

@@ -65,6 +65,8 @@ class Weights:
         used: dict[str, int] = {}
         found = {}
         for x in layers:
+            if str(x.get("module") or "").startswith(("keras.src.ops", "keras.ops")):
+                continue  # an operation, not counted among the layers
             base = _snake_case(x["class_name"])
             used[base] = used.get(base, -1) + 1
             found[str(x["config"]["name"])] = (

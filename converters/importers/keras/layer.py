@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
@@ -18,6 +18,7 @@ Arrays = list[NDArray[Any]]
 class Layer:
     """inputs are tensors of the graph under construction, in the order of the call's arguments; `named` those given by name.
 
+    masks: by tensor, the tensor [batch, time] of booleans that tells which steps of it count, where there is one.
     weights: the layer's variables in Keras' order. version: the major version of the Keras that saved the model. inner: builds a
     layer within this one (config, its inputs, what to call it), from its part of the weights.
     """
@@ -31,10 +32,17 @@ class Layer:
     version: int = 3
     named: dict[str, Any] = field(default_factory=dict)
     inner: Callable[[dict[str, Any], list[str], str], list[str]] | None = None
+    masks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def x(self) -> str:
         return self.inputs[0]
+
+    @property
+    def mask(self) -> str:
+        """The mask of the first input, or the one that the call was given; "" where there is none."""
+        given = self.named.get("mask")
+        return given if isinstance(given, str) else self.masks.get(self.x, "") if self.inputs else ""
 
     def get(self, name: str, default: Any = None) -> Any:
         value = self.config.get(name)

@@ -29,8 +29,11 @@ def _function(layer: Layer, config: dict[str, Any], key: str, default: str) -> c
     return {"sigmoid": cells.sigmoid, "tanh": cells.tanh}.get(name or "") or activation(spec, layer.version)
 
 
-def run(layer: Layer, kind: str, config: dict[str, Any], weights: Arrays, x: str, states: list[str], reverse: bool) -> list[str]:
-    """All outputs [batch, time, units], in the order in which they are made, and the last states."""
+def run(
+    layer: Layer, kind: str, config: dict[str, Any], weights: Arrays, states: list[str], reverse: bool, zeros: bool
+) -> tuple[cells.Run, list[str]]:
+    """What the layer gives, all outputs in the order in which they are made, and its last states. zeros: outputs of steps that do not count."""
+    x = layer.x
     e, gates = layer.emitter, _KINDS[kind]
     if config.get("stateful"):
         raise UnsupportedUseError("a stateful layer is not supported: each inference begins with states of zero")
@@ -43,24 +46,29 @@ def run(layer: Layer, kind: str, config: dict[str, Any], weights: Arrays, x: str
     w, r = _by_gate(gates, weights[0]), _by_gate(gates, weights[1])
     bias = np.asarray(weights[2] if use_bias else np.zeros(len(gates) * units), np.float32)
     x = cells.reverse_time(e, x) if reverse else x
+    # Keras 3 does not look for masks of its own accord where states are given, too.
+    steps = layer.mask if layer.version < 3 or not states or isinstance(layer.named.get("mask"), str) else ""
+    mask = cells.Mask(steps, zeros) if steps else None
+    mask = mask.reversed(e) if mask and reverse else mask
     state = [*states, "", ""]
     if kind.startswith("LSTM"):
-        y, h, c = cells.lstm(
+        made = cells.lstm(
             e, x, w, r, _by_gate(gates, bias), h0=state[0], c0=state[1],
             gate=_function(layer, config, "recurrent_activation", "sigmoid"), cell=_function(layer, config, "activation", "tanh"),
-            hidden=_function(layer, config, "activation", "tanh"), need_cell=bool(config.get("return_state")),
+            hidden=_function(layer, config, "activation", "tanh"), need_cell=bool(config.get("return_state")), mask=mask,
         )  # fmt: skip
-        return [y, h, c]
+        return made, [made.state, made.cell]
     if kind.startswith("GRU"):
         after = bool(config.get("reset_after", layer.version > 2))
         own, recurrent = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-        y, h = cells.gru(
+        made = cells.gru(
             e, x, w, r, _by_gate(gates, own), _by_gate(gates, recurrent), h0=state[0], reset_after=after,
-            gate=_function(layer, config, "recurrent_activation", "sigmoid"), hidden=_function(layer, config, "activation", "tanh"),
+            gate=_function(layer, config, "recurrent_activation", "sigmoid"), hidden=_function(layer, config, "activation", "tanh"), mask=mask,
         )  # fmt: skip
-        return [y, h]
-    y, h = cells.rnn(e, x, w["h"], r["h"], bias, h0=state[0], activation=_function(layer, config, "activation", "tanh"))
-    return [y, h]
+        return made, [made.state]
+    function = _function(layer, config, "activation", "tanh")
+    made = cells.rnn(e, x, w["h"], r["h"], bias, h0=state[0], activation=function, mask=mask)
+    return made, [made.state]
 
 
 def recurrent(layer: Layer) -> list[str]:
@@ -73,9 +81,11 @@ def recurrent(layer: Layer) -> list[str]:
             )
         kind, config = cell["class_name"], {**config, **cell["config"]}
     states = [*layer.inputs[1:], *_list(layer.named.get("initial_state"))]
-    y, h, *more = run(layer, kind, config, layer.weights, layer.x, states, bool(config.get("go_backwards")))
-    first = y if config.get("return_sequences") else h
-    return [first, h, *more] if config.get("return_state") else [first]
+    made, last = run(
+        layer, kind, config, layer.weights, states, bool(config.get("go_backwards")), bool(config.get("zero_output_for_mask"))
+    )
+    first = made.outputs if config.get("return_sequences") else made.last
+    return [first, *last] if config.get("return_state") else [first]
 
 
 def _list(value: Any) -> list[str]:
@@ -93,12 +103,13 @@ def bidirectional(layer: Layer) -> list[str]:
     parts = []
     for backwards, c, weights in ((False, config, layer.weights[:half]), (True, other, layer.weights[half:])):
         own = states[: len(states) // 2] if not backwards else states[len(states) // 2 :]
-        y, h, *more = run(layer, kind, c, weights, layer.x, own, backwards)
+        # Two ways that are joined step by step would not agree on which output to hold.
+        made, last = run(layer, kind, c, weights, own, backwards, bool(config.get("return_sequences")))
         if config.get("return_sequences"):
-            first = cells.reverse_time(e, y) if backwards else y
+            first = cells.reverse_time(e, made.outputs) if backwards else made.outputs
         else:
-            first = h
-        parts.append((first, h, more))
+            first = made.last
+        parts.append((first, last))
     a, b = parts[0][0], parts[1][0]
     mode = layer.config.get("merge_mode", "concat")
     if mode is None:
@@ -111,7 +122,7 @@ def bidirectional(layer: Layer) -> list[str]:
     else:
         raise UnsupportedUseError(f'merge_mode "{mode}" does not exist')
     if config.get("return_state"):
-        merged += [s for _, h, more in parts for s in (h, *more)]
+        merged += [s for _, last in parts for s in last]
     return merged
 
 
@@ -121,6 +132,8 @@ def time_distributed(layer: Layer) -> list[str]:
     e = layer.emitter
     batch, time, *rest = e.shape(layer.x)
     x = e.reshape(layer.x, (batch * time, *rest))
+    if layer.mask and layer.config["layer"]["class_name"] in ("LSTM", "GRU", "SimpleRNN", "RNN", "Softmax"):
+        raise UnsupportedUseError(f"a mask within {layer.config['layer']['class_name']} is not supported")
     results = layer.inner(layer.config["layer"], [x], "layer")
     return [e.reshape(y, (batch, time, *e.shape(y)[1:])) for y in results]
 

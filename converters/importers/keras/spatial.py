@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import windows
 from ..emit import UnsupportedUseError
+from ..recurrent import choose
 from .layer import Handler, Layer
 
 
@@ -35,6 +36,19 @@ def _global(op: str) -> Handler:
         return layer.emitter.reduce(op, layer.x, axes, bool(layer.get("keepdims", False)))
 
     return apply
+
+
+def average_of_steps(layer: Layer) -> str:
+    """The mean over time, of the steps that count."""
+    if not layer.mask:
+        result = _global("MEAN")(layer)
+        assert isinstance(result, str)
+        return result
+    e, keep = layer.emitter, bool(layer.get("keepdims", False))
+    steps = e.reshape(layer.mask, (*e.shape(layer.mask), 1))
+    total = e.reduce("SUM", choose(e, steps, layer.x, e.like(0, layer.x)), [1], keep)
+    count = e.reduce("SUM", e.cast(steps, "float32"), [1], keep)
+    return e.binary("MUL", total, e.op("DIV", [e.like(1, count), count], shape=e.shape(count)))
 
 
 def _pairs(value: Any, dims: int) -> list[tuple[int, int]]:
@@ -119,7 +133,8 @@ def center_crop(layer: Layer) -> str:
 # Those that have an attribute data_format, with what is done for channels_first around them.
 HANDLERS: dict[str, Handler] = {
     **{f"{kind}Pooling{d}D": _pool(kind == "Average") for kind in ("Max", "Average") for d in (1, 2, 3)},
-    **{f"GlobalAveragePooling{d}D": _global("MEAN") for d in (1, 2, 3)},
+    **{f"GlobalAveragePooling{d}D": _global("MEAN") for d in (2, 3)},
+    "GlobalAveragePooling1D": average_of_steps,
     **{f"GlobalMaxPooling{d}D": _global("REDUCE_MAX") for d in (1, 2, 3)},
     **{f"ZeroPadding{d}D": zero_padding for d in (1, 2, 3)},
     **{f"Cropping{d}D": cropping for d in (1, 2, 3)},

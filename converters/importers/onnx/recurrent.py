@@ -69,25 +69,24 @@ def _apply(e: Emitter, n: OnnxNode, gates: str, defaults: tuple[str, ...]) -> li
         source = cells.reverse_time(e, x) if backwards else x
         bias, recurrent_bias = by_gate(b[d][: count * units]), by_gate(b[d][count * units :])
         f = functions[d * len(defaults) : (d + 1) * len(defaults)]
-        cell = ""
         if gates == "iofc":
             peephole = None
             if n.has(7):
                 p = n.constant(7, "peepholes")[d]
                 peephole = {g: p[k * units : (k + 1) * units] for k, g in enumerate("iof")} if p.any() else None
             total = {g: bias[g] + recurrent_bias[g] for g in gates}
-            y, h, cell = cells.lstm(
+            made = cells.lstm(
                 e, source, by_gate(w[d]), by_gate(r[d]), total, peephole=peephole, h0=state(5), c0=state(6),
                 gate=f[0], cell=f[1], hidden=f[2], need_cell=n.outputs > 2, coupled=bool(n.attr("input_forget", 0)),
             )  # fmt: skip
         elif gates == "zrh":
-            y, h = cells.gru(
+            made = cells.gru(
                 e, source, by_gate(w[d]), by_gate(r[d]), bias, recurrent_bias, h0=state(5),
                 reset_after=bool(n.attr("linear_before_reset", 0)), gate=f[0], hidden=f[1],
             )  # fmt: skip
         else:
-            y, h = cells.rnn(e, source, w[d], r[d], bias["h"] + recurrent_bias["h"], h0=state(5), activation=f[0])
-        results.append((cells.reverse_time(e, y) if backwards else y, h, cell))
+            made = cells.rnn(e, source, w[d], r[d], bias["h"] + recurrent_bias["h"], h0=state(5), activation=f[0])
+        results.append((cells.reverse_time(e, made.outputs) if backwards else made.outputs, made.state, made.cell))
     # Y is [time, directions, batch, units], or with the other layout [batch, time, directions, units].
     if layout:
         y = e.concat([e.reshape(y, (batch, time, 1, units)) for y, _, _ in results], 2)
