@@ -12,10 +12,12 @@ from edgert.interpreter import Interpreter
 
 from ..export import to_tflite
 from ..ir import Graph, lstm
+from .masks import only_softmax, that_matter
 from .observers import MinMax, Observer
 
 Ranges = dict[str, tuple[float, float]]
-_PADDING = -1e38
+# What is lower stands for no value: the padding of a maximum, or a mask.
+_PADDING, _LOWEST = -1e38, -1e30
 
 
 def calibrate(
@@ -48,6 +50,7 @@ def calibrate(
         watched.pop(n.inputs[lstm.STATE])
         watched.pop(n.inputs[lstm.CELL])
     padded = {n.outputs[0] for n in graph.nodes if n.op == "PADV2" and (graph.data(n.inputs[2]) or 0) < _PADDING}
+    scores = only_softmax(graph)
     done = 0
     for sample in samples:
         if len(sample) != len(details):
@@ -60,8 +63,12 @@ def calibrate(
         it.invoke()
         for name, o in watched.items():
             values = it.tensor(index[name])()
-            if name in padded:  # the padding of a maximum is the lowest of all floats, and no value
+            if name in scores:
+                values = that_matter(values)
+            elif name in padded:
                 values = values[values > _PADDING]
+            elif values.min(initial=0) < _LOWEST:
+                values = np.maximum(values, np.float32(_LOWEST))
             if not np.isfinite(values).all():
                 raise ConversionError(
                     f'tensor "{name}" takes values that are not finite on sample {done}: check the model and the preprocessing'

@@ -17,11 +17,14 @@ from edgert.errors import ConversionError
 from ..calibrate import Ranges
 from ..ir import Graph, Node, Quantization, Tensor, lstm
 from ..passes.keep_quantization import keep_quantization
+from .attention_masks import bound_masks
 from .lstm import quantize_lstm
 from .reconstruction import Rounded
 from .rules import RULES
 
 _TINY = 1e-30
+# The range of a tensor that is always zero. A larger one would be more than TFLite's ADD can bring to the scale of a small sum.
+_NOTHING = 1.0
 
 
 def activation_quantization(low: float, high: float, kind: str = "int8") -> Quantization:
@@ -29,10 +32,10 @@ def activation_quantization(low: float, high: float, kind: str = "int8") -> Quan
     low, high = min(low, 0.0), max(high, 0.0)
     if kind == "int16":
         scale = float(np.float32(max(-low, high) / 32767))
-        return Quantization.per_tensor(scale if scale >= _TINY else 1.0, 0)
+        return Quantization.per_tensor(scale if scale >= _TINY else _NOTHING / 32767, 0)
     scale = float(np.float32((high - low) / 255))
     if scale < _TINY:
-        return Quantization.per_tensor(1.0, 0)
+        return Quantization.per_tensor(_NOTHING / 255, 0)
     return Quantization.per_tensor(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
@@ -75,6 +78,7 @@ def quantize_static(
         graph.remove_dead()
     node_kinds = {n.outputs[0]: (kinds or {}).get(n.outputs[0]) or kind_of(graph, n, kind) for n in graph.nodes}
     ranges = dict(ranges)
+    bound_masks(graph, ranges)
     tensor_kinds = _separate_kinds(graph, node_kinds, kind, ranges)
     _assign(graph, ranges, node_kinds, tensor_kinds)
     for node in list(graph.nodes):

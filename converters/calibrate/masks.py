@@ -1,0 +1,30 @@
+"""Scores: what softmax alone reads. Those far below the largest of their row, masked ones above all, do not widen its range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ir import Graph, Node
+
+# What is so far below the largest of its row is less than half a step of an 8-bit probability, and one and a half of a 16-bit one.
+FAR = 10.0
+# No score is as low as this; masks are (-10000 in the oldest models).
+_MASK = -5000.0
+
+
+def only_softmax(graph: Graph) -> set[str]:
+    """Tensors that nothing but softmax reads."""
+    readers: dict[str, list[Node]] = {}
+    for n in graph.nodes:
+        for i in n.inputs:
+            readers.setdefault(i, []).append(n)
+    return {t for t, ns in readers.items() if all(n.op == "SOFTMAX" for n in ns) and t not in graph.outputs}
+
+
+def that_matter(scores: NDArray[Any]) -> NDArray[Any]:
+    """Scores with those far below the largest of their row raised, without rows that are masked as a whole."""
+    largest = scores.max(axis=-1, keepdims=True)
+    return np.maximum(scores, largest - FAR)[np.broadcast_to(largest > _MASK, scores.shape)]
