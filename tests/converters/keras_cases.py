@@ -78,6 +78,76 @@ def wrapped() -> Any:
     return keras.Model(inp, layers.LSTM(4)(x))
 
 
+def holes(x: Any) -> Any:
+    """Some steps of an input made zeros, by operations between layers."""
+    return x * keras.ops.cast(x[..., :1] > 0, "float32")
+
+
+def masked_recurrent() -> Any:
+    """Texts of different lengths: what Embedding masks goes through layers that hand it on, both ways, and into states."""
+    ids, x = layers.Input((7,), dtype="int32", name="ids"), layers.Input((7, 3), name="x")
+    text = layers.Embedding(11, 5, mask_zero=True)(ids)
+    y = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(layers.Dropout(0.2)(text))
+    y = layers.LayerNormalization()(layers.Dense(6, activation="relu")(y))
+    z = layers.GRU(3, return_sequences=True, zero_output_for_mask=True)(y)
+    masked = layers.Masking()(holes(x))
+    s = layers.SimpleRNN(5, return_sequences=True, go_backwards=True)(masked)
+    _, h, c = layers.LSTM(4, return_state=True)(masked)
+    w = layers.LSTM(4, return_sequences=True)(text, initial_state=[h, c])
+    return keras.Model(
+        [ids, x], [layers.GRU(2, reset_after=False)(z), s, w, layers.Bidirectional(layers.GRU(3), merge_mode="sum")(y)]
+    )
+
+
+def masked_merges() -> Any:
+    ids, x = layers.Input((7,), dtype="int32", name="ids"), layers.Input((7, 5), name="x")
+    text, masked = layers.Embedding(11, 5, mask_zero=True)(ids), layers.Masking(mask_value=0.0)(holes(x))
+    either, both = layers.Add()([text, masked]), layers.Concatenate()([text, masked])
+    plain, long = layers.Multiply()([text, x]), layers.Concatenate(axis=1)([text, x])
+    extremes = [layers.Maximum()([masked, text]), layers.Minimum()([text, x]), layers.Multiply()([masked, text])]
+    pooled = [layers.GlobalAveragePooling1D(keepdims=k)(v) for k, v in ((False, either), (True, both), (False, plain))]
+    return keras.Model([ids, x], [*extremes, *pooled, layers.LSTM(3)(long), layers.TimeDistributed(layers.Dense(2))(both)])
+
+
+def masked_attention() -> Any:
+    ids, x = layers.Input((6,), dtype="int32", name="ids"), layers.Input((5, 4), name="x")
+
+    def text() -> Any:  # each its own: MultiHeadAttention takes masks away from its inputs while a model runs
+        return layers.Embedding(11, 4, mask_zero=True)(ids)
+
+    query, own = layers.Masking()(holes(x)), text()
+    y, scores = layers.MultiHeadAttention(2, 3)(x, text(), return_attention_scores=True)
+    seen = layers.Attention()([query, text()])
+    added = layers.AdditiveAttention()([query, text()], use_causal_mask=True)
+    allowed = keras.ops.logical_and(x[:, :, :1] < 1, ids[:, None, :] < 5)
+    given = layers.MultiHeadAttention(1, 3)(x, text(), attention_mask=allowed)
+    mean = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 3)(own, own, use_causal_mask=True))
+    return keras.Model([ids, x], [y, scores, mean, seen, added, given])
+
+
+def operations() -> Any:
+    """What is written between layers."""
+    ops = keras.ops
+    a, b = layers.Input((4, 6), name="a"), layers.Input((4, 6), name="b")
+    mean = ops.mean(a, axis=-1, keepdims=True)
+    outputs = [
+        (1.0 - a) * b + 2,
+        a / (ops.abs(b) + 1) - ops.maximum(b, 0.5) ** 2,
+        ops.where(a > b, a, ops.clip(b, -0.5, 0.7)),
+        ops.concatenate([a[:, 1:3], b[:, ::2, :], mean[:, -1:] + ops.zeros_like(b[:, :1])], axis=1),
+        ops.reshape(ops.transpose(ops.stack([a, b], axis=1), (0, 2, 1, 3)), (1, -1, 3)),
+        ops.cast(ops.argmax(a, axis=1), "float32") + ops.sum(b, axis=1),
+        ops.squeeze(ops.expand_dims(ops.sqrt(ops.square(a) + 1e-3), 1), 1) @ ops.swapaxes(b, 1, 2),
+        ops.softmax(a, axis=1) + ops.leaky_relu(b, 0.3) + ops.gelu(a) + ops.elu(b, 0.5),
+        ops.std(a, axis=[1, 2]) * ops.exp(-mean[..., 0]),
+        ops.flip(ops.pad(a, [[0, 0], [1, 0], [0, 2]], constant_values=0.5), axis=1),
+        ops.cast(ops.logical_and(ops.any(a > 1.5, axis=-1), ops.logical_not(ops.all(b < 0, axis=-1))), "float32"),
+        *ops.split(a, 3, axis=-1),
+        *ops.split(b, [1, 3], axis=1),
+    ]
+    return keras.Model([a, b], outputs)
+
+
 L = layers
 CASES: dict[str, Callable[[], Any]] = {
     "conv1d": of((9, 3), lambda: L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="gelu")),
@@ -112,6 +182,10 @@ CASES: dict[str, Callable[[], Any]] = {
     "rnn": of((6, 3), lambda: L.SimpleRNN(5, return_sequences=True), lambda: L.RNN(L.GRUCell(3))),
     "bidirectional": of((6, 3), lambda: L.Bidirectional(L.LSTM(4, return_sequences=True)), lambda: L.Bidirectional(L.GRU(3), merge_mode="ave")),
     "states": states,
+    "masked_recurrent": masked_recurrent,
+    "masked_merges": masked_merges,
+    "masked_attention": masked_attention,
+    "operations": operations,
     "time_distributed": wrapped,
     "nested": nested,
     "heads": heads,
@@ -138,7 +212,7 @@ CASES: dict[str, Callable[[], Any]] = {
 def inputs_of(model: Any, seed: int = 3) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [
-        rng.integers(0, 11, (1, *i.shape[1:])).astype(np.int32) if "int" in str(i.dtype)
+        rng.integers(-5, 11, (1, *i.shape[1:])).clip(0).astype(np.int32) if "int" in str(i.dtype)
         else rng.uniform(-2, 2, (1, *i.shape[1:])).astype(np.float32)
         for i in model.inputs
     ]  # fmt: skip

@@ -115,11 +115,11 @@ def test_quantized_models_are_not_quantized_again(shared: Path) -> None:
 
 
 def test_unknown_layers_are_all_named(tmp_path: Path) -> None:
-    inner = keras.Sequential([layers.Input((8, 3)), layers.Masking(name="mask"), layers.Dense(2)])
-    model = keras.Sequential([layers.Input((8, 3)), layers.Lambda(lambda x: x * 2, name="code"), inner, layers.Dense(2)])
+    inner = keras.Sequential([layers.Input((4, 8, 3)), layers.ConvLSTM1D(3, 2, name="both"), layers.Dense(2)])
+    model = keras.Sequential([layers.Input((4, 8, 3)), layers.Lambda(lambda x: x * 2, name="code"), inner, layers.Dense(2)])
     model.save(tmp_path / "m.keras")
     with pytest.raises(
-        ConversionError, match=r'm\.keras: no converter for the layers "code" \(Lambda: Python code.*\), "mask" \(Masking'
+        ConversionError, match=r'm\.keras: no converter for the layers "code" \(Lambda: Python code.*\), "both" \(ConvLSTM1D'
     ):
         load(tmp_path / "m.keras")
 
@@ -133,6 +133,31 @@ def test_unsupported_use_is_named(tmp_path: Path) -> None:
     open_size.save(tmp_path / "o.keras")
     with pytest.raises(ConversionError, match="open shape"):
         load(tmp_path / "o.keras")
+
+
+@pytest.mark.parametrize(
+    "name, option, owner",
+    [
+        ("m.keras", {"shapes": {"x": [1, 2]}}, "ONNX, PyTorch and TensorFlow"),
+        ("m.tflite", {"constants": {"x": np.ones(1)}}, "ONNX and PyTorch"),
+        ("m.pb", {"constants": {"x": np.ones(1)}}, "ONNX and PyTorch"),
+        ("m.onnx", {"weights": "w.caffemodel"}, "Caffe"),
+        ("m.pt2", {"weights": "w.caffemodel"}, "Caffe"),
+        ("m.h5", {"weights": "w.caffemodel"}, "Caffe"),
+        ("m.prototxt", {"shapes": {"x": [1, 2]}}, "ONNX, PyTorch and TensorFlow"),
+    ],
+)
+def test_options_of_other_importers_are_no_silent_loss(name: str, option: dict[str, Any], owner: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ConversionError, match=f"{name}: .*{owner}"):
+        load(tmp_path / name, **option)
+
+
+def test_options_of_other_importers_in_memory() -> None:
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(2)])
+    for option in ({"shapes": {"x": [1, 3]}}, {"constants": {"x": np.ones(1)}}, {"weights": "w.caffemodel"}):
+        with pytest.raises(ConversionError, match=r"Sequential: .* only"):
+            load(model, **option)
 
 
 def test_damaged_files(tmp_path: Path) -> None:
