@@ -95,10 +95,15 @@ def reference(model: bytes, inputs: list[np.ndarray], builtin: bool = False) -> 
 
 
 def assert_same_as_reference(
-    model: Model | bytes, inputs: list[np.ndarray], threads: int = 1, magnitude: float = 0.0, builtin: bool = False
+    model: Model | bytes,
+    inputs: list[np.ndarray],
+    threads: int = 1,
+    magnitude: float = 0.0,
+    builtin: bool = False,
+    exact: bool = False,
 ) -> None:
-    """Integers equal; floats within 1e-5 of the largest reference magnitude, or of `magnitude` where sums go through larger
-    values than their results. What the reference refuses is no example."""
+    """Integers equal, and floats where they are asked to be `exact`; else floats within 1e-5 of the largest reference magnitude, or of `magnitude`
+    where sums go through larger values than their results. What the reference refuses is no example."""
     content = model if isinstance(model, bytes) else model.bytes()
     keep(content)
     expected = reference(content, inputs, builtin)
@@ -107,7 +112,7 @@ def assert_same_as_reference(
     got = run(Interpreter(model_content=content, num_threads=threads), inputs)
     for g, e in zip(got, expected):
         assert g.shape == e.shape and g.dtype == e.dtype
-        if e.dtype.kind == "f":
+        if e.dtype.kind == "f" and not exact:
             largest = max(magnitude, float(np.abs(e).max(initial=1e-6, where=np.isfinite(e))))
             np.testing.assert_allclose(g, e, rtol=0, atol=1e-5 * largest)
         else:

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/exponential.h"
 #include "base/fixed_point.h"
 #include "base/memory.h"
 #include "base/pool.h"
@@ -36,6 +37,13 @@ static void test_functions(void)
         double got = er_one_over_one_plus((int32_t)(x * 0x1p31)) / 0x1p31;
         CHECK(fabs(got - 1 / (1 + x)) < 1e-6, "1/(1+%g) is %g", x, got);
     }
+    // exp of floats: within what rounding to the nearest could do, and a little.
+    for (float x = -87; x < 88; x += 0.0137f) {
+        const double want = exp((double)x), step = (double)nextafterf((float)want, INFINITY) - (double)(float)want;
+        CHECK(fabs((double)er_expf(x) - want) < 0.51 * step, "exp(%g) is %g, expected %g", (double)x, (double)er_expf(x), want);
+    }
+    CHECK(er_expf(-INFINITY) == 0 && er_expf(INFINITY) == INFINITY && er_expf(0) == 1 && isnan(er_expf(NAN)), "exp at the ends");
+    CHECK(er_expf(-103) == 0x1p-149f && er_expf(-104) == 0 && er_expf(88.7f) < INFINITY && er_expf(88.8f) == INFINITY, "exp where floats end");
 }
 
 typedef struct { atomic_int calls[1000]; int threads; } counter;

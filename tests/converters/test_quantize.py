@@ -115,6 +115,14 @@ def test_schemes(scheme: str, least: float, tmp_path: Path) -> None:
         result = convert(tmp_path / "m.keras", Samples(data), scheme=scheme)
         ours, real = Interpreter(model_content=result.model), Interpreter(model_content=result.float_model)
         details = ours.get_input_details()
+        # Floats that become integers somewhere are summed as LiteRT's are, but functions of the C library are not ours.
+        types = [t.dtype for t in result.graph.tensors.values()]
+        rounds = scheme in ("int8", "16x8", "dynamic") and "int8" in types
+        by_the_library = {n.op for n in result.graph.nodes if result.graph.tensors[n.outputs[0]].dtype == "float32"} & {
+            "TANH",
+            "LOG",
+            "GELU",
+        }
         signal = noise = 1e-12
         for i in range(5):
             sample = [a[i : i + 1] for a in data]
@@ -122,9 +130,9 @@ def test_schemes(scheme: str, least: float, tmp_path: Path) -> None:
             got, expected = run(ours, inputs), reference(result.model, inputs)
             assert expected is not None, name
             for g, e, f, d in zip(got, expected, run(real, sample), ours.get_output_details()):
-                if scheme in ("int8", "16x8") and not result.kept_float:
+                if rounds and not by_the_library:
                     np.testing.assert_array_equal(g, e)
-                elif scheme != "dynamic":  # LiteRT rounds the activations of hybrid operators otherwise in places
+                else:
                     np.testing.assert_allclose(g, e, rtol=1e-4, atol=1e-5 * float(np.abs(e).max()))
                 back = dequantize(g, d) if g.dtype != np.float32 else g
                 signal, noise = signal + float((f**2).sum()), noise + float(((back - f) ** 2).sum())

@@ -9,7 +9,7 @@
 #include "kernels/kernels.h"
 
 enum { MAX_ISAS = 8 };
-static er_kernels tables[MAX_ISAS];
+static er_kernels tables[MAX_ISAS], exact_tables[MAX_ISAS];
 static int n_tables;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -17,7 +17,11 @@ static void add(const char *isa, void (*fill)(er_kernels *))
 {
     if (n_tables) tables[n_tables] = tables[n_tables - 1];
     fill(&tables[n_tables]);
-    tables[n_tables++].isa = isa;
+    tables[n_tables].isa = isa;
+    er_kernels *exact = &exact_tables[n_tables];
+    *exact = tables[n_tables++];
+    exact->sgemm = exact->sgemm_exact;
+    exact->sdepthwise = exact->sdepthwise_exact;
 }
 
 static void fill_tables(void)
@@ -76,6 +80,8 @@ const er_kernels *er_kernels_of(const char *isa)
         if (!strcmp(tables[i].isa, isa)) return &tables[i];
     return NULL;
 }
+
+const er_kernels *er_kernels_exact(const er_kernels *k) { return &exact_tables[k - tables]; }
 
 const er_kernels *er_kernels_get(edgert_error *error)
 {

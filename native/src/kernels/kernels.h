@@ -214,11 +214,11 @@ typedef void er_dequantize(size_t n, const uint8_t *x, bool is_signed, float sca
 
 // Around products of a float32 input that is quantized when it comes. The least and the largest of n numbers and 0; NaN counts as
 // nothing. y[i] = clamp(zero + round(x[i] * inverse), low, 127), halves away from zero; NaN makes low.
-// y[j] = clamp((sums[j] - zero * weight_sums[j]) * (scales[j] * scale) + bias[j], min, max).
+// y[j] = clamp((sums[j] - zero * weight_sums[j]) * (scales[j] * scale) + bias[j], min, max), or by scales[j] first where they are `apart`.
 typedef void er_float_range(size_t n, const float *x, float *least, float *most);
 typedef void er_quantize_dynamic(size_t n, const float *x, float inverse, float zero, float low, int8_t *y);
-typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, const float *bias,
-                           float min, float max, float *y);
+typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, bool apart,
+                           const float *bias, float min, float max, float *y);
 
 // The sum of a[i] * b[i], and of w[i] * (x[i] - zero), which wraps.
 typedef float er_dot_floats(size_t n, const float *a, const float *b);
@@ -240,9 +240,10 @@ typedef struct er_kernels {
     er_bytes bytes;             // 8-bit activations need no conversion where they are stored so
     er_qgemm qgemm;
     er_qgemm qgemm_small;       // faster where er_qgemm_suits, and as right where not; `run` is NULL where there is none
-    er_sgemm sgemm;
+    // Of floats, as fast as they can be, and as the reference has them: each product rounded, and added one after the other.
+    er_sgemm sgemm, sgemm_exact;
     er_qdepthwise qdepthwise;
-    er_sdepthwise *sdepthwise;
+    er_sdepthwise *sdepthwise, *sdepthwise_exact;
     er_qadd *qadd;
     er_qmul *qmul;
     er_qpool *qmax_pool, *qaverage_pool;
@@ -267,6 +268,9 @@ const er_kernels *er_kernels_get(edgert_error *error);
 
 // The table of one instruction set, NULL where it is not built in or this CPU lacks it. For tests.
 const er_kernels *er_kernels_of(const char *isa);
+
+// The same table with the exact products of floats in the place of the fast ones.
+const er_kernels *er_kernels_exact(const er_kernels *k);
 
 // Each ISA overwrites what it does better.
 void er_kernels_generic(er_kernels *k);

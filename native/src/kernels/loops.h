@@ -53,12 +53,13 @@ static void quantize_dynamic(size_t n, const float *x, float inverse, float zero
     }
 }
 
-static void scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, const float *bias,
-                       float min, float max, float *y)
+static void scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, bool apart,
+                       const float *bias, float min, float max, float *y)
 {
+    const float first = apart ? 1 : scale, second = apart ? scale : 1;
     for (size_t j = 0; j < n; j++) {
         const int32_t sum = (int32_t)((uint32_t)sums[j] - (uint32_t)zero * (uint32_t)weight_sums[j]);
-        const float v = (float)sum * (scales[j] * scale) + bias[j];
+        const float v = (float)sum * (scales[j] * first) * second + bias[j];
         y[j] = v < min ? min : v > max ? max : v;
     }
 }

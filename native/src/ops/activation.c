@@ -4,6 +4,7 @@
 // On 8 bits each is a table, filled here by the arithmetic that the reference uses for one value.
 #include <math.h>
 
+#include "base/exponential.h"
 #include "ops/table16.h"
 
 typedef struct { float (*fn)(float x, const void *state); float min, max, alpha; } float_function;
@@ -59,8 +60,10 @@ static void fill_by_float(const er_tensor *x, const er_tensor *y, float (*fn)(fl
     }
 }
 
-// Through double, so that the result does not depend on the C library's float functions.
-static float logistic(float x, const void *s) { (void)s; return 1.0f / (1.0f + (float)exp((double)-x)); }
+// Not by the C library's float functions, so that the result does not depend on them.
+static float logistic(float x, const void *s) { (void)s; return 1.0f / (1.0f + er_expf(-x)); }
+// On floats the reference leaves out what would not change them: the sum at small values, and everything at large ones.
+static float logistic_of_float(float x, const void *s) { return x > 16.619047164916992188f ? 1 : x < -9 ? er_expf(x) : logistic(x, s); }
 static float hyperbolic_tangent(float x, const void *s) { (void)s; return (float)tanh((double)x); }
 
 // ---- on int16, by lines between points of the sigmoid
@@ -98,7 +101,7 @@ static er_status use_sigmoid16(er_prepare *p, er_op *op, bool tanh)
 er_status er_prepare_logistic(er_prepare *p, er_op *op)
 {
     uint8_t *table;
-    ER_TRY(prepare(p, op, (float_function){.fn = logistic}, &table));
+    ER_TRY(prepare(p, op, (float_function){.fn = logistic_of_float}, &table));
     const er_tensor *y = op->outputs[0];
     if (y->def->type == EDGERT_INT16) return use_sigmoid16(p, op, false);
     if (!table) return ER_OK;
@@ -198,7 +201,7 @@ static float hard_swish(float x, const void *s)
 {
     (void)s;
     float r = x + 3;
-    return x * (r < 0 ? 0 : r > 6 ? 6 : r) * (1.0f / 6);
+    return x * (r < 0 ? 0 : r > 6 ? 6 : r) / 6;
 }
 
 static int16_t saturate16(int32_t x) { return (int16_t)er_clamp32(x, INT16_MIN, INT16_MAX); }

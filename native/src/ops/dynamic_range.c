@@ -17,7 +17,7 @@ er_dynamic er_quantize_floats(const er_kernels *k, const float *x, size_t n, boo
         return (er_dynamic){range / 127, 0};
     }
     // Whichever end gives the zero point with the smaller error.
-    const double low = (double)least, high = (double)most, scale = (high - low) / 255;
+    const double low = (double)least, high = (double)most, scale = (double)(most - least) / 255;
     const double zero = 128 + fabs(low / scale) < 127 + fabs(high / scale) ? -128 - low / scale : 127 - high / scale;
     const int32_t nudged = !(zero > -128) ? -128 : zero >= 127 ? 127 : (int32_t)round(zero);
     k->quantize_dynamic(n, x, 1.0f / (float)scale, (float)nudged, -128, q);

@@ -16,6 +16,7 @@
 typedef struct {
     er_matmul mm;
     bool asymmetric;
+    bool apart;                     // scales are multiplied one after the other
     bool direct;                    // a pixel of the input is a row
     int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw;
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -75,7 +76,7 @@ static void run_block(void *arg, size_t i, int thread)
     er_matmul_run(mm, 0, &product, (size_t *)(void *)scratch, n0, n1, sums, h->sum_stride * sizeof(int32_t));
     for (size_t r = 0; r < m; r++) {
         const er_dynamic *q = &t->q[(first + r) / per_sample];
-        mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride + n0, h->weight_sums + n0, q->zero, h->scale + n0, q->scale, h->bias + n0, h->min, h->max,
+        mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride + n0, h->weight_sums + n0, q->zero, h->scale + n0, q->scale, h->apart, h->bias + n0, h->min, h->max,
                                 er_f32(t->op->outputs[0]) + (first + r) * out_c + n0);
     }
 }
@@ -189,7 +190,8 @@ er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options
     ER_TRY(er_place_window(p, o->padding, x->dims[1], kh, o->stride_h, o->dilation_h, &wy));
     ER_TRY(er_place_window(p, o->padding, x->dims[2], kw, o->stride_w, o->dilation_w, &wx));
     ER_TRY(er_set_shape(p, op->outputs[0], (int32_t[]){x->dims[0], wy.out, wx.out, out_c}, 4));
-    hybrid h = {.asymmetric = scales_differ(&w->def->quant), .direct = kh == 1 && kw == 1 && o->stride_h == 1 && o->stride_w == 1, .batch = x->dims[0],
+    const bool by_channel = scales_differ(&w->def->quant);
+    hybrid h = {.asymmetric = by_channel, .apart = by_channel, .direct = kh == 1 && kw == 1 && o->stride_h == 1 && o->stride_w == 1, .batch = x->dims[0],
                 .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c, .kh = kh, .kw = kw, .stride_h = o->stride_h,
                 .stride_w = o->stride_w, .dilation_h = o->dilation_h, .dilation_w = o->dilation_w, .pad_top = wy.before, .pad_left = wx.before};
     return finish(p, op, h, o->activation, w->count / (size_t)out_c);

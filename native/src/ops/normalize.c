@@ -1,6 +1,7 @@
 // L2_NORMALIZATION, LOCAL_RESPONSE_NORMALIZATION, LOG_SOFTMAX over the last dimension.
 #include <math.h>
 
+#include "base/exponential.h"
 #include "ops/whole.h"
 
 // ---- L2_NORMALIZATION: float32, int8, uint8
@@ -133,7 +134,7 @@ static void run_log_softmax(const er_op *op, er_pool *pool)
         const float *v = er_f32(x) + from;
         float max = v[0], sum = 0;
         for (size_t i = 1; i < s->depth; i++) max = v[i] > max ? v[i] : max;
-        for (size_t i = 0; i < s->depth; i++) sum += expf(v[i] - max);
+        for (size_t i = 0; i < s->depth; i++) sum += er_expf(v[i] - max);
         const float log_sum = logf(sum);
         for (size_t i = 0; i < s->depth; i++) er_f32(y)[from + i] = v[i] - max - log_sum;
     }

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/exponential.h"
 #include "ops/table16.h"
 
 typedef struct {
@@ -91,7 +92,7 @@ static void softmax_floats(const softmax *s, const float *x, float *y)
 {
     float max = -INFINITY, sum = 0;
     for (size_t i = 0; i < s->depth; i++) max = max < x[i] ? x[i] : max;
-    for (size_t i = 0; i < s->depth; i++) sum += y[i] = expf((x[i] - max) * s->beta);
+    for (size_t i = 0; i < s->depth; i++) sum += y[i] = er_expf((x[i] - max) * s->beta);
     for (size_t i = 0; i < s->depth; i++) y[i] /= sum;
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/exponential.h"
 #include "ops/table16.h"
 #include "ops/whole.h"
 
@@ -11,7 +12,7 @@
 static float negative(float x) { return -x; }
 static float square(float x) { return x * x; }
 static float reciprocal_root(float x) { return 1.0f / sqrtf(x); }
-static float exponential(float x) { return (float)exp((double)x); }
+static float exponential(float x) { return er_expf(x); }
 static float logarithm(float x) { return (float)log((double)x); }
 static float sine(float x) { return (float)sin((double)x); }
 static float cosine(float x) { return (float)cos((double)x); }

@@ -1,4 +1,4 @@
-// float32: products with fused multiply-add, and the plain loops.
+// float32: products, and the plain loops.
 #include <immintrin.h>
 
 #include "kernels/loops.h"
@@ -15,4 +15,6 @@ void er_avx2_float(er_kernels *k)
     k->sgemm = (er_sgemm){LANES, sgemm};
     SET_LOOPS(k)
     k->sdepthwise = sdepthwise;
+    k->sgemm_exact = (er_sgemm){LANES, sgemm_exact};
+    k->sdepthwise_exact = sdepthwise_exact;
 }

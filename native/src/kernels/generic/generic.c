@@ -192,10 +192,10 @@ void er_kernels_generic(er_kernels *k)
 {
     k->speed = 1;
     k->qgemm = (er_qgemm){.nr = NR, .kr = 1, .a_size = 2, .bundle = 1, .least = -128, .pack_a = pack_a, .strip = one_panel, .run = qgemm};
-    k->sgemm = (er_sgemm){NR, sgemm};
+    k->sgemm = k->sgemm_exact = (er_sgemm){NR, sgemm};
     SET_LOOPS(k)
     k->qdepthwise = (er_qdepthwise){ER_BYTES_ANY, 1, depthwise_pack, qdepthwise};
-    k->sdepthwise = sdepthwise;
+    k->sdepthwise = k->sdepthwise_exact = sdepthwise;
     k->qadd = er_qadd_generic;
     k->qmul = qmul;
     k->qmax_pool = qmax_pool;

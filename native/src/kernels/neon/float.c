@@ -1,4 +1,4 @@
-// float32: products with fused multiply-add, tiles of up to 8 rows by one panel of 8 channels. AArch64 only: NEON of ARMv7 flushes small
+// float32: products, fused or exact, in tiles of up to 8 rows by one panel of 8 channels. AArch64 only: NEON of ARMv7 flushes small
 // numbers to zero.
 #if defined(__aarch64__)
 #include <arm_neon.h>
@@ -30,8 +30,8 @@ static inline void store_floats(float *out, float32x4_t low, float32x4_t high, s
 #define LOAD(i) const float32x4_t x##i = vld1q_f32(a##i + k);
 #define STEP(i, lane) \
     if (i < mr) { \
-        low##i = vfmaq_laneq_f32(low##i, w_low, x##i, lane); \
-        high##i = vfmaq_laneq_f32(high##i, w_high, x##i, lane); \
+        low##i = exact ? vaddq_f32(low##i, vmulq_laneq_f32(w_low, x##i, lane)) : vfmaq_laneq_f32(low##i, w_low, x##i, lane); \
+        high##i = exact ? vaddq_f32(high##i, vmulq_laneq_f32(w_high, x##i, lane)) : vfmaq_laneq_f32(high##i, w_high, x##i, lane); \
     }
 #define STEP_0(i) STEP(i, 0)
 #define STEP_1(i) STEP(i, 1)
@@ -40,14 +40,14 @@ static inline void store_floats(float *out, float32x4_t low, float32x4_t high, s
 #define ONE_OF_FOUR(number, X) { const float32x4_t w_low = vld1q_f32(w + number * NR), w_high = vld1q_f32(w + number * NR + 4); EACH_ROW(X) }
 #define ONE(i) \
     if (i < mr) { \
-        low##i = vfmaq_n_f32(low##i, w_low, a##i[k]); \
-        high##i = vfmaq_n_f32(high##i, w_high, a##i[k]); \
+        low##i = exact ? vaddq_f32(low##i, vmulq_n_f32(w_low, a##i[k])) : vfmaq_n_f32(low##i, w_low, a##i[k]); \
+        high##i = exact ? vaddq_f32(high##i, vmulq_n_f32(w_high, a##i[k])) : vfmaq_n_f32(high##i, w_high, a##i[k]); \
     }
 #define FINISH(i) \
     if (i < mr) store_floats(out + i * out_stride, clamped(vaddq_f32(low##i, bias_low), least, most), clamped(vaddq_f32(high##i, bias_high), least, most), n);
 
 __attribute__((always_inline)) static inline void
-tile(const size_t mr, const er_rows *r, const uint8_t *rows, size_t n, const float *panel, float min, float max, float *out, size_t out_stride)
+tile(const bool exact, const size_t mr, const er_rows *r, const uint8_t *rows, size_t n, const float *panel, float min, float max, float *out, size_t out_stride)
 {
     const size_t stride = r->row_stride / sizeof(float), length = r->groups;
     const float *w = panel + NR;
@@ -66,9 +66,10 @@ tile(const size_t mr, const er_rows *r, const uint8_t *rows, size_t n, const flo
     EACH_ROW(FINISH)
 }
 
-#define CASE(mr) case mr: tile(mr, r, rows, n - n0, panel, min, max, to, out_stride); break
+#define CASE(mr) case mr: tile(exact, mr, r, rows, n - n0, panel, min, max, to, out_stride); break
 
-static void sgemm(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
+__attribute__((always_inline)) static inline void run_lines(const bool exact, const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min,
+                                                            float max, float *out, size_t out_stride)
 {
     for (size_t n0 = 0; n0 < n; n0 += NR) {
         const float *panel = packed + n0 / NR * panel_floats;
@@ -83,15 +84,28 @@ static void sgemm(const er_rows *r, size_t n, const float *packed, size_t panel_
     }
 }
 
-static void sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias,
-                       const float *w, float min, float max, float *out, size_t out_stride)
+static void sgemm(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
+{
+    run_lines(false, r, n, packed, panel_floats, min, max, out, out_stride);
+}
+
+static void sgemm_exact(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
+{
+    run_lines(true, r, n, packed, panel_floats, min, max, out, out_stride);
+}
+
+__attribute__((always_inline)) static inline void depthwise(const bool exact, size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step,
+                                                            const float *bias, const float *w, float min, float max, float *out, size_t out_stride)
 {
     const float32x4_t least = vdupq_n_f32(min), most = vdupq_n_f32(max);
     for (size_t x = 0; x < n; x++) {
         size_t c = 0;
         for (; c + 4 <= channels; c += 4) {
             float32x4_t sum = vdupq_n_f32(0);
-            for (size_t t = 0; t < taps; t++) sum = vfmaq_f32(sum, vld1q_f32(tap[t] + x * x_step + c), vld1q_f32(w + t * channels + c));
+            for (size_t t = 0; t < taps; t++) {
+                const float32x4_t from = vld1q_f32(tap[t] + x * x_step + c), weight = vld1q_f32(w + t * channels + c);
+                sum = exact ? vaddq_f32(sum, vmulq_f32(from, weight)) : vfmaq_f32(sum, from, weight);
+            }
             vst1q_f32(out + x * out_stride + c, clamped(vaddq_f32(sum, vld1q_f32(bias + c)), least, most));
         }
         for (; c < channels; c++) {
@@ -103,11 +117,25 @@ static void sdepthwise(size_t n, size_t channels, size_t taps, const float *cons
     }
 }
 
+static void sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
+                       float *out, size_t out_stride)
+{
+    depthwise(false, n, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+}
+
+static void sdepthwise_exact(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
+                             float *out, size_t out_stride)
+{
+    depthwise(true, n, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+}
+
 void er_neon_float(er_kernels *k)
 {
     k->sgemm = (er_sgemm){NR, sgemm};
     SET_LOOPS(k)
     k->sdepthwise = sdepthwise;
+    k->sgemm_exact = (er_sgemm){NR, sgemm_exact};
+    k->sdepthwise_exact = sdepthwise_exact;
 }
 #else
 #include "kernels/neon/neon.h"

@@ -1,5 +1,5 @@
 // float32 products, for every x86 instruction set: compiled once for each after its vec*.h, with MR rows by 2 panels of LANES channels as the largest tile,
-// and EACH_HEIGHT(X, panels), which names all heights.
+// and EACH_HEIGHT(X, panels), which names all heights. Each is there twice: fused, and `exact`, with products that are rounded before they are added.
 #ifndef ER_X86_FLOAT_H
 #define ER_X86_FLOAT_H
 
@@ -9,6 +9,8 @@ static inline vf clamped(vf x, float min, float max)
     return v_minf(v_setf(max), v_maxf(v_setf(min), x));
 }
 
+static inline vf v_add_product(bool exact, vf x, vf w, vf sum) { return exact ? v_addf(sum, v_mulf(x, w)) : v_fma(x, w, sum); }
+
 static inline void store_floats(float *out, vf x, size_t n)
 {
     if (n >= LANES) v_savef(out, x);
@@ -16,7 +18,7 @@ static inline void store_floats(float *out, vf x, size_t n)
 }
 
 __attribute__((always_inline)) static inline void
-tile(size_t mr, size_t panels, const er_rows *r, const uint8_t *rows, size_t n, const float *panel, size_t panel_floats, float min, float max,
+tile(const bool exact, size_t mr, size_t panels, const er_rows *r, const uint8_t *rows, size_t n, const float *panel, size_t panel_floats, float min, float max,
      float *out, size_t out_stride)
 {
     vf sum[MR][2];
@@ -32,7 +34,7 @@ tile(size_t mr, size_t panels, const er_rows *r, const uint8_t *rows, size_t n, 
             w[1] = panels > 1 ? v_loadf(w0 + panel_floats) : w[0];
             for (size_t i = 0; i < mr; i++) {
                 vf x = v_setf(a[i * stride]);
-                for (size_t p = 0; p < panels; p++) sum[i][p] = v_fma(x, w[p], sum[i][p]);
+                for (size_t p = 0; p < panels; p++) sum[i][p] = v_add_product(exact, x, w[p], sum[i][p]);
             }
         }
     }
@@ -43,11 +45,11 @@ tile(size_t mr, size_t panels, const er_rows *r, const uint8_t *rows, size_t n, 
     }
 }
 
-#define CASE(mr, panels) case mr: tile(mr, panels, r, rows, n, panel, panel_floats, min, max, out, out_stride); break
+#define CASE(mr, panels) case mr: tile(exact, mr, panels, r, rows, n, panel, panel_floats, min, max, out, out_stride); break
 
 // One line of rows by `panels` panels, in tiles of even height: a small rest would not hide the latency of
 // its few sums.
-static void run_line(const er_rows *r, const uint8_t *rows, size_t panels, size_t n, const float *panel, size_t panel_floats, float min,
+__attribute__((always_inline)) static inline void run_line(const bool exact, const er_rows *r, const uint8_t *rows, size_t panels, size_t n, const float *panel, size_t panel_floats, float min,
                  float max, float *out, size_t out_stride)
 {
     for (size_t left = r->m, tiles = (left + MR - 1) / MR; left; tiles--) {
@@ -63,20 +65,31 @@ static void run_line(const er_rows *r, const uint8_t *rows, size_t panels, size_
     }
 }
 
-static void sgemm(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
+__attribute__((always_inline)) static inline void run_lines(const bool exact, const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min,
+                                                            float max, float *out, size_t out_stride)
 {
     for (size_t n0 = 0; n0 < n;) {
         size_t panels = n - n0 > LANES ? 2 : 1;
         const float *panel = packed + n0 / LANES * panel_floats;
         for (size_t line = 0; line < r->lines; line++)
-            run_line(r, (const uint8_t *)r->a + line * r->line_stride, panels, n - n0, panel, panel_floats, min, max,
+            run_line(exact, r, (const uint8_t *)r->a + line * r->line_stride, panels, n - n0, panel, panel_floats, min, max,
                      out + line * r->m * out_stride + n0, out_stride);
         n0 += panels * LANES;
     }
 }
 
+static void sgemm(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
+{
+    run_lines(false, r, n, packed, panel_floats, min, max, out, out_stride);
+}
+
+static void sgemm_exact(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
+{
+    run_lines(true, r, n, packed, panel_floats, min, max, out, out_stride);
+}
+
 // `pixels` outputs of up to LANES channels from c on: no sum waits for the one before. `some` of a vector's channels, or (LANES) all: constants.
-__attribute__((always_inline)) static inline void taps_of(const size_t pixels, const bool all, size_t some, size_t c, size_t x, size_t channels, size_t taps,
+__attribute__((always_inline)) static inline void taps_of(const bool exact, const size_t pixels, const bool all, size_t some, size_t c, size_t x, size_t channels, size_t taps,
                                                           const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
                                                           float *out, size_t out_stride)
 {
@@ -85,26 +98,38 @@ __attribute__((always_inline)) static inline void taps_of(const size_t pixels, c
     for (size_t t = 0; t < taps; t++) {
         const float *from = tap[t] + x * x_step + c;
         const vf weights = all ? v_loadf(w + t * channels + c) : v_loadf_some(w + t * channels + c, some);
-        for (size_t i = 0; i < pixels; i++) sum[i] = v_fma(all ? v_loadf(from + i * x_step) : v_loadf_some(from + i * x_step, some), weights, sum[i]);
+        for (size_t i = 0; i < pixels; i++) sum[i] = v_add_product(exact, all ? v_loadf(from + i * x_step) : v_loadf_some(from + i * x_step, some), weights, sum[i]);
     }
     const vf b = all ? v_loadf(bias + c) : v_loadf_some(bias + c, some);
     for (size_t i = 0; i < pixels; i++) store_floats(out + (x + i) * out_stride + c, clamped(v_addf(sum[i], b), min, max), some);
 }
 
-static void sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias,
-                       const float *w, float min, float max, float *out, size_t out_stride)
+__attribute__((always_inline)) static inline void depthwise(const bool exact, size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step,
+                                                            const float *bias, const float *w, float min, float max, float *out, size_t out_stride)
 {
     for (size_t c = 0; c < channels; c += LANES) {
         const size_t some = channels - c < LANES ? channels - c : LANES;
         size_t x = 0;
         if (some == LANES) {
-            for (; x + 4 <= n; x += 4) taps_of(4, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
-            for (; x < n; x++) taps_of(1, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x + 4 <= n; x += 4) taps_of(exact, 4, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x < n; x++) taps_of(exact, 1, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
         } else {
-            for (; x + 4 <= n; x += 4) taps_of(4, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
-            for (; x < n; x++) taps_of(1, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x + 4 <= n; x += 4) taps_of(exact, 4, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x < n; x++) taps_of(exact, 1, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
         }
     }
+}
+
+static void sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
+                       float *out, size_t out_stride)
+{
+    depthwise(false, n, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+}
+
+static void sdepthwise_exact(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
+                             float *out, size_t out_stride)
+{
+    depthwise(true, n, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
 }
 
 #endif
