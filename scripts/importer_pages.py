@@ -54,7 +54,6 @@ Float32 models; models with weights of float16, int8 or int4 and float activatio
 def importers() -> str:
     from edgert.converters.importers.caffe import LAYERS as CAFFE
     from edgert.converters.importers.keras import LAYERS as KERAS
-
     from edgert.converters.importers.keras.operations import OPERATIONS
 
     operations = ", ".join(sorted(OPERATIONS))

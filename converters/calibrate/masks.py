@@ -27,4 +27,4 @@ def only_softmax(graph: Graph) -> set[str]:
 def that_matter(scores: NDArray[Any]) -> NDArray[Any]:
     """Scores with those far below the largest of their row raised, without rows that are masked as a whole."""
     largest = scores.max(axis=-1, keepdims=True)
-    return np.maximum(scores, largest - FAR)[np.broadcast_to(largest > _MASK, scores.shape)]
+    return np.asarray(np.maximum(scores, largest - FAR)[np.broadcast_to(largest > _MASK, scores.shape)])

@@ -229,12 +229,13 @@ def _get_item(c: Call) -> str:
         entries[at : at + 1] = rest
     else:
         entries += rest
-    begin, end, step, shape, axis = [], [], [], [], 0
+    parts: list[tuple[int, int, int]] = []
+    shape: list[int] = []
     for k in entries:
         if k is None:
             shape.append(1)
             continue
-        n = e.shape(x)[axis]
+        n = e.shape(x)[len(parts)]
         if isinstance(k, int):
             if not -n <= k < n:
                 raise UnsupportedUseError(f"the index {k} is outside of {n}")
@@ -245,12 +246,10 @@ def _get_item(c: Call) -> str:
             if part[2] < 1:
                 raise UnsupportedUseError("slices with negative steps are not supported")
             shape.append(len(range(*part)))
-        for values, v in zip((begin, end, step), part):
-            values.append(v)
-        axis += 1
-    sizes = [len(range(*p)) for p in zip(begin, end, step)]
+        parts.append(part)
+    sizes = [len(range(*p)) for p in parts]
     if sizes != list(e.shape(x)):
-        inputs = [x, e.ints(begin, "begin"), e.ints(end, "end"), e.ints(step, "strides")]
+        inputs = [x, *(e.ints(values, name) for values, name in zip(zip(*parts), ("begin", "end", "strides")))]
         x = e.op(
             "STRIDED_SLICE", inputs, shape=sizes, begin_mask=0, end_mask=0, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0
         )
@@ -298,7 +297,10 @@ def _clip(c: Call) -> str:
 
 def _matmul(c: Call) -> str:
     x, y = c.tensor(0, "x1", "a"), c.tensor(1, "x2", "b")
-    adjoint = {"adj_x": bool(c.get(2, "transpose_a", default=False)), "adj_y": bool(c.get(3, "transpose_b", default=False))}
+    adjoint: dict[str, Any] = {
+        "adj_x": bool(c.get(2, "transpose_a", default=False)),
+        "adj_y": bool(c.get(3, "transpose_b", default=False)),
+    }
     return c.e.op("BATCH_MATMUL", [x, y], **adjoint) if any(adjoint.values()) else c.e.matmul(x, y)
 
 
