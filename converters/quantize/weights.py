@@ -7,10 +7,11 @@ weight-int8, weight-int4, float16: weights that a DEQUANTIZE makes float again b
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgert.errors import ConversionError
 
-from ..ir import Graph, Node, Quantization, Tensor
+from ..ir import Graph, Node, Quantization, Tensor, lstm
 from .rules import RULES
 from .static import channel_scale, quantize_array
 
@@ -33,6 +34,9 @@ def quantize_weights(float_graph: Graph, scheme: str) -> Graph:
     if scheme == "float16":
         _float16(g)
     for node in [] if scheme == "float16" else list(g.nodes):
+        if node.op == lstm.OP and lstm.is_plain(g, node):
+            _recurrent(g, node, scheme)
+            continue
         rule = RULES.get(node.op)
         if rule is None or rule.weights is None or (scheme == "dynamic" and node.op not in _HYBRID):
             continue
@@ -42,14 +46,36 @@ def quantize_weights(float_graph: Graph, scheme: str) -> Graph:
             continue
         bits = 4 if scheme == "weight-int4" else 8
         limit = 2 ** (bits - 1) - 1
-        scale = channel_scale(t.data, rule.weights_axis, limit)
-        q = Quantization(scale.astype(np.float32), np.zeros(len(scale), np.int64), rule.weights_axis)
-        data = quantize_array(t.data, q, -limit, limit).astype(np.int8)
-        small = g.add_tensor(Tensor(f"{name}/int{bits}", t.shape, f"int{bits}", data, q))
+        small = _small(g, name, bits, channel_scale(t.data, rule.weights_axis, limit), rule.weights_axis)
         node.inputs[rule.weights] = small if scheme == "dynamic" else _restore(g, node, small)
     g.remove_dead()
     g.check()
     return g
+
+
+def _small(g: Graph, name: str, bits: int, scale: NDArray[np.float64], axis: int) -> str:
+    """A constant in so many bits."""
+    t, limit = g.tensors[name], 2 ** (bits - 1) - 1
+    assert t.data is not None
+    q = Quantization(scale.astype(np.float32), np.zeros(len(scale), np.int64), axis)
+    data = quantize_array(t.data, q, -limit, limit).astype(np.int8)
+    return g.add_tensor(Tensor(f"{name}/int{bits}", t.shape, f"int{bits}", data, q))
+
+
+def _recurrent(g: Graph, node: Node, scheme: str) -> None:
+    """All weights of a layer or none; as they are used, they have one scale each, and so have the peepholes."""
+    every = [i for i in (*range(lstm.INPUT, lstm.INPUT + 8), *range(lstm.PEEPHOLE, lstm.PEEPHOLE + 3)) if node.inputs[i]]
+    values = {i: np.asarray(g.data(node.inputs[i])) for i in every}
+    if sum(v.size for v in values.values()) < _SMALLEST:
+        return
+    bits = 4 if scheme == "weight-int4" else 8
+    limit = 2 ** (bits - 1) - 1
+    for i, v in values.items():
+        if scheme == "dynamic":
+            scale = np.array([max(float(np.abs(v).max(initial=0)), 1e-30) / limit])
+            node.inputs[i] = _small(g, node.inputs[i], bits, scale, 0)
+        elif v.ndim == 2:
+            node.inputs[i] = _restore(g, node, _small(g, node.inputs[i], bits, channel_scale(v, 0, limit), 0))
 
 
 def _restore(g: Graph, node: Node, small: str) -> str:

@@ -254,3 +254,19 @@ def test_refinement_is_coordinate_search() -> None:
     found = refine(start, {"a": [(0.0, 2.0), (0.0, 3.0), (0.0, 9.0)], "b": [(0.0, 5.0), (0.0, 1.0)]}, score)
     assert found == {"a": (0.0, 3.0), "b": (0.0, 5.0), "c": (0.0, 1.0)} and start["a"] == (0.0, 1.0)
     assert len(tried) == 1 + 3 + 1, "a candidate that is there already is not tried"
+
+
+@pytest.mark.parametrize("scheme, least, smaller", [("dynamic", 40, 2.5), ("weight-int8", 40, 1.8), ("weight-int4", 20, 2.2)])
+def test_recurrent_weights_are_made_smaller_too(scheme: str, least: float, smaller: float, tmp_path: Path) -> None:
+    model = randomize(
+        keras.Sequential([layers.Input((12, 10)), layers.LSTM(32, return_sequences=True), layers.LSTM(24), layers.Dense(5)])
+    )
+    model.save(tmp_path / "m.keras")
+    result = convert(tmp_path / "m.keras", scheme=scheme)
+    assert len(result.float_model) > smaller * len(result.model)
+    ours, real = Interpreter(model_content=result.model), Interpreter(model_content=result.float_model)
+    x = np.random.default_rng(0).uniform(-2, 2, (1, 12, 10)).astype(np.float32)
+    (got,), expected, (floats,) = run(ours, [x]), reference(result.model, [x]), run(real, [x])
+    assert expected is not None
+    np.testing.assert_allclose(got, expected[0], atol=1e-5)
+    assert 10 * np.log10((floats**2).sum() / ((got - floats) ** 2).sum()) > least

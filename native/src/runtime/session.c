@@ -30,25 +30,16 @@ static er_status choose_memory_limit(er_session *s, uint64_t wanted, edgert_erro
     return ER_OK;
 }
 
-static bool is_quantized(edgert_type t) { return t == EDGERT_INT4 || t == EDGERT_INT8 || t == EDGERT_UINT8 || t == EDGERT_INT16; }
+static bool is_small(edgert_type t) { return t == EDGERT_INT4 || t == EDGERT_INT8 || t == EDGERT_UINT8 || t == EDGERT_INT16 || t == EDGERT_FLOAT16; }
 
-// Whether floats become integers somewhere, in QUANTIZE or in products with int8 weights: what they differ by in the last bit would be a step there.
-static bool rounds_floats(const edgert_model *model)
+// Whether floats meet smaller numbers somewhere: in QUANTIZE, in products with int8 weights, in weights that are made float again. Where floats become integers,
+// what they differ by in the last bit would be a step. Of models of floats alone nobody expects the same bits, but speed.
+static bool is_quantized(const edgert_model *model)
 {
     for (int32_t g = 0; g < model->n_subgraphs; g++) {
         const er_subgraph *s = &model->subgraphs[g];
-        for (int32_t i = 0; i < s->n_ops; i++) {
-            const er_op_def *op = &s->ops[i];
-            bool floats = false, integers = false;
-            for (int32_t k = 0; k < op->n_inputs; k++) {
-                if (op->inputs[k] < 0) continue;
-                const er_tensor_def *t = &s->tensors[op->inputs[k]];
-                floats |= t->type == EDGERT_FLOAT32 && !t->data;
-                integers |= is_quantized(t->type);
-            }
-            for (int32_t k = 0; k < op->n_outputs; k++) integers |= is_quantized(s->tensors[op->outputs[k]].type);
-            if (floats && integers) return true;
-        }
+        for (int32_t i = 0; i < s->n_tensors; i++)
+            if (is_small(s->tensors[i].type)) return true;
     }
     return false;
 }
@@ -71,7 +62,7 @@ er_session *er_session_new(edgert_model *model, const edgert_options *options, e
     if (!s) goto out_of_memory;
     er_model_retain(model);
     s->model = model;
-    s->kernels = rounds_floats(model) ? er_kernels_exact(kernels) : kernels;
+    s->kernels = is_quantized(model) ? er_kernels_exact(kernels) : kernels;
     s->preserve_all = o.preserve_all_tensors != 0;
     s->max_iterations = o.max_iterations ? o.max_iterations : INT64_MAX;
     s->max_depth = o.max_depth ? o.max_depth : MAX_DEPTH;
