@@ -23,6 +23,7 @@ from .importers import load
 from .ir import Graph
 from .quantize import Rounded, quantize_static, quantize_weights, reconstruct, with_weights
 from .quantize.mixed import Choice, choose
+from .quantize.normalization import normalizations
 from .quantize.recipe import Recipe, load_recipe
 from .quantize.refine import refine, scaled
 from .quantize.split import choose_splits, split_weights, splittable
@@ -104,6 +105,7 @@ class Result:
     quality: on the calibration data, as far as there is some. before, after: operators of the original and of the float model after all
       passes, by kind.
     on_cpu: what the target does not take. split: layers of "16x8" that are two, for weights of more than eight bits.
+    normalized: roots of variances; the normalization around each is computed in float.
     """
 
     model: bytes
@@ -121,6 +123,7 @@ class Result:
     after: Mapping[str, int] = field(default_factory=dict)
     on_cpu: tuple[Finding, ...] = ()
     split: tuple[str, ...] = ()
+    normalized: tuple[str, ...] = ()
 
 
 def convert(
@@ -229,8 +232,9 @@ def convert(
     if made is None:
         return Result(model, float_model, quantized, graph, 0, ends, before=before, after=after, on_cpu=on_cpu)
     return Result(
-        model, float_model, quantized, graph, len(made.samples), ends, made.kept_float(quantized), made.choice.kinds, made.choice.cost,
+        model, float_model, quantized, graph, len(made.samples), ends, made.kept_float(quantized), made.raised(), made.choice.cost,
         made.choice.met if made.has_target else None, made.quality, before, after, on_cpu, tuple(made.split),
+        tuple(n.outputs[0] for n in graph.nodes if n.outputs[0] in made.in_float and n.op in ("RSQRT", "SQRT")),
     )  # fmt: skip
 
 
@@ -254,7 +258,10 @@ class _Static:
         self.kind = STATIC_SCHEMES[o.scheme]
         # A model that came quantized has its integers already: they are kept as they are.
         self.rounding = "nearest" if came_quantized else o.rounding
-        self.fixed = recipe.kinds(graph)
+        # Accelerators have no floats; what has come with integers keeps them.
+        self.in_float = normalizations(graph) if o.target == "cpu" and not came_quantized else set()
+        self.in_float -= recipe.kinds(graph).keys()
+        self.fixed = {**dict.fromkeys(self.in_float, "float32"), **recipe.kinds(graph)}
         self.choice = Choice(dict(self.fixed), True, 0.0)
         self.has_target = o.min_sqnr is not None or o.max_drop is not None
         self.quality: Quality | None = None
@@ -391,6 +398,10 @@ class _Static:
             return q.drop <= o.max_drop if o.max_drop is not None else q.sqnr >= (o.min_sqnr or 0)
 
         return choose(self.graph, self.build, lambda g: few.quality(g).sqnr, good, self.fixed, self._told("ranking layers"))
+
+    def raised(self) -> dict[str, str]:
+        """Layers that have another precision because it was asked for, or because the target took it."""
+        return {k: v for k, v in self.choice.kinds.items() if k not in self.in_float}
 
     def kept_float(self, quantized: Graph) -> tuple[str, ...]:
         """Operators of the original whose output is float in the result, the last DEQUANTIZE and what was asked for apart."""

@@ -79,7 +79,7 @@ def quantize_static(
     node_kinds = {n.outputs[0]: (kinds or {}).get(n.outputs[0]) or kind_of(graph, n, kind) for n in graph.nodes}
     ranges = dict(ranges)
     bound_masks(graph, ranges)
-    tensor_kinds = _separate_kinds(graph, node_kinds, kind, ranges)
+    tensor_kinds = _separate_kinds(graph, node_kinds, kind, ranges, input_type, output_type)
     _assign(graph, ranges, node_kinds, tensor_kinds)
     for node in list(graph.nodes):
         if node_kinds.get(node.outputs[0], "float32") != "float32":
@@ -117,15 +117,17 @@ def kind_of(g: Graph, node: Node, kind: str) -> str:
     return kind
 
 
-def _separate_kinds(graph: Graph, node_kinds: dict[str, str], default: str, ranges: Ranges) -> dict[str, str]:
+def _separate_kinds(
+    graph: Graph, node_kinds: dict[str, str], default: str, ranges: Ranges, input_type: str, output_type: str
+) -> dict[str, str]:
     """Puts QUANTIZE and DEQUANTIZE where a value made in one kind is read in another; gives the kind of every tensor.
 
-    `ranges` gets those of the new tensors, which are their originals'.
+    `ranges` gets those of the new tensors, which are their originals'. Inputs that only floats are made of are floats where that is wanted.
     """
     made = {o: node_kinds[n.outputs[0]] for n in graph.nodes for o in n.outputs}
     for name in graph.inputs:
         readers = [node_kinds[n.outputs[0]] for n in graph.consumers(name)]
-        made[name] = default if default in readers or not readers else readers[0]
+        made[name] = default if default in readers or not readers or input_type != "float32" else readers[0]
     versions: dict[tuple[str, str], str] = {}
     for node in list(graph.nodes):
         wanted = node_kinds[node.outputs[0]]
@@ -145,6 +147,12 @@ def _separate_kinds(graph: Graph, node_kinds: dict[str, str], default: str, rang
                 if name in ranges:
                     ranges[new] = ranges[name]
             node.inputs[i] = versions[name, wanted]
+    for i, name in enumerate(graph.outputs):
+        t = graph.tensors[name]
+        if output_type != "float32" and made.get(name) == "float32" and t.dtype == "float32" and name in ranges:
+            new = graph.add_tensor(Tensor(f"{name}/{default}", t.shape))
+            graph.nodes.append(Node("QUANTIZE", [name], [new], {}, new))
+            made[new], ranges[new], graph.outputs[i] = default, ranges[name], new
     return made
 
 

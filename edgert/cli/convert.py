@@ -119,6 +119,8 @@ def _report(result: Any, path: Path, scheme: str, measure: bool) -> list[str]:
         lines.append(f"channels last now: {', '.join(result.channels_last)} (--keep-layout leaves them first)")
     if result.kept_float:
         lines.append(f"kept in float, since {scheme} has no form for them: {', '.join(result.kept_float)}")
+    if result.normalized:
+        lines.append(f"in float, since a variance has no room in its steps: {len(result.normalized)} normalizations")
     if result.raised:
         kinds = sorted(set(result.raised.values()))
         lines += [f"in {kind}: {', '.join(n for n, k in result.raised.items() if k == kind)}" for kind in kinds]
