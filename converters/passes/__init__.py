@@ -14,6 +14,7 @@ from .move_transposes import move_transposes, transposes_to_reshapes
 from .recognise_gelu import decompose_erf, recognise_gelu
 from .recognise_hard_swish import recognise_hard_swish
 from .remove_identity import remove_identity
+from .square_as_product import square_as_product
 from .sum_as_mean import sum_as_mean
 
 # In stages: patterns are recognised when nothing lies between their operators any more, and before folding hides them.
@@ -51,7 +52,7 @@ def optimize(graph: Graph, keep_layout: bool = False) -> tuple[list[str], list[s
 
 def for_integers(graph: Graph) -> None:
     """Rewrites that only the schemes with integer activations need."""
-    if sum_as_mean(graph):
+    if sum_as_mean(graph) | square_as_product(graph):
         run(graph)
 
 

@@ -15,6 +15,7 @@ from edgert.converters.passes.fold_scale_forward import fold_scale_forward
 from edgert.converters.passes.fuse_activation import fuse_activation
 from edgert.converters.passes.fuse_pad import fuse_pad
 from edgert.converters.passes.remove_identity import remove_identity
+from edgert.converters.passes.square_as_product import square_as_product
 
 from ..support import run_graph
 from .keras_models import keras, layers, randomize
@@ -142,3 +143,10 @@ def test_equalization_keeps_what_is_computed_and_helps(tmp_path: Path) -> None:
         for on in (False, True)
     )
     assert without is not None and helped is not None and helped.sqnr > without.sqnr + 10
+
+
+def test_square_as_product() -> None:
+    g = start(1, 4, 4, 3)
+    g.outputs = [g.add("SQUARE", ["x"], (1, 4, 4, 3))]
+    check(g, square_as_product, ["MUL"])
+    check(g, square_as_product, ["MUL"], changes=False)
