@@ -22,10 +22,11 @@ from .export.metadata import NAME, append_labels, build_metadata
 from .importers import load
 from .ir import Graph
 from .quantize import Rounded, quantize_static, quantize_weights, reconstruct, with_weights
+from .quantize.expectations import expectations
 from .quantize.mixed import Choice, choose
 from .quantize.normalization import normalizations
 from .quantize.recipe import Recipe, load_recipe
-from .quantize.refine import refine, scaled
+from .quantize.refine import refine, scaled, shifted
 from .quantize.split import choose_splits, split_weights, splittable
 from .quantize.weights import SCHEMES as WEIGHT_SCHEMES
 from .targets import TARGETS, Finding, check
@@ -33,6 +34,7 @@ from .targets import TARGETS, Finding, check
 # What activations are, by scheme.
 STATIC_SCHEMES = {"int8": "int8", "16x8": "int16"}
 ROUNDINGS = ("reconstruct", "nearest")
+CORRECTIONS = ("empirical", "analytic", "none")
 # The observer that is a search through all others.
 SEARCH = "search"
 RIDGE = {"int8": 1.0, "int16": 0.1}
@@ -56,8 +58,10 @@ class Options:
     std: Sequence[float] = (1.0,)
     observer: str = "mse"
     rounding: str = "reconstruct"
+    bias_correction: str | None = None
     equalize: bool = False
     refine: bool = False
+    shift: bool = False
     min_sqnr: float | None = None
     max_drop: float | None = None
     limit: int | None = None
@@ -82,12 +86,17 @@ class Options:
             ("scheme", o.scheme, known),
             ("observer", o.observer, [*OBSERVERS, SEARCH]),
             ("rounding", o.rounding, list(ROUNDINGS)),
+            ("bias_correction", o.bias_correction or "none", list(CORRECTIONS)),
             ("target", o.target, list(TARGETS)),
         ):
             if value not in values:
                 raise ConversionError(f'there is no {what} "{value}"; known are {", ".join(values)}')
         if any(s == 0 for s in std):
             raise DataError("a standard deviation of 0 divides by zero")
+        if o.bias_correction == "analytic" and o.rounding != "nearest":
+            raise ConversionError(
+                "analytic bias correction is for weights that are rounded to the nearest; reconstruction finds biases on the data"
+            )
         if o.min_sqnr is not None and o.max_drop is not None:
             raise ConversionError("min_sqnr and max_drop are two targets; give one of them")
         return Options(**{**vars(o), "mean": mean, "std": std})
@@ -138,6 +147,7 @@ def convert(
     labels: Sequence[str] = (),
     observer: str | None = None,
     rounding: str | None = None,
+    bias_correction: str | None = None,
     recipe: Recipe | str | Path | None = None,
     min_sqnr: float | None = None,
     max_drop: float | None = None,
@@ -149,6 +159,7 @@ def convert(
     keep_layout: bool = False,
     equalize: bool | None = None,
     refine: bool | None = None,
+    shift: bool | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -166,6 +177,8 @@ def convert(
       observer: how ranges of activations are found: "mse" (the default), "min-max", "percentile", "moving-average", "entropy", or
         "search": each tensor's from the one with which the integer graph's outputs are closest.
       rounding: how weights are rounded: "reconstruct" (the default, see `quantize.reconstruct`) or "nearest".
+      bias_correction: "empirical" (on the calibration data, the default where weights are reconstructed), "analytic" (by what batch normalization has seen
+        in training, where the model still has it), "none" (the default where weights are rounded to the nearest).
       recipe: precisions of single layers, and options (see `quantize.recipe`).
       min_sqnr: layers get more bits until the outputs have this signal to noise ratio, in decibels, on the calibration data.
       max_drop: likewise until no more than so many samples of a hundred are wrong that were right, or without `classes` have another
@@ -176,6 +189,7 @@ def convert(
       shapes, constants: sizes of open dimensions, and values of inputs that decide shapes (ONNX, PyTorch, TensorFlow).
       equalize: cross-layer equalization of weights before they are quantized (see `passes.equalize`); off by default.
       refine: ranges of activations are made smaller and larger, one after the other, as the integer graph's outputs come closer; off by default.
+      shift: ranges that clip are moved towards what they clip, in the same way; off by default.
       keep_layout: leaves the inputs and outputs of channels-first models as they are.
       limit: at most so many calibration samples.
       progress: called with (what is being done, steps done, steps in all).
@@ -189,10 +203,11 @@ def convert(
         recipe,
         {
             "scheme": scheme, "input_type": input_type, "output_type": output_type, "mean": mean, "std": std, "observer": observer,
-            "rounding": rounding, "equalize": equalize, "refine": refine, "min_sqnr": min_sqnr, "max_drop": max_drop, "limit": limit, "target": target,
+            "rounding": rounding, "bias_correction": bias_correction, "equalize": equalize, "refine": refine, "shift": shift, "min_sqnr": min_sqnr, "max_drop": max_drop, "limit": limit, "target": target,
         },
     )  # fmt: skip
     graph = load(source, shapes=shapes, constants=constants, weights=weights)
+    means = expectations(graph)
     before = Counter(n.op for n in graph.nodes)
     came_quantized = any(n.op == "QUANTIZE" for n in graph.nodes)
     if o.scheme in STATIC_SCHEMES and calibration is None and not came_quantized:
@@ -208,7 +223,7 @@ def convert(
         if found and found[0] != len(labels):
             raise DataError(f"there are {len(labels)} labels, but the model's first output has {found[0]} classes")
     about = {NAME: build_metadata(Path(name).stem, graph.input_names, graph.output_names, o.mean, o.std, bool(labels))}
-    made = _Static(graph, o, recipe, came_quantized, progress) if o.scheme in STATIC_SCHEMES else None
+    made = _Static(graph, o, recipe, came_quantized, means, progress) if o.scheme in STATIC_SCHEMES else None
     if made is not None:
         quantized = made.run(_samples(graph, calibration, o, channels_last[0]), classes)
     elif recipe.entries or o.min_sqnr is not None or o.max_drop is not None:
@@ -253,11 +268,24 @@ def _samples(graph: Graph, calibration: Any, o: Options, channels_last: Sequence
 class _Static:
     """The schemes with integer activations: calibration, rounding, and the choice of precisions."""
 
-    def __init__(self, graph: Graph, o: Options, recipe: Recipe, came_quantized: bool, progress: Progress | None) -> None:
-        self.graph, self.options, self.progress = graph, o, progress
+    def __init__(
+        self,
+        graph: Graph,
+        o: Options,
+        recipe: Recipe,
+        came_quantized: bool,
+        means: Mapping[str, NDArray[np.float64]],
+        progress: Progress | None,
+    ) -> None:
+        self.graph, self.options, self.means, self.progress = graph, o, means, progress
         self.kind = STATIC_SCHEMES[o.scheme]
         # A model that came quantized has its integers already: they are kept as they are.
         self.rounding = "nearest" if came_quantized else o.rounding
+        self.correction = (
+            "none" if came_quantized else o.bias_correction or ("empirical" if self.rounding == "reconstruct" else "none")
+        )
+        # Whether there is anything to find out about layers, one after the other.
+        self.by_layer = self.rounding == "reconstruct" or self.correction != "none"
         # Accelerators have no floats; what has come with integers keeps them.
         self.in_float = normalizations(graph) if o.target == "cpu" and not came_quantized else set()
         self.in_float -= recipe.kinds(graph).keys()
@@ -289,13 +317,16 @@ class _Static:
         watch = several if search else OBSERVERS[self.options.observer if self.kind == "int8" else "min-max"]
         if len(samples):
             self.ranges = calibrate(self.graph, samples, watch, self._counted("calibrating", len(samples)))
-        if self.rounding == "reconstruct":
+        if self.by_layer:
             self.rounded[self.kind] = self._round(self.kind)
         if search:
             # Observers are made in the order of the ranges.
             self._refine({name: o.ranges() for name, o in zip(self.ranges, made)}, "trying observers")
         if self.options.refine and self.kind == "int8" and len(samples):
             self._refine(scaled(self.ranges), "refining scales")
+        if self.options.shift and self.kind == "int8" and len(samples):
+            seen = calibrate(self.graph, samples, progress=self._counted("looking for what is clipped", len(samples)))
+            self._refine(shifted(self.ranges, seen), "shifting ranges")
         if self.has_target:
             self.choice = self._choose()
         elif self.kind == "int16" and self.rounding == "reconstruct" and len(samples):
@@ -307,7 +338,7 @@ class _Static:
 
     def build(self, kinds: Mapping[str, str], input_type: str | None = None, output_type: str | None = None) -> Graph:
         rounded = dict(self.rounded.get(self.kind, {}))
-        if self.rounding == "reconstruct":
+        if self.by_layer:
             for name, kind in kinds.items():  # weights that suit inputs without noise
                 if kind == "int16" and kind not in self.rounded:
                     self.rounded[kind] = self._round(kind)
@@ -386,7 +417,9 @@ class _Static:
 
         # The weaker the noise of the activations, the more can be had from moving the errors of weights.
         told = self._told("rounding weights")
-        return reconstruct(self.graph, so_far, self.samples, 127, RIDGE[kind], progress=told)
+        return reconstruct(
+            self.graph, so_far, self.samples, 127, RIDGE[kind], told, nearest=self.rounding == "nearest", correction=self.correction, means=self.means
+        )  # fmt: skip
 
     def _choose(self) -> Choice:
         o = self.options

@@ -59,6 +59,11 @@ class Emitter:
         """The value of a constant, None for everything else."""
         return self.graph.data(name)
 
+    def seen(self, name: str, mean: Any, deviation: Any) -> str:
+        """Notes what batch normalization tells of its output's channels."""
+        self.graph.moments[name] = np.array(mean, np.float64).reshape(-1), np.abs(np.array(deviation, np.float64)).reshape(-1)
+        return name
+
     # ---- new tensors
 
     def const(self, value: Any, dtype: str | None = None, name: str = "constant") -> str:

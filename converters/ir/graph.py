@@ -82,6 +82,8 @@ class Graph:
     input_names: list[str] = field(default_factory=list)  # as the signature calls them
     output_names: list[str] = field(default_factory=list)
     channels_first: bool = False  # inputs and outputs are NCHW, as ONNX, PyTorch and Caffe have them
+    # Mean and deviation of each channel of a tensor, as batch normalization has seen them in training.
+    moments: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
 
     def add_tensor(self, tensor: Tensor) -> str:
         """Adds a tensor, under a name of its own, and gives that name."""
@@ -103,6 +105,7 @@ class Graph:
             list(self.input_names),
             list(self.output_names),
             self.channels_first,
+            dict(self.moments),
         )
 
     def constant(self, name: str, data: NDArray[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Weights that make each layer's output come out right in integers, one layer after the other.
+"""Weights and biases that make each layer's output come out right in integers, one layer after the other.
 
 For each layer, on calibration data: X is what the layer reads in the float graph, Q what it reads in the quantized graph (with
 all layers before it done already), Y = W X + b what it should give. Least squares gives weights for which W' Q + b' is closest
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from edgert.interpreter import Interpreter
 from ..calibrate import Samples
 from ..export import to_tflite
 from ..ir import Graph
+from .expectations import of_layer
 from .products import Array, Product
 
 Sample = tuple[NDArray[np.float32], ...]
@@ -87,6 +88,10 @@ def reconstruct(
     limit: int,
     ridge: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    nearest: bool = False,
+    correction: str = "empirical",
+    means: Mapping[str, Array] | None = None,
 ) -> dict[str, Rounded]:
     """Rounded weights for every layer with constant weights, by the name of its output.
 
@@ -97,6 +102,10 @@ def reconstruct(
       limit: the largest integer of a weight, 127 for int8.
       ridge: how strongly the least squares solution is held at the float weights, as a share of the mean square of the inputs.
       progress: called with (layers done, layers in all).
+      nearest: rounds each weight to the nearest integer, and leaves it to the bias to make up for that.
+      correction: of the bias, by what its layer's output is on the average: "empirical", on the calibration data and with the errors of the layers before;
+        "analytic", for the weights' rounding alone, by the `means` of what the layer reads, where they are known; "none".
+      means: of channels, by tensor (see `expectations`).
     """
     readers = Counter(n.inputs[1] for n in float_graph.nodes if len(n.inputs) > 1)
     layers = [
@@ -124,7 +133,17 @@ def reconstruct(
             weights = float_graph.data(p.node.inputs[1])
             assert weights is not None
             matrices = p.matrices(weights).astype(np.float64)
-            done[p.node.outputs[0]] = _layer(p, matrices, p.bias(float_graph), floats[i - first], q, limit, ridge)
+            b = p.bias(float_graph)
+            rounded = (
+                _nearest(p, matrices, b, floats[i - first], q, limit)
+                if nearest
+                else _layer(p, matrices, b, floats[i - first], q, limit, ridge)
+            )
+            if correction == "none":
+                rounded = replace(rounded, bias=b)
+            elif correction == "analytic":
+                rounded = replace(rounded, bias=_analytic(p, matrices, b, rounded, of_layer(means or {}, p.node.inputs[0])))
+            done[p.node.outputs[0]] = rounded
             floats[i - first] = np.empty(0, np.float32)
             if progress:
                 progress(i + 1, len(layers))
@@ -189,6 +208,26 @@ def _layer(p: Product, w: Array, b: Array, x: NDArray[np.float32], q: NDArray[np
     mean_y = (w @ mean_x.transpose(0, 2, 1))[:, :, 0].reshape(-1) + b
     bias = mean_y - (real @ mean_q.transpose(0, 2, 1))[:, :, 0].reshape(-1)
     return Rounded(p.layout(integers).astype(np.int8), scale.reshape(-1), bias)
+
+
+def _nearest(p: Product, w: Array, b: Array, x: NDArray[np.float32], q: NDArray[np.float32], limit: int) -> Rounded:
+    largest = np.abs(w).max(2)
+    scale = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
+    integers = np.clip(np.rint(w / scale.astype(np.float64)[:, :, None]), -limit, limit)
+    real = integers * scale.astype(np.float64)[:, :, None]
+    mean_x, mean_q = (a.mean(1, dtype=np.float64)[:, :, None] for a in (x, q))
+    bias = b + (w @ mean_x - real @ mean_q).reshape(-1)
+    return Rounded(p.layout(integers).astype(np.int8), scale.reshape(-1), bias)
+
+
+def _analytic(p: Product, w: Array, b: Array, rounded: Rounded, mean: Array | None) -> Array:
+    """The bias less what the rounding of weights adds on the average, where each place of the input has its channel's mean."""
+    if mean is None or mean.size != p.input_shape[-1]:
+        return b
+    error = p.matrices(rounded.weights) * rounded.scale.astype(np.float64).reshape(p.groups, -1, 1) - w
+    each = mean.reshape(p.groups, 1, -1)  # of the channels that a group reads
+    inputs = np.tile(each, (1, 1, p.inputs // each.shape[2])).transpose(0, 2, 1)
+    return np.asarray(b - (error @ inputs).reshape(-1))
 
 
 def round_weights(w: Array, hessian: Array, scale: Array, limit: int) -> Array:

@@ -11,6 +11,8 @@ from ..calibrate import Ranges
 Range = tuple[float, float]
 # Of a range as it is: clipped more, and less.
 FACTORS = (0.8, 0.9, 1.1)
+# How far a range is moved, as a share of its width.
+SHIFTS = (0.05, 0.1, 0.2)
 # In decibels: less is noise of the few samples that it is measured on.
 _WORTH = 0.02
 
@@ -18,6 +20,23 @@ _WORTH = 0.02
 def scaled(ranges: Ranges) -> dict[str, list[Range]]:
     """Each range, smaller and larger."""
     return {name: [(low * f, high * f) for f in FACTORS] for name, (low, high) in ranges.items() if low < high}
+
+
+def shifted(ranges: Ranges, seen: Ranges) -> dict[str, list[Range]]:
+    """Ranges that clip, moved towards what they clip, as far as zero stays within.
+
+    Args:
+      seen: the smallest and largest values that there were.
+    """
+    moved: dict[str, list[Range]] = {}
+    for name, (low, high) in ranges.items():
+        least, most = seen.get(name, (low, high))
+        for beyond, room, sign in ((most - high, -low, 1), (low - least, high, -1)):
+            for share in SHIFTS:
+                by = share * (high - low)
+                if 0 < by <= min(room, 2 * beyond):
+                    moved.setdefault(name, []).append((low + sign * by, high + sign * by))
+    return moved
 
 
 def refine(

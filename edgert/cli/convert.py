@@ -32,6 +32,12 @@ def convert(
         typer.Option(help="how ranges are found: mse (default), min-max, percentile, moving-average, entropy, search"),
     ] = None,
     rounding: Annotated[Optional[str], typer.Option(help="how weights are rounded: reconstruct (default), nearest")] = None,
+    bias_correction: Annotated[
+        Optional[str],
+        typer.Option(
+            help="of biases, for what rounding does on the average: empirical (on the data), analytic (from batch normalization), none"
+        ),
+    ] = None,
     equalize: Annotated[
         Optional[bool],
         typer.Option("--equalize/--no-equalize", help="even out the ranges of neighbouring layers' channels first"),
@@ -39,6 +45,12 @@ def convert(
     refine: Annotated[
         Optional[bool],
         typer.Option("--refine/--no-refine", help="try smaller and larger ranges on the integer graph, tensor by tensor"),
+    ] = None,
+    shift: Annotated[
+        Optional[bool],
+        typer.Option(
+            "--shift/--no-shift", help="move ranges that clip towards what they clip, on the integer graph, tensor by tensor"
+        ),
     ] = None,
     recipe: Annotated[Optional[Path], typer.Option(help="TOML file with precisions of single layers, and options")] = None,
     min_sqnr: Annotated[
@@ -85,8 +97,10 @@ def convert(
             labels=load_labels(labels) if labels else (),
             observer=observer,
             rounding=rounding,
+            bias_correction=bias_correction,
             equalize=equalize,
             refine=refine,
+            shift=shift,
             recipe=read,
             min_sqnr=min_sqnr,
             max_drop=max_drop,

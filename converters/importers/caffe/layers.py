@@ -230,7 +230,7 @@ def batch_norm(layer: Layer) -> str:
     mean, variance = (np.asarray(layer.blob(i, "statistics").reshape(-1), np.float64) * factor for i in (0, 1))
     scale = 1 / np.sqrt(variance + float(layer.get("eps", 1e-5)))
     y = e.binary("MUL", layer.x, _along(layer, scale, 1, "scale"))
-    return e.binary("ADD", y, _along(layer, -mean * scale, 1, "offset"))
+    return e.seen(e.binary("ADD", y, _along(layer, -mean * scale, 1, "offset")), np.zeros(mean.size), np.ones(mean.size))
 
 
 def scale(layer: Layer) -> str:

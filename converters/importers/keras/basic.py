@@ -95,7 +95,7 @@ def batch_normalization(layer: Layer) -> str:
     mean, variance = rest[:2]
     factor = gamma / np.sqrt(variance + float(layer.get("epsilon", 1e-3)))
     y = e.binary("MUL", layer.x, broadcast_along(e, factor, layer.x, axes, "scale"))
-    return e.binary("ADD", y, broadcast_along(e, beta - mean * factor, layer.x, axes, "offset"))
+    return e.seen(e.binary("ADD", y, broadcast_along(e, beta - mean * factor, layer.x, axes, "offset")), beta, gamma)
 
 
 def _scaled(layer: Layer, y: str, axes: list[int], scale: bool, center: bool) -> str:

@@ -98,7 +98,8 @@ def batch_normalization(e: Emitter, n: OnnxNode) -> str:
         a = e.binary("MUL", scale, e.unary("RSQRT", e.binary("ADD", variance, eps)))
         c = e.binary("SUB", bias, e.binary("MUL", mean, a))
     rank = e.rank(x)
-    return e.binary("ADD", e.binary("MUL", x, _channels(e, a, rank)), _channels(e, c, rank))
+    y = e.binary("ADD", e.binary("MUL", x, _channels(e, a, rank)), _channels(e, c, rank))
+    return y if values[0] is None or values[1] is None else e.seen(y, values[1], values[0])
 
 
 def _normalize(e: Emitter, x: str, axes: list[int], eps: float) -> tuple[str, str, str]:
