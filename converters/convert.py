@@ -23,7 +23,7 @@ from .importers import load
 from .ir import Graph
 from .quantize import Rounded, quantize_static, quantize_weights, reconstruct, with_weights
 from .quantize.expectations import expectations
-from .quantize.mixed import Choice, choose
+from .quantize.mixed import Choice, choose, multiply_adds
 from .quantize.normalization import normalizations
 from .quantize.recipe import Recipe, load_recipe
 from .quantize.refine import refine, scaled, shifted
@@ -43,6 +43,10 @@ RIDGE = {"int8": 1.0, "int16": 0.1}
 AIM_16X8 = 46.0
 # Samples on which the result is measured, and on which layers are ranked.
 _MEASURED, _RANKED = 64, 16
+# Parts of the samples that tell how much of a gain is chance.
+_PARTS = 8
+# Multiply-adds of a search that is done without being asked for; making the integer graph takes as long as so many an operator.
+_LITTLE, _MAKING = 1e11, 2e6
 
 Progress = Callable[[str, int, int], None]
 
@@ -60,7 +64,7 @@ class Options:
     rounding: str = "reconstruct"
     bias_correction: str | None = None
     equalize: bool = False
-    refine: bool = False
+    refine: bool | None = None
     shift: bool = False
     min_sqnr: float | None = None
     max_drop: float | None = None
@@ -188,7 +192,8 @@ def convert(
       weights: the `.caffemodel` of a `.prototxt`, where that is not beside it.
       shapes, constants: sizes of open dimensions, and values of inputs that decide shapes (ONNX, PyTorch, TensorFlow).
       equalize: cross-layer equalization of weights before they are quantized (see `passes.equalize`); off by default.
-      refine: ranges of activations are made smaller and larger, one after the other, as the integer graph's outputs come closer; off by default.
+      refine: ranges of activations are made smaller and larger, one after the other, as the integer graph's outputs come closer; by default where it takes
+        seconds (see `_LITTLE`).
       shift: ranges that clip are moved towards what they clip, in the same way; off by default.
       keep_layout: leaves the inputs and outputs of channels-first models as they are.
       limit: at most so many calibration samples.
@@ -322,7 +327,7 @@ class _Static:
         if search:
             # Observers are made in the order of the ranges.
             self._refine({name: o.ranges() for name, o in zip(self.ranges, made)}, "trying observers")
-        if self.options.refine and self.kind == "int8" and len(samples):
+        if self.kind == "int8" and len(samples) and self._wants_refinement():
             self._refine(scaled(self.ranges), "refining scales")
         if self.options.shift and self.kind == "int8" and len(samples):
             seen = calibrate(self.graph, samples, progress=self._counted("looking for what is clipped", len(samples)))
@@ -357,12 +362,20 @@ class _Static:
             self.references[most] = Reference(self.graph, some(self.samples, most), classes)
         return self.references[most]
 
+    def _wants_refinement(self) -> bool:
+        if self.options.refine is not None:
+            return self.options.refine
+        each = min(_MEASURED, len(self.samples)) * sum(multiply_adds(self.graph, n) for n in self.graph.nodes) + _MAKING * len(
+            self.graph.nodes
+        )
+        return self.rounding == "reconstruct" and each * sum(map(len, scaled(self.ranges).values())) < _LITTLE
+
     def _refine(self, candidates: Mapping[str, Sequence[tuple[float, float]]], what: str) -> None:
         kept = self.ranges
 
-        def score(ranges: Ranges) -> float:
+        def score(ranges: Ranges) -> list[float]:
             self.ranges = ranges
-            return self._reference(_RANKED).quality(self.build(self.fixed)).sqnr
+            return self._reference(_MEASURED).parts(self.build(self.fixed), _PARTS)
 
         self.ranges = refine(kept, candidates, score, self._told(what))
 

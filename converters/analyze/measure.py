@@ -62,14 +62,13 @@ class Reference:
     def quality(self, graph: Graph) -> Quality:
         return self._of(self._run(graph))
 
+    def parts(self, graph: Graph, count: int) -> list[float]:
+        """The signal to noise ratio on every count-th sample, beginning with each of the first."""
+        found = self._run(graph)
+        return [_ratio(self.outputs[i::count], found[i::count]) for i in range(min(count, len(found)))]
+
     def _of(self, found: Sequence[Sequence[NDArray[np.float32]]]) -> Quality:
-        worst = PERFECT
-        for i in range(len(self.outputs[0]) if self.outputs else 0):
-            signal = sum(float(np.sum(np.square(s[i], dtype=np.float64))) for s in self.outputs)
-            noise = sum(
-                float(np.sum(np.square(s[i].astype(np.float64) - f[i].reshape(s[i].shape)))) for s, f in zip(self.outputs, found)
-            )
-            worst = min(worst, decibels(signal, noise))
+        worst = _ratio(self.outputs, found)
         expected = np.array([int(np.argmax(s[0])) for s in self.outputs])
         got = np.array([int(np.argmax(f[0])) for f in found])
         places = [
@@ -79,6 +78,16 @@ class Reference:
         if self.labels is None or len(self.labels) != len(got):
             return Quality(worst, agreement)
         return Quality(worst, agreement, float(np.mean(got == self.labels)), float(np.mean(expected == self.labels)))
+
+
+def _ratio(expected: Sequence[Sequence[NDArray[np.float32]]], found: Sequence[Sequence[NDArray[np.float32]]]) -> float:
+    """Signal to noise in decibels, of the output that has the least."""
+    worst = PERFECT
+    for i in range(len(expected[0]) if expected else 0):
+        signal = sum(float(np.sum(np.square(s[i], dtype=np.float64))) for s in expected)
+        noise = sum(float(np.sum(np.square(s[i].astype(np.float64) - f[i].reshape(s[i].shape)))) for s, f in zip(expected, found))
+        worst = min(worst, decibels(signal, noise))
+    return worst
 
 
 def quality(float_graph: Graph, graph: Graph, samples: Iterable[Sample], labels: NDArray[np.int64] | None = None) -> Quality:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from ..calibrate import Ranges
 
 Range = tuple[float, float]
@@ -42,7 +44,7 @@ def shifted(ranges: Ranges, seen: Ranges) -> dict[str, list[Range]]:
 def refine(
     ranges: Ranges,
     candidates: Mapping[str, Sequence[Range]],
-    score: Callable[[Ranges], float],
+    score: Callable[[Ranges], Sequence[float]],
     progress: Callable[[int, int], None] | None = None,
 ) -> Ranges:
     """The best of the candidates for each tensor, those of the tensors before it being chosen already.
@@ -50,7 +52,8 @@ def refine(
     Args:
       ranges: to begin with; not changed.
       candidates: other ranges, by tensor.
-      score: how close the outputs are with such ranges, in decibels.
+      score: how close the outputs are with such ranges, in decibels, on each of some parts of the samples. Every part must gain: what a few samples
+        gain alone is chance.
       progress: called with (tensors done, tensors in all).
     """
     best = dict(ranges)
@@ -61,7 +64,9 @@ def refine(
             if candidate in (best[name], ranges[name]):
                 continue
             now = score({**best, name: candidate})
-            if now > most + _WORTH:
+            gains = [a - b for a, b in zip(now, most)]
+            gain, error = float(np.mean(gains)), float(np.std(gains) / max(1, len(gains) - 1) ** 0.5)
+            if gain > max(_WORTH, error):
                 best[name], most = candidate, now
         if progress:
             progress(i + 1, len(names))

@@ -44,7 +44,10 @@ def convert(
     ] = None,
     refine: Annotated[
         Optional[bool],
-        typer.Option("--refine/--no-refine", help="try smaller and larger ranges on the integer graph, tensor by tensor"),
+        typer.Option(
+            "--refine/--no-refine",
+            help="try smaller and larger ranges on the integer graph, tensor by tensor (default: where it takes seconds)",
+        ),
     ] = None,
     shift: Annotated[
         Optional[bool],
