@@ -18,7 +18,7 @@ ALL = ROOT / "docs/importers.md"
 
 HEAD = """# ONNX
 
-`edgert convert model.onnx` reads opset 7 and later: float models, and quantized ones (QDQ and QOperator). Models are NCHW in ONNX and
+`edgert convert model.onnx` reads opset 7 and later (what is older is raised by `onnx.version_converter` first): float models, and quantized ones (QDQ and QOperator). Models are NCHW in ONNX and
 NHWC in TFLite: convolutions are put between transposes, which then sink through the graph until they cancel; inputs and outputs
 of four and five dimensions have their channels last in the result, unless `--keep-layout` is given. An open first dimension is 1; other open
 dimensions are given as `--shape input=1,3,224,224`. Inputs that decide shapes (an output size, say) become constants: `--constant

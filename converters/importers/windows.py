@@ -6,7 +6,6 @@ One spatial dimension is two with a height of 1. What TFLite has no operator or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -216,17 +215,23 @@ def _pool_op(e: Emitter, op: str, x: str, kernel: Sequence[int], strides: Sequen
     return e.op(op, [x], shape=(e.shape(x)[0], *out, e.shape(x)[3]), padding=padding, **attrs)
 
 
-def _slices(
-    e: Emitter, x: str, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], out: Sequence[int]
-) -> list[str]:
-    """What each place of the window sees: for windows that TFLite has no operator for."""
-    parts = []
-    for offset in product(*map(range, kernel)):
-        begin = [0, *(o * d for o, d in zip(offset, dilations)), 0]
-        end = [e.shape(x)[0], *(b + (s - 1) * t + 1 for b, s, t in zip(begin[1:-1], out, strides)), e.shape(x)[-1]]
-        inputs = [x, e.ints(begin, "begin"), e.ints(end, "end"), e.ints([1, *strides, 1], "strides")]
-        parts.append(e.op("STRIDED_SLICE", inputs, shape=(e.shape(x)[0], *out, e.shape(x)[-1])))
-    return parts
+def _fold(
+    e: Emitter, op: str, x: str, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], out: Sequence[int]
+) -> str:
+    """What an operator makes of all places of each window, for windows that TFLite has no operator for: along one dimension after the other."""
+    for i, (places, stride, dilation) in enumerate(zip(kernel, strides, dilations)):
+        rank, shape = e.rank(x), list(e.shape(x))
+        steps = [stride if j == i + 1 else 1 for j in range(rank)]
+        sizes = [out[i] if j == i + 1 else n for j, n in enumerate(shape)]
+        y = ""
+        for k in range(places):
+            begin = [k * dilation if j == i + 1 else 0 for j in range(rank)]
+            end = [b + (n - 1) * t + 1 for b, n, t in zip(begin, sizes, steps)]
+            inputs = [x, e.ints(begin, "begin"), e.ints(end, "end"), e.ints(steps, "strides")]
+            part = e.op("STRIDED_SLICE", inputs, shape=sizes)
+            y = e.binary(op, y, part) if y else part
+        x = y
+    return x
 
 
 def max_pool(
@@ -247,10 +252,7 @@ def max_pool(
             y = _fill(e, y, kernel, strides, dilations, pads, out, lowest)
             y = _pool_op(e, "MAX_POOL_2D", y, kernel, strides, "VALID", out)
     else:
-        parts = _slices(e, _fill(e, y, kernel, strides, dilations, pads, out, lowest), kernel, strides, dilations, out)
-        y = parts[0]
-        for p in parts[1:]:
-            y = e.binary("MAXIMUM", y, p)
+        y = _fold(e, "MAXIMUM", _fill(e, y, kernel, strides, dilations, pads, out, lowest), kernel, strides, dilations, out)
     return _narrow(e, y, dims)
 
 
@@ -295,11 +297,8 @@ def average_pool(
         y = _fill(e, y, kernel, strides, dilations, pads, out, 0.0)
         y = _pool_op(e, "AVERAGE_POOL_2D", y, kernel, strides, "VALID", out)
     else:
-        parts = _slices(e, _fill(e, y, kernel, strides, dilations, pads, out, 0.0), kernel, strides, dilations, out)
-        y = parts[0]
-        for p in parts[1:]:
-            y = e.binary("ADD", y, p)
-        y = e.binary("MUL", y, 1 / len(parts))
+        y = _fold(e, "ADD", _fill(e, y, kernel, strides, dilations, pads, out, 0.0), kernel, strides, dilations, out)
+        y = e.binary("MUL", y, 1 / int(np.prod(kernel)))
     if not plain:
         y = e.binary("MUL", y, e.const(along([k / c for k, c in zip(kernel, found)]).astype(np.float32), name="ratio"))
     return _narrow(e, y, dims)

@@ -218,6 +218,8 @@ def prelu(e: Emitter, n: OnnxNode) -> str:
     value = e.value(slope)
     if value is not None and value.size == 1:
         return e.unary("LEAKY_RELU", x, alpha=float(value.reshape(-1)[0]))
+    if value is not None and e.rank(slope) == 1 < e.rank(x) and e.shape(slope)[0] not in (1, e.shape(x)[-1]):
+        slope = e.reshape(slope, (*e.shape(slope), *[1] * (e.rank(x) - 2)))  # a channel each, as it was before opset 7
     if value is not None and e.rank(slope) < e.rank(x):
         slope = e.reshape(slope, (*[1] * (e.rank(x) - e.rank(slope)), *e.shape(slope)))
     return e.op("PRELU", [x, slope], shape=e.shape(x))

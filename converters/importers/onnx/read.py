@@ -59,8 +59,19 @@ def read_onnx(
         model = inliner.inline_local_functions(model)
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset and opset < 7:
-        raise ConversionError(f"{where}: is of opset {opset}; edgert reads opset 7 and later (onnx.version_converter raises it)")
+        model, opset = _raise_opset(onnx, model, opset, where), 7
     return _Importer(onnx, model, opset, where, dict(shapes or {}), dict(constants or {})).run()
+
+
+def _raise_opset(onnx: Any, model: Any, opset: int, where: str) -> Any:
+    """Broadcasting has been as it is since opset 7; what is older is rewritten by onnx itself."""
+    from onnx import version_converter
+
+    try:
+        return version_converter.convert_version(model, 7)
+    except Exception as e:  # what it throws comes from C++
+        why = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise ConversionError(f"{where}: is of opset {opset}, and onnx cannot raise it to 7: {why}") from None
 
 
 def _onnx() -> Any:
