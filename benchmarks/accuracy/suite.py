@@ -228,6 +228,7 @@ def measure(case: Case, scheme: str) -> str:
     test = [tuple(last(a, graph.channels_first) for a in x) for x in every[CALIBRATION:]]
     q = quality(r.float_graph, r.graph, test)
     floats = f", {len(r.kept_float)} in float" if r.kept_float else ""
+    floats += f", {len(r.normalized)} normalizations in float" if r.normalized else ""
     agreement = f"{100 * q.agreement:.1f}%" if r.graph.tensors[r.graph.outputs[0]].shape[-1] > 1 else ""
     return (
         f"| {case.name} | {case.origin} | {worst:.1e} | {q.sqnr:.1f} dB | {agreement} | {len(r.graph.nodes)}{floats} | "

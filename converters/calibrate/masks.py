@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..ir import Graph, Node
 
-# What is so far below the largest of its row is less than half a step of an 8-bit probability, and one and a half of a 16-bit one.
-FAR = 10.0
+# What is so far below the largest of its row, and as much farther as there are more of them, has no part in the probabilities: all such together are
+# less than a step of 8 bits.
+_FAR = 8.0
 # No score is as low as this; masks are (-10000 in the oldest models).
 _MASK = -5000.0
 
@@ -26,5 +27,5 @@ def only_softmax(graph: Graph) -> set[str]:
 
 def that_matter(scores: NDArray[Any]) -> NDArray[Any]:
     """Scores with those far below the largest of their row raised, without rows that are masked as a whole."""
-    largest = scores.max(axis=-1, keepdims=True)
-    return np.asarray(np.maximum(scores, largest - FAR)[np.broadcast_to(largest > _MASK, scores.shape)])
+    largest, far = scores.max(axis=-1, keepdims=True), _FAR + np.log(scores.shape[-1])
+    return np.asarray(np.maximum(scores, largest - np.float32(far))[np.broadcast_to(largest > _MASK, scores.shape)])
