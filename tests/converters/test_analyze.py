@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 from edgert.converters.analyze import by_harm, compare
 from edgert.converters.analyze.html import page
-from edgert.converters.convert import convert, convert_file
+from edgert.converters.convert import Options, convert, convert_file
 from edgert.converters.ir import Graph, Node, Tensor
 from edgert.converters.quantize.mixed import choose
-from edgert.converters.quantize.recipe import Entry, Recipe, load_recipe
+from edgert.converters.quantize.recipe import OPTIONS, Entry, Recipe, load_recipe
 from edgert.converters.targets import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,6 +122,10 @@ def test_bad_recipes(text: str, message: str, harmed: tuple[Path, Path, Path], t
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises((DataError, ConversionError), match=message):
         convert(harmed[0], str(harmed[2]), recipe=tmp_path / "r.toml")
+
+
+def test_recipes_know_every_option() -> None:
+    assert set(OPTIONS) == {f.name for f in fields(Options)}
 
 
 def test_missing_recipe(tmp_path: Path) -> None:
