@@ -6,6 +6,7 @@
 #include "kernels/x86/vec256.h"
 
 enum { MR = 6 };
+#define EXACT 4
 #define EACH_HEIGHT(X, panels) X(1, panels); X(2, panels); X(3, panels); X(4, panels); X(5, panels); X(6, panels);
 
 #include "kernels/x86/float.h"

@@ -1,7 +1,14 @@
 // float32 products, for every x86 instruction set: compiled once for each after its vec*.h, with MR rows by 2 panels of LANES channels as the largest tile,
-// and EACH_HEIGHT(X, panels), which names all heights. Each is there twice: fused, and `exact`, with products that are rounded before they are added.
+// and EACH_HEIGHT(X, panels), which names all heights. Where EXACT is defined each is there twice: fused, and `exact`, with products that are rounded before they
+// are added, in tiles of up to EXACT rows, which hide what an addition takes as well.
 #ifndef ER_X86_FLOAT_H
 #define ER_X86_FLOAT_H
+
+#if defined(EXACT)
+enum { MOST_EXACT = EXACT };
+#else
+enum { MOST_EXACT = MR };
+#endif
 
 static inline vf clamped(vf x, float min, float max)
 {
@@ -45,14 +52,15 @@ tile(const bool exact, size_t mr, size_t panels, const er_rows *r, const uint8_t
     }
 }
 
-#define CASE(mr, panels) case mr: tile(exact, mr, panels, r, rows, n, panel, panel_floats, min, max, out, out_stride); break
+#define CASE(mr, panels) case mr: if (!exact || mr <= MOST_EXACT) tile(exact, mr, panels, r, rows, n, panel, panel_floats, min, max, out, out_stride); break
 
 // One line of rows by `panels` panels, in tiles of even height: a small rest would not hide the latency of
 // its few sums.
 __attribute__((always_inline)) static inline void run_line(const bool exact, const er_rows *r, const uint8_t *rows, size_t panels, size_t n, const float *panel, size_t panel_floats, float min,
                  float max, float *out, size_t out_stride)
 {
-    for (size_t left = r->m, tiles = (left + MR - 1) / MR; left; tiles--) {
+    const size_t most = exact ? MOST_EXACT : MR;
+    for (size_t left = r->m, tiles = (left + most - 1) / most; left; tiles--) {
         size_t mr = (left + tiles - 1) / tiles;
         if (panels == 2) {
             switch (mr) { EACH_HEIGHT(CASE, 2) }
@@ -83,10 +91,12 @@ static void sgemm(const er_rows *r, size_t n, const float *packed, size_t panel_
     run_lines(false, r, n, packed, panel_floats, min, max, out, out_stride);
 }
 
+#if defined(EXACT)
 static void sgemm_exact(const er_rows *r, size_t n, const float *packed, size_t panel_floats, float min, float max, float *out, size_t out_stride)
 {
     run_lines(true, r, n, packed, panel_floats, min, max, out, out_stride);
 }
+#endif
 
 // `pixels` outputs of up to LANES channels from c on: no sum waits for the one before. `some` of a vector's channels, or (LANES) all: constants.
 __attribute__((always_inline)) static inline void taps_of(const bool exact, const size_t pixels, const bool all, size_t some, size_t c, size_t x, size_t channels, size_t taps,
@@ -126,10 +136,12 @@ static void sdepthwise(size_t n, size_t channels, size_t taps, const float *cons
     depthwise(false, n, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
 }
 
+#if defined(EXACT)
 static void sdepthwise_exact(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
                              float *out, size_t out_stride)
 {
     depthwise(true, n, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
 }
+#endif
 
 #endif
