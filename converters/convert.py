@@ -212,7 +212,7 @@ def convert(
         },
     )  # fmt: skip
     graph = load(source, shapes=shapes, constants=constants, weights=weights)
-    means = expectations(graph)
+    means = expectations(graph) if o.bias_correction == "analytic" else {}
     before = Counter(n.op for n in graph.nodes)
     came_quantized = any(n.op == "QUANTIZE" for n in graph.nodes)
     if o.scheme in STATIC_SCHEMES and calibration is None and not came_quantized:
@@ -293,8 +293,9 @@ class _Static:
         self.by_layer = self.rounding == "reconstruct" or self.correction != "none"
         # Accelerators have no floats; what has come with integers keeps them.
         self.in_float = normalizations(graph) if o.target == "cpu" and not came_quantized else set()
-        self.in_float -= recipe.kinds(graph).keys()
-        self.fixed = {**dict.fromkeys(self.in_float, "float32"), **recipe.kinds(graph)}
+        asked = recipe.kinds(graph)
+        self.in_float -= asked.keys()
+        self.fixed = {**dict.fromkeys(self.in_float, "float32"), **asked}
         self.choice = Choice(dict(self.fixed), True, 0.0)
         self.has_target = o.min_sqnr is not None or o.max_drop is not None
         self.quality: Quality | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ir import Graph, Node
+from ..ir import Graph
 
 # What is so far below the largest of its row, and as much farther as there are more of them, has no part in the probabilities: all such together are
 # less than a step of 8 bits.
@@ -18,11 +18,7 @@ _MASK = -5000.0
 
 def only_softmax(graph: Graph) -> set[str]:
     """Tensors that nothing but softmax reads."""
-    readers: dict[str, list[Node]] = {}
-    for n in graph.nodes:
-        for i in n.inputs:
-            readers.setdefault(i, []).append(n)
-    return {t for t, ns in readers.items() if all(n.op == "SOFTMAX" for n in ns) and t not in graph.outputs}
+    return {t for t, ns in graph.readers().items() if all(n.op == "SOFTMAX" for n in ns) and t not in graph.outputs}
 
 
 def that_matter(scores: NDArray[Any]) -> NDArray[Any]:

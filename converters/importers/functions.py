@@ -9,6 +9,9 @@ import numpy as np
 
 from .emit import Emitter
 
+# The score of what is not to be seen.
+_NEVER = -1e9
+
 
 def elu(e: Emitter, x: str, alpha: float, gamma: float) -> str:
     """gamma * (x where it is positive, else alpha * (exp(x) - 1))"""
@@ -20,9 +23,20 @@ def elu(e: Emitter, x: str, alpha: float, gamma: float) -> str:
     return y if gamma == 1 else e.binary("MUL", y, gamma)
 
 
+def choose(e: Emitter, condition: str, x: str, y: str) -> str:
+    """x where the condition holds, else y"""
+    shape = np.broadcast_shapes(e.shape(condition), e.shape(x), e.shape(y))
+    return e.op("SELECT_V2", [condition, x, y], dtype=e.dtype(x), shape=shape)
+
+
+def unseen(e: Emitter, allowed: str, scores: str) -> str:
+    """Scores for a softmax that gives nothing where they are not allowed."""
+    return choose(e, allowed, scores, e.like(_NEVER, scores))
+
+
 def where_above(e: Emitter, x: str, threshold: float) -> str:
     """x where it is above the threshold, else 0"""
-    return e.op("SELECT_V2", [e.binary("GREATER", x, threshold), x, e.like(0, x)], dtype=e.dtype(x), shape=e.shape(x))
+    return choose(e, e.binary("GREATER", x, threshold), x, e.like(0, x))
 
 
 def hard_sigmoid(e: Emitter, x: str, alpha: float, beta: float) -> str:

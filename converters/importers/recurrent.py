@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..ir import Node, Tensor
 from .emit import Emitter, UnsupportedUseError
+from .functions import choose
 
 Arrays = Mapping[str, NDArray[Any]]
 Activation = Callable[[Emitter, str], str]
@@ -63,12 +64,6 @@ def sigmoid(e: Emitter, x: str) -> str:
 
 def tanh(e: Emitter, x: str) -> str:
     return e.unary("TANH", x)
-
-
-def choose(e: Emitter, condition: str, x: str, y: str) -> str:
-    """x where the condition holds, else y"""
-    shape = np.broadcast_shapes(e.shape(condition), e.shape(x), e.shape(y))
-    return e.op("SELECT_V2", [condition, x, y], dtype=e.dtype(x), shape=shape)
 
 
 def lstm(

@@ -125,6 +125,14 @@ class Graph:
     def consumers(self, name: str) -> list[Node]:
         return [n for n in self.nodes if name in n.inputs]
 
+    def readers(self) -> dict[str, list[Node]]:
+        """The consumers of every tensor that has some."""
+        found: dict[str, list[Node]] = {}
+        for n in self.nodes:
+            for i in n.inputs:
+                found.setdefault(i, []).append(n)
+        return found
+
     def producer(self, name: str) -> Node | None:
         return next((n for n in self.nodes if name in n.outputs), None)
 

@@ -17,10 +17,7 @@ _AFTER = {"MUL", "ADD", "SUB", "DIV", "RESHAPE", "SQRT"}
 def normalizations(g: Graph) -> set[str]:
     """The outputs of all operators that normalize, by name."""
     makers = {o: n for n in g.nodes for o in n.outputs}
-    readers: dict[str, list[Node]] = {}
-    for n in g.nodes:
-        for i in n.inputs:
-            readers.setdefault(i, []).append(n)
+    readers = g.readers()
     found: set[str] = set()
     for root in g.nodes:
         if root.op in ("RSQRT", "SQRT") and (before := _statistics(g, makers, root)):

@@ -201,8 +201,7 @@ def _layer(p: Product, w: Array, b: Array, x: NDArray[np.float32], q: NDArray[np
     # W' = (W X Q' + damp W) (Q Q' + damp)^-1
     target = w @ (cross + damp[:, None, None] * eye).transpose(0, 2, 1)
     best = np.linalg.solve(regular, target.transpose(0, 2, 1)).transpose(0, 2, 1)
-    largest = np.abs(best).max(2)
-    scale = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
+    scale = _scale(best, limit)
     integers = round_weights(best, regular, scale.astype(np.float64), limit)
     real = integers * scale.astype(np.float64)[:, :, None]
     mean_y = (w @ mean_x.transpose(0, 2, 1))[:, :, 0].reshape(-1) + b
@@ -210,9 +209,14 @@ def _layer(p: Product, w: Array, b: Array, x: NDArray[np.float32], q: NDArray[np
     return Rounded(p.layout(integers).astype(np.int8), scale.reshape(-1), bias)
 
 
-def _nearest(p: Product, w: Array, b: Array, x: NDArray[np.float32], q: NDArray[np.float32], limit: int) -> Rounded:
+def _scale(w: Array, limit: int) -> NDArray[np.float32]:
+    """What makes the largest weight of each output the largest integer: [groups, outputs]."""
     largest = np.abs(w).max(2)
-    scale = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
+    return np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
+
+
+def _nearest(p: Product, w: Array, b: Array, x: NDArray[np.float32], q: NDArray[np.float32], limit: int) -> Rounded:
+    scale = _scale(w, limit)
     integers = np.clip(np.rint(w / scale.astype(np.float64)[:, :, None]), -limit, limit)
     real = integers * scale.astype(np.float64)[:, :, None]
     mean_x, mean_q = (a.mean(1, dtype=np.float64)[:, :, None] for a in (x, q))

@@ -10,7 +10,6 @@ import numpy as np
 
 from .. import functions
 from ..emit import Emitter, UnsupportedUseError
-from ..recurrent import choose
 from .layer import Handler, Layer
 
 Activation = Callable[[Emitter, str], str]
@@ -130,10 +129,10 @@ def softmax(layer: Layer) -> str:
     mask = layer.inputs[1] if len(layer.inputs) > 1 else layer.mask
     if mask:
         mask = e.cast(mask, "bool")
-        x = choose(e, mask, x, e.like(-1e9, x))
+        x = functions.unseen(e, mask, x)
     y = functions.along_axis(e, "SOFTMAX", x, axes[0], beta=1.0)
     # All of a row may be masked.
-    return choose(e, mask, y, e.like(0, y)) if mask else y
+    return functions.choose(e, mask, y, e.like(0, y)) if mask else y
 
 
 HANDLERS: dict[str, Handler] = {

@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..emit import Emitter, UnsupportedUseError
-from ..recurrent import choose
+from ..functions import choose, unseen
 from .layer import Handler, Layer
-
-# The score of what is not to be seen.
-_NEVER = -1e9
 
 
 def _three(layer: Layer) -> tuple[str, str, str]:
@@ -60,7 +57,7 @@ def _allowed(layer: Layer, scores: str, queries: str, keys: list[str]) -> str:
 def _softmax(layer: Layer, scores: str, allowed: str) -> str:
     e = layer.emitter
     if allowed:
-        scores = choose(e, allowed, scores, e.like(_NEVER, scores))
+        scores = unseen(e, allowed, scores)
     return e.unary("SOFTMAX", scores, beta=1.0)
 
 

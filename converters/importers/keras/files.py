@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from edgert.errors import MissingExtraError, ModelError
 
 from .layer import Arrays
+from .operations import is_of_ops
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Weights:
         used: dict[str, int] = {}
         found = {}
         for x in layers:
-            if str(x.get("module") or "").startswith(("keras.src.ops", "keras.ops")):
+            if is_of_ops(x):
                 continue  # an operation, not counted among the layers
             base = _snake_case(x["class_name"])
             used[base] = used.get(base, -1) + 1

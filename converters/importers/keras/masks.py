@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import recurrent as cells
 from ..emit import UnsupportedUseError
+from ..functions import choose
 from .layer import Layer
 
 # Layers whose output has the mask of their (first) input.
@@ -56,7 +56,7 @@ def steps_unlike(layer: Layer) -> str:
 def masking(layer: Layer) -> str:
     """Steps that are left out become zeros."""
     e, steps = layer.emitter, steps_unlike(layer)
-    return cells.choose(e, e.reshape(steps, (*e.shape(steps), 1)), layer.x, e.like(0, layer.x))
+    return choose(e, e.reshape(steps, (*e.shape(steps), 1)), layer.x, e.like(0, layer.x))
 
 
 def product(layer: Layer) -> str:
@@ -64,9 +64,9 @@ def product(layer: Layer) -> str:
     e, masks = layer.emitter, _wide(layer)
     y = ""
     for x, mask in zip(layer.inputs, masks):
-        x = cells.choose(e, mask, x, e.like(1, x)) if mask else x
+        x = choose(e, mask, x, e.like(1, x)) if mask else x
         y = e.binary("MUL", y, x) if y else x
-    return cells.choose(e, _fold(layer, "LOGICAL_OR", masks), y, e.like(0, y)) if all(masks) else y
+    return choose(e, _fold(layer, "LOGICAL_OR", masks), y, e.like(0, y)) if all(masks) else y
 
 
 def extreme(layer: Layer, op: str) -> str:
@@ -74,8 +74,8 @@ def extreme(layer: Layer, op: str) -> str:
     e = layer.emitter
     (y, seen), *rest = zip(layer.inputs, _wide(layer))
     for x, mask in rest:
-        x = cells.choose(e, mask, x, y) if mask else x
-        y = cells.choose(e, seen, y, x) if seen else y
+        x = choose(e, mask, x, y) if mask else x
+        y = choose(e, seen, y, x) if seen else y
         y = e.binary(op, y, x)
         seen = e.binary("LOGICAL_OR", seen, mask) if mask and seen else ""
     return y

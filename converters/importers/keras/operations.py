@@ -286,8 +286,7 @@ def _where(c: Call) -> str:
     if a is None or b is None:
         raise UnsupportedUseError("the places where a condition holds are not supported, only a choice between two values")
     x, y = Call(e, [a, b]).two()
-    shape = np.broadcast_shapes(e.shape(condition), e.shape(x), e.shape(y))
-    return e.op("SELECT_V2", [e.cast(condition, "bool"), x, y], dtype=e.dtype(x), shape=shape)
+    return functions.choose(e, e.cast(condition, "bool"), x, y)
 
 
 def _clip(c: Call) -> str:
@@ -389,13 +388,17 @@ _OTHER_NAMES = {
 }  # fmt: skip
 
 
+def is_of_ops(layer: dict[str, Any]) -> bool:
+    """Whether a node is of `keras.ops`, by the module that a `.keras` names."""
+    return str(layer.get("module") or "").startswith(("keras.src.ops", "keras.ops"))
+
+
 def is_operation(layer: dict[str, Any], version: int) -> bool:
     """A `.h5` does not tell in words; but layers, unlike operations, can be trained."""
     if layer["class_name"] in ("TFOpLambda", "SlicingOpLambda"):
         return True
-    module = str(layer.get("module") or "")
-    legacy = version >= 3 and not module and "trainable" not in layer["config"] and name_of(layer) in OPERATIONS
-    return module.startswith(("keras.src.ops", "keras.ops")) or legacy
+    legacy = version >= 3 and not layer.get("module") and "trainable" not in layer["config"] and name_of(layer) in OPERATIONS
+    return is_of_ops(layer) or legacy
 
 
 def name_of(layer: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import windows
 from ..emit import UnsupportedUseError
-from ..recurrent import choose
+from ..functions import choose
 from .layer import Handler, Layer
 
 

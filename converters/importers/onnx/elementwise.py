@@ -132,9 +132,7 @@ def compare(op: str) -> Handler:
 
 
 def where(e: Emitter, n: OnnxNode) -> str:
-    c, x, y = n.get(0), n.get(1), n.get(2)
-    shape = np.broadcast_shapes(e.shape(c), e.shape(x), e.shape(y))
-    return e.op("SELECT_V2", [c, x, y], dtype=e.dtype(x), shape=shape)
+    return functions.choose(e, n.get(0), n.get(1), n.get(2))
 
 
 def bitwise_xor(e: Emitter, n: OnnxNode) -> str:
