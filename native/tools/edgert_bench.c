@@ -90,7 +90,7 @@ int main(int argc, char **argv)
     qsort(times, (size_t)runs, sizeof *times, ascending);
     edgert_memory_info m = edgert_memory(it);
     printf("%s: edgert %s, %s, %d thread%s, %d runs\n", path, edgert_version(), edgert_isa(NULL), threads, threads > 1 ? "s" : "", runs);
-    printf("median %.3f ms   p95 %.3f ms   min %.3f ms   load %.3f ms   arena %zu bytes   packed %zu bytes\n", times[runs / 2],
+    printf("median %.5f ms   p95 %.5f ms   min %.5f ms   load %.3f ms   arena %zu bytes   packed %zu bytes\n", times[runs / 2],
            times[(size_t)((double)(runs - 1) * 0.95)], times[0], planned - begin, m.arena, m.packed);
     if (profile) {
         edgert_profile(it, 1);
