@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from edgert import Interpreter
 
+from ..build import Builder
 from ..support import Model, assert_same_as_reference, examples, quantization, reference, run, shapes, values
 from .test_elementwise import broadcast_pair
-
-TYPE_NUMBER = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9}
 
 
 @pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "FLOOR_DIV"])
@@ -61,18 +60,38 @@ def test_sqrt() -> None:
     assert_same_as_reference(m, [x])
 
 
-@pytest.mark.parametrize("target", list(TYPE_NUMBER))
-@pytest.mark.parametrize("source", list(TYPE_NUMBER))
+CASTS = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "float16", "float32", "float64", "complex64"]
+
+
+@pytest.mark.parametrize("target", CASTS)
+@pytest.mark.parametrize("source", CASTS)
 def test_cast(source: str, target: str) -> None:
     """Values that fit: what becomes of others the reference leaves to the compiler."""
-    low = 0 if "uint8" in (source, target) or "bool" in (source, target) else -100
-    x = np.arange(low, 101).astype(source) if source != "float32" else np.linspace(low, 100, 333, dtype=np.float32)
-    m = Model()
-    m.input("x", x.shape, source)
-    m.tensor("y", x.shape, target)
-    m.op("CAST", ["x"], "y", in_data_type=TYPE_NUMBER[source], out_data_type=TYPE_NUMBER[target])
-    assert reference(m.bytes(), [x]) is not None
-    assert_same_as_reference(m, [x])
+    low = 0 if {source, target} & {"uint8", "uint16", "uint32", "bool"} else -100
+    x = np.linspace(low, 100, 333) if np.dtype(source).kind in "fc" else np.arange(low, 101)
+    if np.dtype(source).itemsize >= 4 and np.dtype(target).kind in "fc":  # values that are rounded
+        x = np.concatenate([x, x * 1.001 * 2**14 if target != "float16" else x * 7.77])
+    x = x.astype(source) * (1 + 2j if source == "complex64" else 1)
+    b = Builder()
+    i, o = b.main.input(x.shape, source), b.main.tensor(x.shape, target)
+    b.main.op("CAST", [i], [o])
+    b.main.outputs(o)
+    assert reference(b.bytes(), [x.astype(source)]) is not None
+    assert_same_as_reference(b.bytes(), [x.astype(source)], exact=True)
+
+
+@pytest.mark.parametrize("source", ["float32", "float64", "int32"])
+def test_cast_to_half(source: str) -> None:
+    """All that rounds: ties, the smallest and the largest numbers, and what is too large."""
+    bits = np.arange(0, 0x7C00, 7, dtype=np.uint16).view(np.float16).astype(np.float64)
+    x = np.concatenate([bits, bits[:-1] + np.diff(bits) / 2, [65519.9, 65520, 1e6, 2.0**-25, 2.0**-26, 3e-8]])
+    x = np.concatenate([x, -x]).astype(source)
+    m = Builder()
+    i, o = m.main.input(x.shape, source), m.main.tensor(x.shape, "float16")
+    m.main.op("CAST", [i], [o])
+    m.main.outputs(o)
+    (expected,), (got,) = reference(m.bytes(), [x]) or [None], run(Interpreter(model_content=m.bytes()), [x])
+    np.testing.assert_array_equal(got.view(np.uint16), expected.view(np.uint16))
 
 
 def test_cast_of_what_does_not_fit() -> None:

@@ -59,6 +59,8 @@ struct er_op {
     const char *kernel;         // for the profile: what runs, in two or three words
     er_fault *fault;            // the interpreter's; see er_op_fault
     const er_op *fused_into;    // another operator does this one's work
+    void *memory;               // what it remembers from one invoke to the next: plan memory, 0 at first and when variables are reset
+    size_t memory_bytes;
     bool stateful;              // does more than compute its outputs: not run when the plan is made
     er_op *pad;                 // the PAD that writes input 0 for this operator alone, or NULL: prepare may take its work over (pad.h)
 };

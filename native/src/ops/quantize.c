@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "ops/weights.h"
 #include "ops/whole.h"
 
@@ -108,19 +109,6 @@ er_status er_prepare_quantize(er_prepare *p, er_op *op)
     return ER_OK;
 }
 
-static float half_to_float(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF, bits;
-    if (exponent == 0) {
-        float f = (float)fraction * 0x1p-24f;
-        return sign ? -f : f;
-    }
-    bits = sign | (exponent == 31 ? 0x7F800000u : (exponent + 112) << 23) | fraction << 13;
-    float f;
-    memcpy(&f, &bits, 4);
-    return f;
-}
-
 typedef struct { const er_kernels *kernels; const float *scale; const int64_t *zero; size_t n_zero, n, inner; } dequantization;
 
 static void dequantize_span(const er_op *op, size_t from, size_t to)
@@ -129,7 +117,7 @@ static void dequantize_span(const er_op *op, size_t from, size_t to)
     const er_tensor *x = op->inputs[0];
     float *y = er_f32(op->outputs[0]);
     if (x->def->type == EDGERT_FLOAT16) {
-        for (size_t i = from; i < to; i++) y[i] = half_to_float(((const uint16_t *)x->data)[i]);
+        for (size_t i = from; i < to; i++) y[i] = er_half_to_float(((const uint16_t *)x->data)[i]);
         return;
     }
     bool is_signed = er_is_signed(x);

@@ -1,0 +1,39 @@
+// float16 (IEEE 754's binary16) to and from float: exactly, and rounded to the nearest, halves to even.
+#ifndef ER_HALF_H
+#define ER_HALF_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline float er_half_to_float(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF;
+    if (exponent == 0) {
+        const float f = (float)fraction * 0x1p-24f;
+        return sign ? -f : f;
+    }
+    const uint32_t bits = sign | (exponent == 31 ? 0x7F800000u : (exponent + 112) << 23) | fraction << 13;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static inline uint16_t er_float_to_half(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    const uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7FFFFFFF;
+    if (size > 0x7F800000) return (uint16_t)(sign | 0x7E00);                   // NaN
+    if (size >= 0x477FF000) return (uint16_t)(sign | 0x7C00);                  // 65520 and above
+    if (size < 0x38800000) {                                                    // below 2^-14: adding 1/2 rounds to the last place
+        float small;
+        memcpy(&small, &size, 4);
+        small += 0.5f;
+        memcpy(&bits, &small, 4);
+        return (uint16_t)(sign | (bits - 0x3F000000));
+    }
+    const uint32_t even = size >> 13 & 1;
+    return (uint16_t)(sign | (size - 0x38000000 + 0xFFF + even) >> 13);
+}
+
+#endif
