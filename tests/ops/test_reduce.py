@@ -25,7 +25,7 @@ def reduction(op: str, x: np.ndarray, axes: list[int], keep: bool, qx: dict[str,
 
 
 CASES = [(op, t) for op in ("SUM", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN", "MEAN") for t in ("float32", "int32", "int64")] + [
-    ("REDUCE_ANY", "bool"), ("REDUCE_ALL", "bool"), ("REDUCE_MAX", "int8"), ("REDUCE_MAX", "uint8"), ("REDUCE_MAX", "int16"), ("REDUCE_MIN", "int8"),
+    ("REDUCE_ANY", "bool"), ("REDUCE_ALL", "bool"), ("REDUCE_MAX", "bool"), ("REDUCE_MIN", "bool"), ("REDUCE_PROD", "bool"), ("SUM", "bool"), ("REDUCE_MAX", "int8"), ("REDUCE_MAX", "uint8"), ("REDUCE_MAX", "int16"), ("REDUCE_MIN", "int8"),
     ("REDUCE_MIN", "uint8"), ("REDUCE_MIN", "int16"),
 ]  # fmt: skip
 

@@ -49,6 +49,13 @@ static inline int32_t er_requantize(int32_t x, er_multiplier m)
     return er_rounding_shift(er_doubling_high_mul((int32_t)((uint32_t)x << left), m.q), right);
 }
 
+// One rounding, halves up; m.shift <= 30.
+static inline int32_t er_requantize_once(int32_t x, er_multiplier m)
+{
+    const int32_t shift = m.shift < -31 ? 62 : 31 - m.shift;
+    return (int32_t)(((int64_t)x * m.q + (INT64_C(1) << (shift - 1))) >> shift);
+}
+
 // The two roundings of er_requantize as one (docs/numerics.md): for products p = x * q that fit 64 bits,
 //     er_requantize(x, m) = low 32 bits of ((p + (p < 0 ? negative : positive)) >> shift) - unbias
 // with a logical shift: 2^63 is added before it, and unbias is what that becomes. A left shift is right only where
@@ -92,11 +99,11 @@ er_multiplier er_inverse_root(int32_t x);
 // log(x) for x >= 1 in Q12.19; the result is in Q5.26.
 int32_t er_log_of_one_and_more(int32_t x);
 
-// The multiplier of int16 layers: x has 48 bits, q is cut to 16, and one rounding is made.
+// The multiplier of int16 layers: x has 48 bits, q is cut to 16, and one rounding is made. The reference knows no multipliers of 2^14 and more.
 static inline int32_t er_requantize64(int64_t x, er_multiplier m)
 {
     const int64_t q = m.q < 0x7FFF0000 ? (m.q + (1 << 15)) >> 16 : 0x7FFF;
-    const int32_t shift = 15 - m.shift;
+    const int32_t shift = m.shift > 14 ? 1 : m.shift < -47 ? 62 : 15 - m.shift;
     return (int32_t)((int64_t)((uint64_t)x * (uint64_t)q + (UINT64_C(1) << (shift - 1))) >> shift);      // wraps, as the reference's
 }
 

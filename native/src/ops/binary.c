@@ -175,7 +175,7 @@ er_status er_prepare_binary(er_prepare *p, er_op *op, er_binary_function f, er_a
 
 er_status er_prepare_div(er_prepare *p, er_op *op)
 {
-    if (op->n_inputs > 0 && op->inputs[0] && er_is_8bit(op->inputs[0])) return er_prepare_quantized_div(p, op);
+    if (op->n_inputs > 0 && op->inputs[0] && (er_is_8bit(op->inputs[0]) || er_is_16bit(op->inputs[0]))) return er_prepare_quantized_div(p, op);
     return er_prepare_binary(p, op, ER_BINARY_DIV, er_read_activation(op->def->options));
 }
 

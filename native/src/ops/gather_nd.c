@@ -1,4 +1,4 @@
-// GATHER_ND: slices of the input at the places that rows of indices name. Any type; indices int32 or int64.
+// GATHER_ND: slices of the input at the places that rows of indices name. Any type; indices int16, int32 or int64.
 #include <string.h>
 
 #include "ops/whole.h"
@@ -32,8 +32,8 @@ er_status er_prepare_gather_nd(er_prepare *p, er_op *op)
     const er_tensor *x = op->inputs[0], *indices = op->inputs[1];
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
-    if (!(ER_T(indices->def->type) & ER_INDEX))
-        return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its indices are %s, expected int32 or int64", er_type_name(indices->def->type));
+    if (!(ER_T(indices->def->type) & (ER_INDEX | ER_16BIT)))
+        return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its indices are %s, expected int16, int32 or int64", er_type_name(indices->def->type));
     if (indices->rank < 1 || indices->dims[indices->rank - 1] > x->rank)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its indices have rank %d, and %d for each of the input's %d dimensions", indices->rank,
                           indices->rank ? indices->dims[indices->rank - 1] : 0, x->rank);

@@ -18,8 +18,9 @@ static void normalize_bytes(const er_tensor *x, const er_tensor *y, size_t from,
     const er_multiplier m = er_inverse_root(sum);
     for (size_t i = 0; i < depth; i++) {
         const int32_t v = (int32_t)er_whole(x, from + i) - er_zero(x);
-        // One more multiplication by 128, the output's scale.
-        const int32_t q = er_requantize((int32_t)((uint32_t)v * 128u), m) + (er_is_signed(x) ? 0 : 128);
+        // One more multiplication by 128, the output's scale. The reference rounds once with int8, and twice with uint8.
+        const int32_t scaled = (int32_t)((uint32_t)v * 128u);
+        const int32_t q = er_is_signed(x) ? er_requantize_once(scaled, m) : er_requantize(scaled, m) + 128;
         er_u8(y)[from + i] = (uint8_t)er_clamp32(q, er_lowest(y), er_highest(y));
     }
 }

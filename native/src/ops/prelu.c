@@ -1,4 +1,4 @@
-// PRELU: y = x where x >= 0, alpha * x below; alpha is a tensor that broadcasts. float32, int8, uint8.
+// PRELU: y = x where x >= 0, alpha * x below; alpha is a tensor that broadcasts. float32, int8, uint8; int16 with int8 alpha.
 #include "ops/broadcast.h"
 #include "ops/whole.h"
 
@@ -13,7 +13,7 @@ static void run_prelu(const er_op *op, er_pool *pool)
         size_t a, b, to = r * s->bc.run;
         er_broadcast_offsets(&s->bc, r, &a, &b);
         for (size_t i = 0; i < s->bc.run; i++, a += s->bc.a_step, b += s->bc.b_step, to++) {
-            if (!er_is_8bit(x)) {
+            if (x->def->type == EDGERT_FLOAT32) {
                 const float v = er_f32(x)[a];
                 er_f32(y)[to] = v >= 0 ? v : v * er_f32(alpha)[b];
                 continue;
@@ -31,13 +31,14 @@ er_status er_prepare_prelu(er_prepare *p, er_op *op)
     const er_tensor *x = op->inputs[0], *alpha = op->inputs[1];
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
+    ER_TRY(er_expect_type(p, alpha, er_is_16bit(x) ? EDGERT_INT8 : x->def->type, "alpha"));
     er_status status;
     prelu *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     ER_TRY(er_broadcast_shapes(p, x, alpha, y, &s->bc));
     if (y->count != x->count || y->rank != x->rank) return er_op_fail(p, EDGERT_ERROR_MODEL, "its alpha is larger than its input");
     op->run = run_prelu;
-    if (!er_is_8bit(x)) return ER_OK;
+    if (x->def->type == EDGERT_FLOAT32) return ER_OK;
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, alpha, "alpha"));
     ER_TRY(er_expect_quantized(p, y, "output"));

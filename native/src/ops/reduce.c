@@ -71,6 +71,12 @@ static void take_float(void *arg, size_t i, size_t o)
     }
 }
 
+// A product is scaled after each factor, as in convolutions of 16 bits.
+static int32_t rescaled_product(const reduce *s, int64_t product)
+{
+    return er_requantize64(product, s->m);
+}
+
 static void take_whole(void *arg, size_t i, size_t o)
 {
     const walk_arg *w = arg;
@@ -81,7 +87,7 @@ static void take_whole(void *arg, size_t i, size_t o)
     case REDUCE_SUM: *y = (int64_t)((uint64_t)*y + (uint64_t)x); break;
     case REDUCE_PROD:
         // The first factor as it is: INT64_MIN stands for none yet.
-        if (s->quantized) *y = *y == INT64_MIN ? x - s->x_zero : er_requantize((int32_t)((uint32_t)*y * (uint32_t)(x - s->x_zero)), s->m);
+        if (s->quantized) *y = *y == INT64_MIN ? x - s->x_zero : rescaled_product(s, (int64_t)((uint64_t)*y * (uint64_t)(x - s->x_zero)));
         else *y = (int64_t)((uint64_t)*y * (uint64_t)x);
         break;
     case REDUCE_MAX: *y = x > *y ? x : *y; break;
@@ -115,11 +121,13 @@ static void run_reduce(const er_op *op, er_pool *pool)
     for (size_t o = 0; o < y->count; o++) {
         int64_t v = w.sums[o];
         if (s->quantized && s->f == REDUCE_SUM) {
-            v = er_requantize((int32_t)((uint32_t)v - (uint32_t)s->x_zero * (uint32_t)s->r.n), s->m) + (int64_t)s->y_zero;
+            // The reference's sums of int16 are wrong: these are rounded once.
+            const int32_t sum = (int32_t)((uint32_t)v - (uint32_t)s->x_zero * (uint32_t)s->r.n);
+            v = (s->type == EDGERT_INT16 ? er_requantize_once(sum, s->m) : er_requantize(sum, s->m)) + (int64_t)s->y_zero;
             v = v < low ? low : v > high ? high : v;
         }
         if (s->quantized && s->f == REDUCE_PROD) {
-            v = (int64_t)er_requantize(v == INT64_MIN ? 1 : (int32_t)v, s->m) + s->y_zero;
+            v = (int64_t)rescaled_product(s, v == INT64_MIN ? 1 : v) + s->y_zero;
             v = v < low ? low : v > high ? high : v;
         }
         er_put_whole(y, o, v);

@@ -1,6 +1,6 @@
-// RESIZE_BILINEAR (int8, uint8, float32), RESIZE_NEAREST_NEIGHBOR (any type).
+// RESIZE_BILINEAR (int8, int16, uint8, float32), RESIZE_NEAREST_NEIGHBOR (any type).
 //
-// Bilinear: int8 interpolates with 10-bit fractions, uint8 in float32, both as the reference.
+// Bilinear: int8 and int16 interpolate with 10-bit fractions, uint8 in float32, all as the reference.
 #include <math.h>
 #include <string.h>
 
@@ -109,6 +109,19 @@ static void float_row(const resize *s, const float *top, const float *bottom, fl
     }
 }
 
+static void int16_row(const resize *s, const int16_t *top, const int16_t *bottom, int32_t wy, int16_t *y)
+{
+    for (int32_t ox = 0; ox < s->out_w; ox++, y += s->channels) {
+        const size_t l = s->columns[ox].low, h = s->columns[ox].high;
+        const int32_t wx = s->columns[ox].fixed;
+        for (size_t c = 0; c < s->channels; c++) {
+            const int64_t left = top[l + c] * ((1 << 10) - wy) + bottom[l + c] * wy, right = top[h + c] * ((1 << 10) - wy) + bottom[h + c] * wy;
+            const int64_t sum = left * ((1 << 10) - wx) + right * wx;
+            y[c] = (int16_t)((sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20));
+        }
+    }
+}
+
 static void run_bilinear_row(void *arg, size_t i, int thread)
 {
     const er_op *op = arg;
@@ -117,14 +130,16 @@ static void run_bilinear_row(void *arg, size_t i, int thread)
     int32_t oy = (int32_t)(i % (size_t)s->out_h);
     const uint8_t *image = er_u8(op->inputs[0]) + i / (size_t)s->out_h * (size_t)s->in_h * (size_t)s->in_w * s->pixel;
     uint8_t *y = er_u8(op->outputs[0]) + i * (size_t)s->out_w * s->pixel;
-    bool is_fixed = type == EDGERT_INT8;
+    bool is_fixed = type == EDGERT_INT8 || type == EDGERT_INT16;
     fixed_point fy = locate_fixed(oy, s->in_h, s->out_h, s->o);
     real_point ry = locate_real(oy, s->in_h, s->out_h, s->o);
     size_t line = (size_t)s->in_w * s->pixel, n = (size_t)s->in_w * s->channels, columns = (size_t)s->out_w;
     const uint8_t *top = image + (size_t)(is_fixed ? fy.low : ry.low) * line, *bottom = image + (size_t)(is_fixed ? fy.high : ry.high) * line;
     float wy = ry.at - (float)ry.low;
     uint8_t *scratch = op->scratch + (size_t)thread * op->scratch_stride;
-    if (is_fixed) {
+    if (type == EDGERT_INT16) {
+        int16_row(s, (const int16_t *)(const void *)top, (const int16_t *)(const void *)bottom, fy.at - (1 << 10) * fy.low, (int16_t *)(void *)y);
+    } else if (is_fixed) {
         int32_t *mixed = (int32_t *)(void *)scratch, w = fy.at - (1 << 10) * fy.low;
         for (size_t k = 0; k < n; k++) mixed[k] = (int8_t)top[k] * ((1 << 10) - w) + (int8_t)bottom[k] * w;
         s->kernels->resize_int8(columns, s->channels, mixed, s->columns, (int8_t *)y);
@@ -159,7 +174,7 @@ er_status er_prepare_resize_bilinear(er_prepare *p, er_op *op)
     for (int32_t i = 0; status == ER_OK && i < s->out_w; i++) {
         fixed_point f = locate_fixed(i, s->in_w, s->out_w, s->o);
         real_point r = locate_real(i, s->in_w, s->out_w, s->o);
-        bool is_fixed = op->inputs[0]->def->type == EDGERT_INT8;
+        bool is_fixed = op->inputs[0]->def->type == EDGERT_INT8 || op->inputs[0]->def->type == EDGERT_INT16;
         s->columns[i] = (er_resize_column){(size_t)(is_fixed ? f.low : r.low) * s->channels, (size_t)(is_fixed ? f.high : r.high) * s->channels,
                                            r.at - (float)r.low, f.at - (1 << 10) * f.low};
     }

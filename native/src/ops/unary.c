@@ -203,6 +203,7 @@ static void whole_span(const er_op *op, size_t from, size_t to)
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     switch (x->def->type) {
     case EDGERT_BOOL: for (size_t i = from; i < to; i++) er_u8(y)[i] = !er_u8(x)[i]; break;
+    case EDGERT_INT8: for (size_t i = from; i < to; i++) er_i8(y)[i] = (int8_t)whole_value(f, er_i8(x)[i]); break;
     case EDGERT_INT16: for (size_t i = from; i < to; i++) ((int16_t *)y->data)[i] = (int16_t)whole_value(f, ((const int16_t *)x->data)[i]); break;
     case EDGERT_INT32: for (size_t i = from; i < to; i++) er_i32(y)[i] = (int32_t)whole_value(f, er_i32(x)[i]); break;
     case EDGERT_FLOAT64: for (size_t i = from; i < to; i++) ((double *)y->data)[i] = sign((float)((const double *)x->data)[i]); break;

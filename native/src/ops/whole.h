@@ -34,6 +34,7 @@ static inline void er_put_whole(const er_tensor *t, size_t i, int64_t v)
 static inline void er_whole_limits(edgert_type type, int64_t *low, int64_t *high)
 {
     switch (type) {
+    case EDGERT_BOOL: *low = 0; *high = 1; break;
     case EDGERT_INT8: *low = INT8_MIN; *high = INT8_MAX; break;
     case EDGERT_UINT8: *low = 0; *high = UINT8_MAX; break;
     case EDGERT_INT16: *low = INT16_MIN; *high = INT16_MAX; break;
