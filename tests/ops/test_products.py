@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from edgert import Interpreter
 
-from ..support import ACTIVATIONS, Model, assert_same_as_reference, examples, fuse, limits, quantization, scales, values, zeros
+from ..build import Builder
+from ..support import ACTIVATIONS, Model, assert_same_as_reference, examples, fuse, limits, quantization, reference, scales, values, zeros
 
 DTYPES = pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
 THREADS = st.sampled_from([1, 1, 2, 3])
@@ -212,3 +213,24 @@ def test_float_activations_and_int8_weights(op: str, data: st.DataObject) -> Non
     if draw(st.booleans()):  # whole numbers, as pixels are: some lie halfway between two steps
         x = np.clip(np.rint(x * 40), *sorted(draw(st.sampled_from([(0, 250), (-50, 200), (-30, 0), (-20, 10), (0, 100)]))))
     check(m, x.astype(np.float32), kh * kw * ic, draw(THREADS))
+
+
+@examples(25)
+@given(data=st.data())
+def test_shuffled_fully_connected(data: st.DataObject) -> None:
+    """Weights in blocks of 4 x 16, as early kernels of TensorFlow Lite read them; int16 comes out."""
+    draw = data.draw
+    batches, k, n = draw(st.sampled_from([1, 4])), 16 * draw(st.integers(1, 5)), 4 * draw(st.integers(1, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    weights = rng.integers(-128, 128, (n, k)).astype(np.int8)
+    blocks = weights.reshape(n // 4, 4, k // 16, 16).transpose(0, 2, 1, 3).reshape(n, k).view(np.uint8)
+    sx, sw, sy = (draw(scales(*limits)) for limits in ((5e-3, 2e-2), (5e-3, 2e-2), (1e-4, 1e-2)))
+    b = Builder()
+    t = [b.main.input((batches, k), "uint8", scale=sx, zero=128), b.main.constant(blocks, scale=sw, zero=128)]
+    t.append(b.main.constant(rng.integers(-5000, 5000, n).astype(np.int32), scale=sx * sw))
+    y, workspace = b.main.tensor((batches, n), "int16", scale=sy, zero=0), b.main.tensor((batches, k), "uint8")
+    b.main.op("FULLY_CONNECTED", t, [y, workspace], weightsFormat=1, fusedActivationFunction=draw(st.sampled_from(["NONE", "RELU"])))
+    b.main.outputs(y)
+    x = rng.integers(0, 256, (batches, k)).astype(np.uint8)
+    assert reference(b.bytes(), [x]) is not None
+    assert_same_as_reference(b.bytes(), [x])

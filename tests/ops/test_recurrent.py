@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgert import Interpreter
 
 from ..build import Builder, Subgraph
-from ..support import examples, keep, run
+from ..support import examples, keep, run, scales
 
 HYBRID = pytest.mark.parametrize("weights", ["float32", "int8"])
 
@@ -274,3 +274,52 @@ def test_svdf_int8(data: st.DataObject) -> None:
     b.main.op("SVDF", t, [y], rank=rank, fusedActivationFunction="RELU")
     b.main.outputs(y)
     assert_same_steps(b.bytes(), [[rng.integers(-128, 128, (batch, n_in)).astype(np.int8)] for _ in range(3)])
+
+
+@pytest.mark.parametrize("variables", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@examples(15)
+@given(data=st.data())
+def test_basic_lstm(dtype: str, variables: bool, data: st.DataObject) -> None:
+    """The form with five inputs, of which two are what was before: variables, or inputs of the model."""
+    draw = data.draw
+    batches, inputs, cells = draw(st.integers(1, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    b = Builder()
+    byte = dtype == "uint8"
+    state_type = "int16" if byte else "float32"
+    q = {"scale": 1 / 128, "zero": 128} if byte else {}
+    q_state = {"scale": 1 / 2048, "zero": 0} if byte else {}
+    q_sums = {"scale": 1 / 4096, "zero": 0} if byte else {}
+
+    def before(columns: int, type_: str, quantization: dict[str, Any]) -> int:
+        if variables:
+            return b.main.tensor((batches, columns), type_, variable=True, **quantization)
+        return b.main.input((batches, columns), type_, **quantization)
+
+    weight_scale, zero = draw(scales(2e-3, 3e-2)), draw(st.integers(0, 255))
+    shape = (4 * cells, inputs + cells)
+    x = b.main.input((batches, inputs), dtype, **q)
+    previous = before(cells, dtype, q)
+    if byte:
+        weights = b.main.constant(rng.integers(0, 256, shape).astype(np.uint8), scale=weight_scale, zero=zero)
+        bias = b.main.constant(rng.integers(-9000, 9000, 4 * cells).astype(np.int32), scale=weight_scale / 128)
+    else:
+        weights = b.main.constant(rng.standard_normal(shape).astype(np.float32))
+        bias = b.main.constant(rng.standard_normal(4 * cells).astype(np.float32))
+    state = before(cells, state_type, q_state)
+    outs = [
+        b.main.tensor((batches, cells), dtype, **q), b.main.tensor((batches, cells), state_type, **q_state),
+        b.main.tensor((batches, inputs + cells), dtype, **q), b.main.tensor((batches, 4 * cells), state_type, **q_sums),
+    ]  # fmt: skip
+    b.main.op("LSTM", [x, previous, weights, bias, state], outs, kernelType=1, fusedActivationFunction="TANH")
+    b.main.outputs(outs[0], outs[1])
+    steps = []
+    for _ in range(3):
+        frame = [rng.integers(0, 256, (batches, inputs)) if byte else rng.standard_normal((batches, inputs))]
+        if not variables:
+            frame.append(rng.integers(0, 256, (batches, cells)) if byte else rng.standard_normal((batches, cells)))
+            frame.append(rng.integers(-9000, 9000, (batches, cells)) if byte else rng.standard_normal((batches, cells)))
+        types = [dtype, dtype, state_type]
+        steps.append([v.astype(t) for v, t in zip(frame, types)])
+    assert_same_steps(b.bytes(), steps)

@@ -47,13 +47,13 @@ static void run_fully_connected(const er_op *op, er_pool *pool)
 
 er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
 {
-    ER_TRY(er_expect_io(p, op, 2, 3, 1));
+    const er_fully_connected_options o = er_read_fully_connected(op->def->options);
+    ER_TRY(er_expect_io(p, op, 2, 3, o.weights_format && op->n_outputs == 2 ? 2 : 1));
     ER_TRY(er_unpack_input(p, op, 1));
     const er_tensor *x = op->inputs[0], *w = op->inputs[1], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     er_tensor *y = op->outputs[0];
-    er_fully_connected_options o = er_read_fully_connected(op->def->options);
     ER_TRY(er_expect_rank(p, w, 2, "weights"));
-    if (o.weights_format) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its weights are shuffled (format %d)", o.weights_format);
+    if (o.weights_format > 1) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its weights have format %d, which is not known", o.weights_format);
     size_t n = (size_t)w->dims[0], k = (size_t)w->dims[1];
     if (!k || x->count % k) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %zu values, expected a multiple of %zu", x->count, k);
     if (k > INT32_MAX / 65536 * 256) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has more products than a 32-bit sum holds");
@@ -71,6 +71,7 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
     } else {
         ER_TRY(er_set_shape(p, y, (int32_t[]){(int32_t)f->rows, w->dims[0]}, 2));
     }
+    if (o.weights_format) return er_prepare_shuffled(p, op, o.activation, n, k);
     if (er_is_16bit(x)) return er_prepare_fully_connected16(p, op, o.activation);
     if (er_is_hybrid(op)) return er_prepare_hybrid_fully_connected(p, op, o.asymmetric, o.activation);
     // The reference multiplies by a real number here, unlike anywhere else (docs/numerics.md).

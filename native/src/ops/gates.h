@@ -37,4 +37,7 @@ void er_gate_normalize(size_t n, size_t batches, float *x);
 int16_t er_sigmoid_q15(int16_t x);                  // bits = 3
 int16_t er_tanh_q15(int16_t x, int32_t bits);       // 0 <= bits <= 6
 
+// LSTM of the basic kind (lstm_cell.c).
+er_status er_prepare_lstm_cell(er_prepare *p, er_op *op);
+
 #endif

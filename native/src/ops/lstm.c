@@ -486,7 +486,8 @@ static er_status prepare_lstm(er_prepare *p, er_op *op, er_recurrent_options o, 
 er_status er_prepare_lstm(er_prepare *p, er_op *op)
 {
     const er_recurrent_options o = er_read_lstm(op->def->options);
-    if (o.kernel_type != 0) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "it is of the basic kind (with five inputs); the full one is supported");
+    if (o.kernel_type != 0) return er_prepare_lstm_cell(p, op);
+    if (op->n_inputs > 0 && op->inputs[0] && op->inputs[0]->def->type == EDGERT_UINT8) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "it is on uint8, which only the basic kind is, with five inputs");
     return prepare_lstm(p, op, o, 2);
 }
 

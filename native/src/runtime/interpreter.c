@@ -236,7 +236,7 @@ void er_clear_variables(edgert_interpreter *it)
 {
     for (int32_t i = 0; i < it->graph->n_tensors; i++) {
         er_tensor *t = &it->tensors[i];
-        if (t->def->is_variable && !t->constant && t->data && t->bytes) memset(t->data, er_is_8bit(t) ? er_zero(t) : 0, t->bytes);
+        if (t->def->is_variable && !t->constant && t->data && t->bytes) memset(t->data, t->def->type == EDGERT_INT8 ? er_zero(t) : 0, t->bytes);
     }
     for (int32_t i = 0; i < it->graph->n_ops; i++)
         if (it->ops[i].memory_bytes) memset(it->ops[i].memory, 0, it->ops[i].memory_bytes);
