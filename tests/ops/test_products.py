@@ -234,3 +234,49 @@ def test_shuffled_fully_connected(data: st.DataObject) -> None:
     x = rng.integers(0, 256, (batches, k)).astype(np.uint8)
     assert reference(b.bytes(), [x]) is not None
     assert_same_as_reference(b.bytes(), [x])
+
+
+def blockwise_model(weights: np.ndarray, scales: np.ndarray, size: int, rows: int, bias: np.ndarray | None) -> bytes:
+    from ai_edge_litert import schema_py_generated as schema
+
+    n, k = weights.shape
+    packed = (weights.reshape(-1, 2).astype(np.uint8) & 15) @ np.array([1, 16], np.uint8)
+    b = Builder()
+    x, s = b.main.input((rows, k), "float32"), b.main.constant(scales)
+    w = b.main.tensor((n, k), "int4", packed.astype(np.uint8))
+    q = b.main.t.tensors[w].quantization = schema.QuantizationParametersT()
+    q.detailsType, q.details = schema.QuantizationDetails.BlockwiseQuantization, schema.BlockwiseQuantizationT()
+    q.details.scales, q.details.zeroPoints, q.details.blockSize = s, -1, size
+    t = [x, w] + ([b.main.constant(bias)] if bias is not None else [])
+    y = b.main.tensor((rows, n), "float32")
+    b.main.op("FULLY_CONNECTED", t, [y])
+    b.main.outputs(y)
+    return b.bytes()
+
+
+@examples(25)
+@given(data=st.data())
+def test_blockwise_int4(data: st.DataObject) -> None:
+    """LiteRT's other resolver has it (the reference one gives zeros); the same floats, to the bit."""
+    draw = data.draw
+    size = 32 * draw(st.integers(1, 2))
+    n, k, rows = draw(st.integers(1, 20)), size * draw(st.integers(2, 5)), draw(st.integers(1, 4))  # with one block LiteRT gives zeros
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    weights = rng.integers(-8, 8, (n, k)).astype(np.int8)
+    scale = rng.uniform(0.001, 0.1, (n, k // size)).astype(np.float16)
+    bias = rng.standard_normal(n).astype(np.float32) if draw(st.booleans()) else None
+    content = blockwise_model(weights, scale, size, rows, bias)
+    x = (rng.standard_normal((rows, k)) * draw(st.sampled_from([1.0, 100.0]))).astype(np.float32)
+    assert reference(content, [x], builtin=True) is not None
+    assert_same_as_reference(content, [x], draw(st.sampled_from([1, 2])), builtin=True, exact=True)
+
+
+def test_blockwise_int4_that_does_not_fit() -> None:
+    weights, scale = np.zeros((2, 64), np.int8), np.zeros((2, 2), np.float16)
+    for content, expected in [
+        (blockwise_model(weights, scale[:, :1], 32, 1, None), "blocks have 2 scales, expected 4"),
+        (blockwise_model(weights, scale, 48, 1, None), "rows of 64 and blocks of 48"),
+        (blockwise_model(weights, scale.astype(np.int32), 32, 1, None), "are int32 or no constant"),
+    ]:
+        with pytest.raises(Exception, match=expected):
+            Interpreter(model_content=content).allocate_tensors()

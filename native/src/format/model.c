@@ -61,7 +61,7 @@ static er_status read_quantization(edgert_model *m, er_tensor_def *t, er_fb_tabl
 {
     er_fb_vector scale = er_fb_vec(q, QUANT_SCALE), zero = er_fb_vec(q, QUANT_ZERO_POINT);
     t->quant.by_blocks = er_fb_u8(q, QUANT_DETAILS_TYPE, 0) != 0;
-    if (t->quant.by_blocks) return ER_OK;
+    if (t->quant.by_blocks) return ER_OK;       // read_blocks, when all tensors are there
     if (!scale.n) return ER_OK;
     er_quantization *out = &t->quant;
     out->n = (int32_t)scale.n;
@@ -150,6 +150,21 @@ static er_status read_tensor(edgert_model *m, er_tensor_def *t, er_fb_table f, i
     return read_constant(m, t, er_fb_u32(f, TENSOR_BUFFER, 0), er_fb_child(f, TENSOR_SPARSITY), index, error);
 }
 
+// Symmetric scales for blocks of a channel, in another tensor. Zero points of blocks are not read, nor are they used anywhere.
+static er_status read_blocks(const er_subgraph *g, er_tensor_def *t, er_fb_table f, int32_t index, edgert_error *error)
+{
+    const er_fb_table q = er_fb_child(f, TENSOR_QUANTIZATION);
+    if (er_fb_u8(q, QUANT_DETAILS_TYPE, 0) != DETAILS_BLOCKS) return ER_OK;
+    const er_fb_table b = er_fb_child(q, QUANT_DETAILS);
+    const int32_t scales = er_fb_i32(b, BLOCKS_SCALES, 0), zeros = er_fb_i32(b, BLOCKS_ZERO_POINTS, 0), size = er_fb_i32(b, BLOCKS_SIZE, 0);
+    if (zeros > 0) return ER_OK;
+    if (scales < 0 || scales >= g->n_tensors) return bad(error, index, t, "has scales for blocks in a tensor that does not exist");
+    if (size < 1) return bad(error, index, t, "has blocks of no size");
+    t->quant.block_size = size;
+    t->quant.block_scales = &g->tensors[scales];
+    return ER_OK;
+}
+
 // Checks that all items are tensor indices, or -1 where `optional`.
 static er_status check_indices(const er_subgraph *g, er_fb_vector v, bool optional, const char *what, edgert_error *error)
 {
@@ -205,6 +220,8 @@ static er_status read_subgraph(edgert_model *m, er_subgraph *g, er_fb_table f, e
     ER_TRY(status);
     for (int32_t i = 0; i < g->n_tensors; i++)
         ER_TRY(read_tensor(m, &g->tensors[i], er_fb_item(f, SUBGRAPH_TENSORS, (uint32_t)i), i, error));
+    for (int32_t i = 0; i < g->n_tensors; i++)
+        if (g->tensors[i].quant.by_blocks) ER_TRY(read_blocks(g, &g->tensors[i], er_fb_item(f, SUBGRAPH_TENSORS, (uint32_t)i), i, error));
     for (int32_t i = 0; i < g->n_ops; i++) {
         status = read_op(m, g, &g->ops[i], er_fb_item(f, SUBGRAPH_OPERATORS, (uint32_t)i), error);
         if (status != ER_OK) {

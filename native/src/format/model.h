@@ -16,7 +16,9 @@ typedef struct er_quantization {
     int32_t n_zero;
     const int64_t *zero;        // [n_zero]: n, or 1, or 0
     int32_t dimension;
-    bool by_blocks;             // scales for blocks of a channel, or of a custom kind: not read
+    bool by_blocks;             // scales for blocks of a channel, or of a custom kind
+    int32_t block_size;         // along the last dimension; 0: of a kind that is not read
+    const struct er_tensor_def *block_scales;   // a constant of the same subgraph
 } er_quantization;
 
 typedef struct er_tensor_def {

@@ -93,8 +93,10 @@ uint16_t er_options_of(int32_t builtin) { return builtin >= 0 && builtin < ER_BU
 
 // ---- sparse tensors and quantization
 
+SCHEMA(blocks, "BlockwiseQuantization", SCALAR("scales", 4), SCALAR("zero_points", 4), SCALAR("block_size", 4));
+static const er_fb_schema *const details[] = {[2] = &blocks};
 SCHEMA(quantization, "QuantizationParameters", VECTOR("min", 4), VECTOR("max", 4), VECTOR("scale", 4),
-       VECTOR("zero_point", 8), UNION_TYPE("details_type"), UNION("details", options_2), SCALAR("quantized_dimension", 4));
+       VECTOR("zero_point", 8), UNION_TYPE("details_type"), UNION("details", details), SCALAR("quantized_dimension", 4));
 SCHEMA(int32_values, "Int32Vector", VECTOR("values", 4));
 SCHEMA(uint16_values, "Uint16Vector", VECTOR("values", 2));
 SCHEMA(uint8_values, "Uint8Vector", VECTOR("values", 1));

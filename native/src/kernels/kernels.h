@@ -224,6 +224,9 @@ typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_
 typedef float er_dot_floats(size_t n, const float *a, const float *b);
 typedef int32_t er_dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zero);
 
+// For each of some blocks of `size` the sum of w[i] * x[i], at most 2^31, as a float times the block's scale; added one after the other.
+typedef float er_dot_blocks(size_t blocks, size_t size, const int8_t *w, const int8_t *x, const float *scales);
+
 // The sum of x[i] * w[i]; and sums[i] += (x[i] - zero) * w[i].
 typedef int64_t er_dot_words(size_t n, const int16_t *x, const int8_t *w);
 typedef void er_add_products(size_t n, const int16_t *x, int32_t zero, const int8_t *w, int32_t *sums);
@@ -258,6 +261,7 @@ typedef struct er_kernels {
     er_scale_sums *scale_sums;
     er_dot_floats *dot_floats;
     er_dot_bytes *dot_bytes;
+    er_dot_blocks *dot_blocks;
     er_float_binary *add_floats, *sub_floats, *mul_floats;
     er_dot_words *dot_words;
     er_add_products *add_products;

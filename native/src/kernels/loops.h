@@ -86,6 +86,17 @@ static int32_t dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zer
     return (int32_t)sum;
 }
 
+static float dot_blocks(size_t blocks, size_t size, const int8_t *w, const int8_t *x, const float *scales)
+{
+    float y = 0;
+    for (size_t b = 0; b < blocks; b++, w += size, x += size) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < size; i++) sum += (int16_t)(w[i] * x[i]);
+        y += (float)sum * scales[b];
+    }
+    return y;
+}
+
 static int64_t dot_words(size_t n, const int16_t *x, const int8_t *w)
 {
     int64_t sum = 0;
@@ -133,6 +144,7 @@ FLOATS(mul_floats, p * q)
     (k)->scale_sums = scale_sums; \
     (k)->dot_floats = dot_floats; \
     (k)->dot_bytes = dot_bytes; \
+    (k)->dot_blocks = dot_blocks; \
     (k)->add_floats = add_floats; \
     (k)->sub_floats = sub_floats; \
     (k)->mul_floats = mul_floats; \

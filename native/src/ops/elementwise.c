@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ops/broadcast.h"
+#include "ops/table16.h"
 #include "ops/whole.h"
 
 typedef struct elementwise elementwise;
@@ -75,14 +76,6 @@ static int32_t sum_of_powers(const elementwise *s, int32_t x, int32_t z)
     return er_clamp32(s->subtract ? a - b : a + b, INT16_MIN, INT16_MAX);
 }
 
-static bool log2_of(float scale, int32_t *exponent)
-{
-    // As the reference: near a power of two is one.
-    const double l = log((double)scale) * (1.0 / log(2.0)), whole = round(l);
-    *exponent = (int32_t)whole;
-    return fabs(l - whole) < 1e-3;
-}
-
 er_status er_prepare_add16(er_prepare *p, er_op *op, bool subtract)
 {
     elementwise *s;
@@ -90,8 +83,8 @@ er_status er_prepare_add16(er_prepare *p, er_op *op, bool subtract)
     const er_tensor *a = op->inputs[0], *b = op->inputs[1], *y = op->outputs[0];
     s->subtract = subtract;
     int32_t ea, eb, ey;
-    const bool powers = er_read_pot_scale_int16(op->def->options) && !s->a_zero && !s->b_zero && !er_zero(y) && log2_of(er_scale(a), &ea) &&
-                        log2_of(er_scale(b), &eb) && log2_of(er_scale(y), &ey);
+    const bool powers = er_read_pot_scale_int16(op->def->options) && !s->a_zero && !s->b_zero && !er_zero(y) && er_is_power_of_two(er_scale(a), &ea) &&
+                        er_is_power_of_two(er_scale(b), &eb) && er_is_power_of_two(er_scale(y), &ey);
     if (powers) {
         if ((ea != ey && eb != ey) || ea > ey || eb > ey)
             return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales are powers of two, and neither input has the output's, or one is larger");

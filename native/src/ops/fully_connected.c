@@ -49,7 +49,8 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
 {
     const er_fully_connected_options o = er_read_fully_connected(op->def->options);
     ER_TRY(er_expect_io(p, op, 2, 3, o.weights_format && op->n_outputs == 2 ? 2 : 1));
-    ER_TRY(er_unpack_input(p, op, 1));
+    const bool blocks = op->inputs[1] && op->inputs[1]->def->quant.block_size;
+    if (!blocks) ER_TRY(er_unpack_input(p, op, 1));
     const er_tensor *x = op->inputs[0], *w = op->inputs[1], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_rank(p, w, 2, "weights"));
@@ -71,6 +72,7 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
     } else {
         ER_TRY(er_set_shape(p, y, (int32_t[]){(int32_t)f->rows, w->dims[0]}, 2));
     }
+    if (blocks) return er_prepare_blockwise(p, op, o.activation, n, k);
     if (o.weights_format) return er_prepare_shuffled(p, op, o.activation, n, k);
     if (er_is_16bit(x)) return er_prepare_fully_connected16(p, op, o.activation);
     if (er_is_hybrid(op)) return er_prepare_hybrid_fully_connected(p, op, o.asymmetric, o.activation);

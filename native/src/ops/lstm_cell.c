@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ops/gates.h"
+#include "ops/table16.h"
 
 enum { INPUT, PREVIOUS, WEIGHTS, BIAS, PREVIOUS_STATE, INPUTS };
 enum { ACTIVATION, STATE, JOINED, SUMS, OUTPUTS };
@@ -124,7 +125,8 @@ er_status er_prepare_lstm_cell(er_prepare *p, er_op *op)
     if (!is_float) {
         ER_TRY(er_expect_quantized(p, w, "weights"));
         ER_TRY(er_expect_quantized(p, bias, "bias"));
-        if (er_scale(op->outputs[STATE]) != 1.0f / 2048)
+        int32_t exponent;
+        if (!er_is_power_of_two(er_scale(op->outputs[STATE]), &exponent) || exponent != -11)
             return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its state has scale %g, expected 1/2048, four bits before the point", (double)er_scale(op->outputs[STATE]));
         s->m = er_make_multiplier((double)(4096 * er_scale(bias)));
         s->w_zero = er_zero(w);

@@ -44,6 +44,13 @@ static bool has_weights(edgert_type x, edgert_type w)
     return (w == EDGERT_INT8 || fewer) && (x == EDGERT_FLOAT32 || x == EDGERT_INT16 || x == EDGERT_INT8);
 }
 
+// Weights whose blocks have scales of their own: FULLY_CONNECTED has them, float32 by int4.
+static bool takes_blocks(const er_subgraph *g, const er_op_def *op, int32_t input)
+{
+    const er_tensor_def *w = &g->tensors[op->inputs[input]];
+    return op->builtin == ER_BUILTIN_FULLY_CONNECTED && input == 1 && w->type == EDGERT_INT4 && w->quant.block_size && op->inputs[0] >= 0 && g->tensors[op->inputs[0]].type == EDGERT_FLOAT32;
+}
+
 // What is wrong with an operator, as a short text: its name, and the types where those are at fault. Empty: nothing.
 static void describe_fault(const er_subgraph *g, const er_op_def *op, char *text, size_t size)
 {
@@ -56,7 +63,7 @@ static void describe_fault(const er_subgraph *g, const er_op_def *op, char *text
         return;
     }
     for (int32_t i = 0; i < op->n_inputs; i++) {
-        if (op->inputs[i] >= 0 && g->tensors[op->inputs[i]].quant.by_blocks) {
+        if (op->inputs[i] >= 0 && g->tensors[op->inputs[i]].quant.by_blocks && !takes_blocks(g, op, i)) {
             snprintf(text, size, "%s with values quantized by blocks", op->name);
             return;
         }

@@ -62,12 +62,19 @@ void er_sigmoid_points(uint16_t *points)
     for (size_t i = 0; i < sizeof higher; i++) points[higher[i]]++;
 }
 
+bool er_is_power_of_two(float scale, int32_t *exponent)
+{
+    const double l = log((double)scale) * (1.0 / log(2.0)), whole = round(l);
+    *exponent = (int32_t)whole;
+    return fabs(l - whole) < 1e-3;
+}
+
 er_scaling16 er_scaling16_of(float scale, int32_t most_shift)
 {
     // Powers of two that fit are exact; others get 15 bits.
-    int exponent;
-    const bool power = frexpf(scale, &exponent) == 0.5f;
-    const int32_t shift = 12 + exponent - 1;
+    int32_t exponent;
+    const bool power = er_is_power_of_two(scale, &exponent);
+    const int32_t shift = 12 + exponent;
     if (power && shift >= 0 && shift <= most_shift) return (er_scaling16){3 << shift, 0};
     double m = (double)scale * 4096.0 * 3.0;
     er_scaling16 s = {0, 0};

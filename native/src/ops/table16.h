@@ -27,6 +27,9 @@ void er_run_table16(const er_op *op, er_pool *pool);
 // The reference's sigmoid in 16 bits, at multiples of 1/24: [256].
 void er_sigmoid_points(uint16_t *points);
 
+// Whether a scale is a power of two, or so near to one that the reference takes it for that; which one.
+bool er_is_power_of_two(float scale, int32_t *exponent);
+
 // What LOGISTIC and TANH multiply int16 values with, to get to multiples of 1/12288: x * q >> shift, rounded.
 typedef struct er_scaling16 { int32_t q, shift; } er_scaling16;
 er_scaling16 er_scaling16_of(float scale, int32_t most_shift);
