@@ -224,8 +224,11 @@ typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_
 typedef float er_dot_floats(size_t n, const float *a, const float *b);
 typedef int32_t er_dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zero);
 
-// For each of some blocks of `size` the sum of w[i] * x[i], at most 2^31, as a float times the block's scale; added one after the other.
-typedef float er_dot_blocks(size_t blocks, size_t size, const int8_t *w, const int8_t *x, const float *scales);
+// ER_BLOCK_ROWS rows of int4 weights by x, in blocks of `size`, a multiple of 8: the sum of each block becomes a float, is scaled, and added to the
+// row's y, block after block. Weights are from 0 to 15, 8 too much, which `eights` of the block takes off again, 8 times the sum of its x. A
+// byte of w[blocks][size / 8][ER_BLOCK_ROWS][4] has two of them, the high one 4 after the low one. scales[blocks][ER_BLOCK_ROWS].
+enum { ER_BLOCK_ROWS = 16 };
+typedef void er_dot_blocks(size_t blocks, size_t size, const uint8_t *w, const int8_t *x, const int32_t *eights, const float *scales, float *y);
 
 // The sum of x[i] * w[i]; and sums[i] += (x[i] - zero) * w[i].
 typedef int64_t er_dot_words(size_t n, const int16_t *x, const int8_t *w);

@@ -86,15 +86,20 @@ static int32_t dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zer
     return (int32_t)sum;
 }
 
-static float dot_blocks(size_t blocks, size_t size, const int8_t *w, const int8_t *x, const float *scales)
+static void dot_blocks(size_t blocks, size_t size, const uint8_t *w, const int8_t *x, const int32_t *eights, const float *scales, float *y)
 {
-    float y = 0;
-    for (size_t b = 0; b < blocks; b++, w += size, x += size) {
-        int32_t sum = 0;
-        for (size_t i = 0; i < size; i++) sum += (int16_t)(w[i] * x[i]);
-        y += (float)sum * scales[b];
+    for (size_t b = 0; b < blocks; b++, scales += ER_BLOCK_ROWS) {
+        int32_t sums[ER_BLOCK_ROWS];
+        for (size_t j = 0; j < ER_BLOCK_ROWS; j++) sums[j] = -eights[b];
+        for (size_t i = 0; i < size; i += 8, x += 8, w += 4 * ER_BLOCK_ROWS) {
+            for (size_t j = 0; j < ER_BLOCK_ROWS; j++) {
+                int32_t sum = 0;
+                for (size_t t = 0; t < 4; t++) sum += (w[4 * j + t] & 15) * x[t] + (w[4 * j + t] >> 4) * x[4 + t];
+                sums[j] += sum;
+            }
+        }
+        for (size_t j = 0; j < ER_BLOCK_ROWS; j++) y[j] += (float)sums[j] * scales[j];
     }
-    return y;
 }
 
 static int64_t dot_words(size_t n, const int16_t *x, const int8_t *w)

@@ -9,5 +9,6 @@ void er_avx2_qgemm_small(er_kernels *k);
 void er_avx2_float(er_kernels *k);
 void er_avx2_qdepthwise(er_kernels *k);
 void er_avx2_elementwise(er_kernels *k);
+void er_avx2_blocks(er_kernels *k);
 
 #endif

@@ -9,4 +9,5 @@ void er_kernels_avx2(er_kernels *k)
     er_avx2_float(k);
     er_avx2_qdepthwise(k);
     er_avx2_elementwise(k);
+    er_avx2_blocks(k);
 }

@@ -41,6 +41,7 @@ static inline vi v_dot16(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 static inline vi v_mul32(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
 #define v_shift_right(x, n) _mm256_srai_epi32(x, n)
 static inline vi v_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+static inline vi v_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 static inline vi v_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 static inline vi v_add_saturated8(vi a, vi b) { return _mm256_adds_epu8(a, b); }
 static inline vi v_shuffle8(vi table, vi at) { return _mm256_shuffle_epi8(table, at); }     // within each 128 bits

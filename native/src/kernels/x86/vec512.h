@@ -40,6 +40,7 @@ static inline vi v_dot16(vi a, vi b) { return _mm512_madd_epi16(a, b); }
 static inline vi v_mul32(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
 #define v_shift_right(x, n) _mm512_srai_epi32(x, n)
 static inline vi v_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+static inline vi v_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 static inline vi v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 static inline vi v_add_saturated8(vi a, vi b) { return _mm512_adds_epu8(a, b); }
 static inline vi v_shuffle8(vi table, vi at) { return _mm512_shuffle_epi8(table, at); }     // within each 128 bits

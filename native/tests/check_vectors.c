@@ -1,0 +1,160 @@
+// Kernels of other kinds than 8-bit products and sums against generic: interpolation, arg max, conversions, floats, int4 weights in blocks.
+#include <math.h>
+
+#include "check_kernels.h"
+
+// ---- interpolation, arg max
+
+void check_resize(const er_kernels *generic, const er_kernels *k)
+{
+    for (int round = 0; round < 500; round++) {
+        size_t channels = 1 + below(&rng, 40), in = 1 + below(&rng, 6), n = 1 + below(&rng, 9), count = in * channels;
+        float *lines = malloc(2 * count * sizeof *lines + ER_SLACK);
+        int32_t *mixed = malloc(count * sizeof *mixed + ER_SLACK);
+        float wy = (float)below(&rng, 1024) / 1024.0f;
+        for (size_t i = 0; i < count; i++) {
+            lines[i] = (float)below(&rng, 256) * (1 - wy);
+            lines[count + i] = (float)below(&rng, 256) * wy;
+            mixed[i] = ((int32_t)below(&rng, 256) - 128) * 1024;
+        }
+        er_resize_column columns[9];
+        for (size_t i = 0; i < n; i++) {
+            size_t low = below(&rng, in), high = low + 1 < in ? low + 1 : low;
+            int32_t fraction = (int32_t)below(&rng, 1024);
+            columns[i] = (er_resize_column){low * channels, high * channels, (float)fraction / 1024.0f, fraction};
+        }
+        for (int kind = 0; kind < 2; kind++) {
+            uint8_t *want = guarded(n * channels), *got = guarded(n * channels);
+            if (kind) {
+                generic->resize_uint8(n, channels, lines, lines + count, columns, want + CANARY);
+                k->resize_uint8(n, channels, lines, lines + count, columns, got + CANARY);
+            } else {
+                generic->resize_int8(n, channels, mixed, columns, (int8_t *)want + CANARY);
+                k->resize_int8(n, channels, mixed, columns, (int8_t *)got + CANARY);
+            }
+            CHECK(!memcmp(want, got, n * channels + 2 * CANARY), "resize (%d) of %s: case %d differs", kind, k->isa, round);
+            er_aligned_free(want);
+            er_aligned_free(got);
+        }
+        free(lines);
+        free(mixed);
+    }
+}
+
+void check_arg_max(const er_kernels *generic, const er_kernels *k)
+{
+    for (int round = 0; round < 2000; round++) {
+        size_t n = 1 + below(&rng, 70), rows = 1 + below(&rng, 4);
+        uint8_t *v = malloc(rows * n), range = (uint8_t)below(&rng, 256);
+        for (size_t i = 0; i < rows * n; i++) v[i] = (uint8_t)(range + below(&rng, 1 + below(&rng, 40)));
+        bool is_signed = below(&rng, 2);
+        int32_t want[4], got[4];
+        generic->qarg_max(rows, n, v, is_signed, want);
+        k->qarg_max(rows, n, v, is_signed, got);
+        for (size_t i = 0; i < rows; i++) CHECK(want[i] == got[i], "arg max of %s: %d, expected %d of %zu", k->isa, got[i], want[i], n);
+        free(v);
+    }
+}
+
+// ---- float32: to rounding
+
+static float draw_float(void) { return (float)((double)(int64_t)random64(&rng) * 0x1p-63); }
+
+void check_floats(const er_kernels *generic, const er_kernels *k)
+{
+    const er_kernels *tables[2][2] = {{generic, k}, {er_kernels_exact(generic), er_kernels_exact(k)}};
+    for (int round = 0; round < 800; round++) {
+        const bool exact = round % 2;
+        const er_kernels *const *both = tables[exact];
+        const float most = exact ? 0 : 1e-5f;
+        size_t m = 1 + below(&rng, 20), n = 1 + below(&rng, 40), length = 1 + below(&rng, 60);
+        float *a = malloc(m * length * sizeof *a), *w = malloc(n * length * sizeof *w), *out[2];
+        for (size_t i = 0; i < m * length; i++) a[i] = draw_float();
+        for (size_t i = 0; i < n * length; i++) w[i] = draw_float();
+        for (int i = 0; i < 2; i++) {
+            const er_sgemm *g = &both[i]->sgemm;
+            size_t panel = er_sgemm_panel_floats(g, length);
+            float *packed = er_aligned_alloc((n + (size_t)g->nr - 1) / (size_t)g->nr * panel * sizeof *packed);
+            er_sgemm_pack(g, n, length, w, NULL, packed);
+            out[i] = malloc(m * n * sizeof *out[i]);
+            g->run(&(er_rows){a, 1, 0, m, length * sizeof *a, 1, 0, length, 0, NULL}, n, packed, panel, -3, 3, out[i], n);
+            er_aligned_free(packed);
+        }
+        for (size_t i = 0; i < m * n; i++)
+            CHECK(fabsf(out[0][i] - out[1][i]) <= most, "sgemm of %s, exact %d: case %d: %g, expected %g", k->isa, exact, round, (double)out[1][i], (double)out[0][i]);
+        const float *tap[9];
+        for (size_t t = 0; t < 9; t++) tap[t] = a;
+        size_t c = length < n ? length : n;
+        if (9 * c <= n * length) {
+            for (int i = 0; i < 2; i++) both[i]->sdepthwise(1, c, 9, tap, c, a, w, -3, 3, out[i], c);
+            for (size_t i = 0; i < c && i < m * n; i++) CHECK(fabsf(out[0][i] - out[1][i]) <= most, "sdepthwise of %s, exact %d: case %d", k->isa, exact, round);
+        }
+        free(a);
+        free(w);
+        free(out[0]);
+        free(out[1]);
+    }
+}
+
+void check_conversions(const er_kernels *generic, const er_kernels *k)
+{
+    for (int round = 0; round < 300; round++) {
+        size_t n = 1 + below(&rng, 3000);
+        uint8_t table[256], *x = malloc(n), *want = malloc(n), *got = malloc(n);
+        float *f = malloc(n * sizeof *f), *floats[2] = {malloc(n * sizeof *f), malloc(n * sizeof *f)};
+        fill(table, 256, 0, false);
+        fill(x, n, 0, false);
+        generic->qlookup(n, x, table, want);
+        k->qlookup(n, x, table, got);
+        CHECK(!memcmp(want, got, n), "qlookup of %s: case %d", k->isa, round);
+        k->qlookup(n, x, table, x);
+        CHECK(!memcmp(want, x, n), "qlookup of %s in place: case %d", k->isa, round);
+        bool is_signed = below(&rng, 2);
+        int32_t low = is_signed ? -128 : 0, zero = low + (int32_t)below(&rng, 256);
+        float scale = below(&rng, 2) ? 0.25f : (float)(1 + below(&rng, 1000)) / 7777;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits = (uint32_t)random64(&rng);
+            // Ties, their neighbours, and any float at all.
+            if (below(&rng, 8)) f[i] = nextafterf(((float)below(&rng, 600) - 300 + 0.5f) * scale, below(&rng, 2) ? INFINITY : -INFINITY);
+            else memcpy(&f[i], &bits, 4);
+        }
+        generic->quantize(n, f, scale, zero, low, low + 255, want);
+        k->quantize(n, f, scale, zero, low, low + 255, got);
+        CHECK(!memcmp(want, got, n), "quantize of %s: case %d", k->isa, round);
+        generic->dequantize(n, x, is_signed, scale, zero, floats[0]);
+        k->dequantize(n, x, is_signed, scale, zero, floats[1]);
+        CHECK(!memcmp(floats[0], floats[1], n * sizeof *f), "dequantize of %s: case %d", k->isa, round);
+        free(x);
+        free(want);
+        free(got);
+        free(f);
+        free(floats[0]);
+        free(floats[1]);
+    }
+}
+
+// ---- int4 weights in blocks: the same sums, and floats added in the same order
+
+void check_blocks(const er_kernels *generic, const er_kernels *k)
+{
+    enum { MOST_BLOCKS = 5, MOST_SIZE = 64 };
+    for (int round = 0; round < 500; round++) {
+        const size_t blocks = 1 + below(&rng, MOST_BLOCKS), size = 8 * (1 + below(&rng, MOST_SIZE / 8));
+        uint8_t w[MOST_BLOCKS * MOST_SIZE / 2 * ER_BLOCK_ROWS];
+        int8_t x[MOST_BLOCKS * MOST_SIZE];
+        float scales[MOST_BLOCKS * ER_BLOCK_ROWS], want[ER_BLOCK_ROWS], got[ER_BLOCK_ROWS];
+        int32_t eights[MOST_BLOCKS];
+        fill(w, sizeof w, (int)below(&rng, 5), false);
+        fill(x, sizeof x, (int)below(&rng, 5), true);
+        for (size_t b = 0; b < blocks; b++) {
+            int32_t sum = 0;
+            for (size_t i = 0; i < size; i++) sum += x[b * size + i];
+            eights[b] = 8 * sum;
+        }
+        for (size_t i = 0; i < blocks * ER_BLOCK_ROWS; i++) scales[i] = (float)below(&rng, 1000) * 0.00137f;
+        for (size_t j = 0; j < ER_BLOCK_ROWS; j++) want[j] = got[j] = (float)below(&rng, 100);
+        generic->dot_blocks(blocks, size, w, x, eights, scales, want);
+        k->dot_blocks(blocks, size, w, x, eights, scales, got);
+        CHECK(!memcmp(want, got, sizeof want), "blocks of %s: case %d differs", k->isa, round);
+    }
+}
