@@ -18,12 +18,12 @@ from ..support import examples, keep, run
 Array = np.ndarray
 
 
-def options_of(options: dict[str, int]) -> bytes:
+def options_of(options: dict[str, Any]) -> bytes:
     f = flexbuffers.Builder()
     with f.Map():
         for key, value in options.items():
             f.Key(key)
-            (f.Bool if isinstance(value, bool) else f.Int)(value)
+            {bool: f.Bool, int: f.Int, float: f.Float}[type(value)](value)
     return bytes(f.Finish())
 
 
