@@ -62,6 +62,8 @@ PLAIN = {
     "NEG",
     "SIGN",
 }
+# Custom operators by how they begin: TensorFlow Lite's own, Coral's (compared with the method written down once more), TensorFlow Lite Micro's.
+CUSTOM_TESTS = {"TFLite_Detection": "test_detection.py", "Posenet": "test_posenet.py", "Signal": "test_signal.py"}
 ISAS = ["avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"]
 MACROS = {
     "er_matmul_prepare": ["qgemm", "sgemm"], "er_matmul_prepare_sums": ["qgemm"], "er_use_table": ["qlookup"], "er_depthwise_fuse": ["qdepthwise"],
@@ -149,12 +151,12 @@ def page() -> str:
         rows.append(f"| {name} | {version or '1*'} | {types} | {', '.join(fast)} | {exactness} | {shown} |")
     custom = re.findall(r"^ER_CUSTOM\(\"(\w+)\", \w+, ([^,]+)\)", definitions, re.M)
     for name, expression in custom:
-        rows.append(
-            f"| {name} (custom) | | {types_of(expression, names)} | | 1e-5 | [test_detection.py](../tests/ops/test_detection.py) |"
-        )
+        test = next(file for prefix, file in CUSTOM_TESTS.items() if name.startswith(prefix))
+        exactness = "1e-5" if test != "test_signal.py" else "integers equal, float32 1e-5" if "FLOAT" in expression else "equal"
+        rows.append(f"| {name} (custom) | | {types_of(expression, names)} | | {exactness} | [{test}](../tests/ops/{test}) |")
     return f"""# Operators
 
-Made by `python scripts/operators.py` from `native/src/ops/ops.def`, the kernels and the tests; do not edit. {len(found)} builtin operators, {len(custom)} custom one.
+Made by `python scripts/operators.py` from `native/src/ops/ops.def`, the kernels and the tests; do not edit. {len(found)} builtin operators, {len(custom)} custom ones.
 
 - **version**: the highest that LiteRT 2.3's reference kernels have; files of it and of older ones run alike. `*`: the reference resolver lacks the operator; it is compared with LiteRT's
   other kernels.

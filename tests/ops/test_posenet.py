@@ -22,7 +22,9 @@ EDGES = [*SKELETON, *((b, a) for a, b in SKELETON)]
 Maps = dict[str, np.ndarray]
 
 
-def decoder(maps: Maps, most: int, threshold: float, radius: float, quantization: dict[str, dict[str, Any]] | None = None) -> bytes:
+def decoder(
+    maps: Maps, most: int, threshold: float, radius: float, quantization: dict[str, dict[str, Any]] | None = None
+) -> bytes:
     b = Builder()
     q = quantization or {}
     ins = [b.main.input(m.shape, str(m.dtype), **q.get(name, {})) for name, m in maps.items()]
@@ -63,7 +65,7 @@ def test_finds_persons(dtype: str) -> None:
         for name, m in maps.items():
             low, high = float(m.min()), float(m.max())
             scale = (high - low) / 255
-            q[name] = {"scale": scale, "zero": int(round(-low / scale))}
+            q[name] = {"scale": scale, "zero": round(-low / scale)}
             maps[name] = np.clip(np.round(m / scale) + q[name]["zero"], 0, 255).astype(np.uint8)
     points, scores, poses, count, masks = run(Interpreter(model_content=decoder(maps, 5, 0.5, 20.0, q)), list(maps.values()))
     assert count[0] == 2 and not poses[0, 2:].any() and not points[0, 2:].any()
@@ -139,7 +141,11 @@ def test_random_maps(data: st.DataObject) -> None:
     h, w, most = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.integers(1, 8))
     threshold, radius = draw(st.sampled_from([0.3, 0.45, 0.55])), draw(st.sampled_from([0.0, 10.0, 30.0]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    maps = {"heat": rng.standard_normal((1, h, w, K)), "shorts": rng.normal(0, 9, (1, h, w, 2 * K)), "mids": rng.normal(0, 20, (1, h, w, 64))}
+    maps = {
+        "heat": rng.standard_normal((1, h, w, K)),
+        "shorts": rng.normal(0, 9, (1, h, w, 2 * K)),
+        "mids": rng.normal(0, 20, (1, h, w, 64)),
+    }
     maps = {k: v.astype(np.float32) for k, v in maps.items()}
     points, scores, poses, count = run(Interpreter(model_content=decoder(maps, most, threshold, radius)), list(maps.values()))
     expected = decode(maps, most, threshold, radius)

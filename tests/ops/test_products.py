@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from edgert import Interpreter
 
 from ..build import Builder
-from ..support import ACTIVATIONS, Model, assert_same_as_reference, examples, fuse, limits, quantization, reference, scales, values, zeros
+from ..support import (
+    ACTIVATIONS,
+    Model,
+    assert_same_as_reference,
+    examples,
+    fuse,
+    limits,
+    quantization,
+    reference,
+    scales,
+    values,
+    zeros,
+)
 
 DTYPES = pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
 THREADS = st.sampled_from([1, 1, 2, 3])
@@ -229,7 +241,9 @@ def test_shuffled_fully_connected(data: st.DataObject) -> None:
     t = [b.main.input((batches, k), "uint8", scale=sx, zero=128), b.main.constant(blocks, scale=sw, zero=128)]
     t.append(b.main.constant(rng.integers(-5000, 5000, n).astype(np.int32), scale=sx * sw))
     y, workspace = b.main.tensor((batches, n), "int16", scale=sy, zero=0), b.main.tensor((batches, k), "uint8")
-    b.main.op("FULLY_CONNECTED", t, [y, workspace], weightsFormat=1, fusedActivationFunction=draw(st.sampled_from(["NONE", "RELU"])))
+    b.main.op(
+        "FULLY_CONNECTED", t, [y, workspace], weightsFormat=1, fusedActivationFunction=draw(st.sampled_from(["NONE", "RELU"]))
+    )
     b.main.outputs(y)
     x = rng.integers(0, 256, (batches, k)).astype(np.uint8)
     assert reference(b.bytes(), [x]) is not None
@@ -260,7 +274,11 @@ def test_blockwise_int4(data: st.DataObject) -> None:
     """LiteRT's other resolver has it (the reference one gives zeros); the same floats, to the bit."""
     draw = data.draw
     size = 32 * draw(st.integers(1, 2))
-    n, k, rows = draw(st.integers(4, 40)), size * draw(st.integers(1, 5)), draw(st.integers(1, 4))  # LiteRT gives zeros for less than four outputs
+    n, k, rows = (
+        draw(st.integers(4, 40)),
+        size * draw(st.integers(1, 5)),
+        draw(st.integers(1, 4)),
+    )  # LiteRT gives zeros for less than four outputs
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     weights = rng.integers(-8, 8, (n, k)).astype(np.int8)
     scale = rng.uniform(0.001, 0.1, (n, k // size)).astype(np.float16)

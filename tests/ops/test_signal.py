@@ -27,7 +27,9 @@ def options_of(options: dict[str, Any]) -> bytes:
     return bytes(f.Finish())
 
 
-def model(op: str, options: dict[str, int], inputs: list[Array], constants: list[Array], outputs: list[tuple[tuple[int, ...], str]]) -> bytes:
+def model(
+    op: str, options: dict[str, int], inputs: list[Array], constants: list[Array], outputs: list[tuple[tuple[int, ...], str]]
+) -> bytes:
     b = Builder()
     ins = [b.main.input(x.shape, str(x.dtype)) for x in inputs] + [b.main.constant(c) for c in constants]
     outs = [b.main.tensor(shape, dtype) for shape, dtype in outputs]
@@ -138,7 +140,9 @@ def test_filter_bank(data: st.DataObject) -> None:
     starts = np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int16)
     weights = [numbers(draw, (max(1, int(widths.sum())),), "int16") for _ in range(2)]
     x = numbers(draw, (spectrum,), "uint32")
-    content = model("SignalFilterBank", {"num_channels": channels}, [x], [*weights, frequencies, starts, widths], [((channels,), "uint64")])
+    content = model(
+        "SignalFilterBank", {"num_channels": channels}, [x], [*weights, frequencies, starts, widths], [((channels,), "uint64")]
+    )
     assert_same_as_micro(content, [[x], [extremes(draw, numbers(draw, (spectrum,), "uint32"))]])
 
 
@@ -211,7 +215,9 @@ def test_log(data: st.DataObject) -> None:
         ("SignalFilterBankLog", {"input_correction_bits": 3}, [np.zeros(3, np.uint32)], [], [((3,), "int16")], "output_scale"),
     ],
 )  # fmt: skip
-def test_refused(op: str, options: dict[str, int], inputs: list[Array], constants: list[Array], outputs: Any, expected: str) -> None:
+def test_refused(
+    op: str, options: dict[str, int], inputs: list[Array], constants: list[Array], outputs: Any, expected: str
+) -> None:
     with pytest.raises(EdgertError, match=expected):
         Interpreter(model_content=model(op, options, inputs, constants, outputs)).allocate_tensors()
 

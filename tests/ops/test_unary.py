@@ -58,7 +58,16 @@ def test_float(op: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(
     ("op", "dtype"),
-    [("NEG", "int32"), ("NEG", "int64"), ("NEG", "int8"), ("NEG", "int16"), ("ABS", "int32"), ("ABS", "int16"), ("SIGN", "int32"), ("LOGICAL_NOT", "bool")],
+    [
+        ("NEG", "int32"),
+        ("NEG", "int64"),
+        ("NEG", "int8"),
+        ("NEG", "int16"),
+        ("ABS", "int32"),
+        ("ABS", "int16"),
+        ("SIGN", "int32"),
+        ("LOGICAL_NOT", "bool"),
+    ],
 )
 @examples(8)
 @given(data=st.data())
@@ -85,7 +94,16 @@ def same_but_for_libm(op: str, content: bytes, x: np.ndarray) -> None:
 
 @pytest.mark.parametrize(
     ("op", "dtype"),
-    [("EXP", "int8"), ("LOG", "int8"), ("ELU", "int8"), ("GELU", "int8"), ("GELU", "uint8"), ("GELU", "int16"), ("EXP", "int16"), ("LOG", "int16")],
+    [
+        ("EXP", "int8"),
+        ("LOG", "int8"),
+        ("ELU", "int8"),
+        ("GELU", "int8"),
+        ("GELU", "uint8"),
+        ("GELU", "int16"),
+        ("EXP", "int16"),
+        ("LOG", "int16"),
+    ],
 )
 @examples(12)
 @given(data=st.data())
@@ -137,7 +155,11 @@ def test_rsqrt_of_negative_values_is_an_error() -> None:
 @given(data=st.data())
 def test_sigmoids_on_int16(op: str, data: st.DataObject) -> None:
     x = np.arange(-32768, 32768).astype(np.int16)
-    scale = data.draw(st.one_of(scales(1e-5, 1e-2), st.sampled_from([2.0**-12, 2.0**-11, 2.0**-13, 2.0**-15, 1.0005 * 2.0**-12, 0.9995 * 2.0**-11])))
+    scale = data.draw(
+        st.one_of(
+            scales(1e-5, 1e-2), st.sampled_from([2.0**-12, 2.0**-11, 2.0**-13, 2.0**-15, 1.0005 * 2.0**-12, 0.9995 * 2.0**-11])
+        )
+    )
     assert_same_as_reference(one(op, x, "int16", {"scale": scale, "zero": 0}, {"scale": 2.0**-15, "zero": 0}), [x])
 
 

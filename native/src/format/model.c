@@ -157,9 +157,8 @@ static er_status read_blocks(const er_subgraph *g, er_tensor_def *t, er_fb_table
     if (er_fb_u8(q, QUANT_DETAILS_TYPE, 0) != DETAILS_BLOCKS) return ER_OK;
     const er_fb_table b = er_fb_child(q, QUANT_DETAILS);
     const int32_t scales = er_fb_i32(b, BLOCKS_SCALES, 0), zeros = er_fb_i32(b, BLOCKS_ZERO_POINTS, 0), size = er_fb_i32(b, BLOCKS_SIZE, 0);
-    if (zeros > 0) return ER_OK;
+    if (zeros > 0 || size < 1) return ER_OK;
     if (scales < 0 || scales >= g->n_tensors) return bad(error, index, t, "has scales for blocks in a tensor that does not exist");
-    if (size < 1) return bad(error, index, t, "has blocks of no size");
     t->quant.block_size = size;
     t->quant.block_scales = &g->tensors[scales];
     return ER_OK;
