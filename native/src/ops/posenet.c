@@ -174,7 +174,7 @@ static float mean_score(const pose *p, const bool *hidden)
     float sum = 0;
     for (size_t k = 0; k < KEYPOINTS; k++)
         if (!hidden[order[k]]) sum += p->logit[order[k]];
-    return sum / KEYPOINTS;
+    return sum / (float)KEYPOINTS;
 }
 
 static void sort_by_score(const pose *poses, int32_t *order, size_t n)
@@ -280,7 +280,7 @@ er_status er_prepare_posenet(er_prepare *p, er_op *op)
     double v[4];
     for (int i = 0; i < 4; i++)
         if (!er_flex_number((er_flex){op->def->custom, op->def->custom_bytes}, names[i], &v[i])) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has no option \"%s\"", names[i]);
-    if (!(v[0] >= 1 && v[0] <= MOST_POSES)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its max_detections is %g, expected 1 to %d", v[0], MOST_POSES);
+    if (!(v[0] >= 1 && v[0] <= (double)MOST_POSES)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its max_detections is %g, expected 1 to %d", v[0], MOST_POSES);
     if (!(v[2] >= 1 && v[2] <= 65536)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its stride is %g, expected at least 1", v[2]);
     if (!(v[1] > 0 && v[1] < 1) || !(v[3] >= 0 && v[3] < 1e9)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its score_threshold is %g and its nms_radius %g", v[1], v[3]);
     static const int32_t channels[] = {KEYPOINTS, 2 * KEYPOINTS, 4 * EDGES, 2 * KEYPOINTS};

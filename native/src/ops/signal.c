@@ -326,8 +326,8 @@ er_status er_prepare_signal_log(er_prepare *p, er_op *op)
     ER_TRY(er_signal_option(p, op, "output_scale", 0, UINT32_MAX, &s->scale));
     ER_TRY(expect_count(p, op->outputs[0], "output", op->inputs[0]->count));
     for (int i = 0; i <= LOG_SEGMENTS; i++) {
-        const double x = (double)i / LOG_SEGMENTS;
-        s->table[i] = (int32_t)lround(LOG_ONE * (log2(1 + x) - x));
+        const double x = (double)i / (double)LOG_SEGMENTS;
+        s->table[i] = (int32_t)lround((double)LOG_ONE * (log2(1 + x) - x));
     }
     op->run = run_logarithm;
     return ER_OK;
