@@ -22,10 +22,14 @@ def _by_operator(times: list[OpTime]) -> list[list[object]]:
     return rows
 
 
+def _ms(ms: float) -> str:
+    return f"{ms:.3f} ms" if ms >= 0.1 else f"{ms:.5f} ms"  # to 10 nanoseconds, where models take microseconds
+
+
 def _sentence(c: Comparison) -> str:
     name = PEERS[c.peer]
     return (
-        f"{name} in turns on the same core{'s' if c.threads > 1 else ''}: {c.other:.3f} ms, edgert {c.edgert:.3f} ms: "
+        f"{name} in turns on the same core{'s' if c.threads > 1 else ''}: {_ms(c.other)}, edgert {_ms(c.edgert)}: "
         f"{c.ratio:.2f}x ({c.ratio_of_minima:.2f}x by minima; above 1 edgert is faster)"
     )
 
@@ -75,9 +79,7 @@ def bench(
     out.print(
         f"{model}: {m.threads} thread{'s' if m.threads > 1 else ''}, {m.runs} runs after {m.warmup}", soft_wrap=True, markup=False
     )
-    out.print(
-        f"median {m.median:.3f} ms   p95 {m.p95:.3f} ms   min {m.minimum:.3f} ms   first {m.first:.3f} ms   load {m.load:.3f} ms"
-    )
+    out.print(f"median {_ms(m.median)}   p95 {_ms(m.p95)}   min {_ms(m.minimum)}   first {_ms(m.first)}   load {_ms(m.load)}")
     resident = f"   process grew by {size(m.resident)}" if m.resident is not None else ""
     out.print(f"arena {size(m.arena)}   packed weights {size(m.packed)}{resident}")
     if profile:

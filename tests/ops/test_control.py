@@ -101,6 +101,61 @@ def test_an_invoke_is_cancelled_from_another_thread() -> None:
     assert it.get_tensor(it.get_output_details()[0]["index"])[0] == 3
 
 
+def long_lstm(steps: int) -> bytes:
+    rng = np.random.default_rng(0)
+    b = Builder()
+    m = b.main
+    x = m.input((1, steps, 1), "float32")
+    weights = [m.constant(rng.standard_normal((2, n)).astype(np.float32)) for n in (1, 1, 1, 1, 2, 2, 2, 2)]
+    bias = [m.constant(np.ones(2, np.float32)) for _ in range(4)]
+    states = [m.tensor((1, 2), "float32", variable=True) for _ in range(2)]
+    y = m.tensor((1, steps, 2), "float32")
+    m.op(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        [x, *weights, -1, -1, -1, *bias, -1, -1, *states, -1, -1, -1, -1],
+        [y],
+        fusedActivationFunction="TANH",
+    )
+    m.outputs(y)
+    return b.bytes()
+
+
+def large_product(n: int) -> bytes:
+    b = Builder()
+    t = [b.main.input((n, n), "int8", scale=1.0) for _ in range(2)]
+    y = b.main.tensor((n, n), "int8", scale=1.0)
+    b.main.op("BATCH_MATMUL", t, [y])
+    b.main.outputs(y)
+    return b.bytes()
+
+
+@pytest.mark.parametrize(("content", "value"), [(long_lstm(3_000_000), 1.0), (large_product(2500), 1)])
+def test_a_time_limit_ends_an_operator(content: bytes, value: float) -> None:
+    """It takes far longer than its limit; its last output shows that it did not run to the end."""
+    it = Interpreter(model_content=content, time_limit=0.001)
+    it.allocate_tensors()
+    for d in it.get_input_details():
+        it.set_tensor(d["index"], np.full(d["shape"], value, d["dtype"]))
+    with pytest.raises(RuntimeError, match=r"time limit of 0.001 s"):
+        it.invoke()
+    assert not it.get_tensor(it.get_output_details()[0]["index"])[-1, -1].any()
+
+
+def test_plans_are_made_to_the_end_whatever_was_cancelled() -> None:
+    rng = np.random.default_rng(0)
+    a, c = (rng.standard_normal((4, 4)).astype(np.float32) for _ in range(2))
+    b = Builder()
+    product, y = b.main.tensor((4, 4), "float32"), b.main.tensor((4, 4), "float32")
+    b.main.op("BATCH_MATMUL", [b.main.constant(a), b.main.constant(c)], [product])
+    b.main.op("ADD", [product, b.main.input((4, 4), "float32")], [y])
+    b.main.outputs(y)
+    it = Interpreter(model_content=b.bytes())
+    it.allocate_tensors()
+    it.cancel()
+    it.resize_tensor_input(it.get_input_details()[0]["index"], [4, 4])
+    np.testing.assert_allclose(run(it, [np.zeros((4, 4), np.float32)])[0], a @ c, rtol=1e-5)
+
+
 def choice(same_shape: bool) -> bytes:
     b = Builder()
     m, first, second = b.main, b.subgraph(), b.subgraph()

@@ -28,6 +28,8 @@ struct er_pool {
     int spins;                      // 0 where there are more threads than cores: spinning would take a core from who works
     pthread_t *handles;
     int started;
+    const atomic_int *cancelled;    // er_pool_watch
+    const uint64_t *deadline;
     range *ranges;                  // [threads]
     atomic_int sleepers;
     atomic_bool stop;
@@ -73,7 +75,8 @@ static bool take_item(er_pool *p, int thread, size_t *item)
 static void take_items(er_pool *p, int thread)
 {
     unsigned done = 0;      // told once, at the end: what threads write to in common is slow
-    for (size_t item; take_item(p, thread, &item); done++) p->fn(p->arg, item, thread);
+    for (size_t item; take_item(p, thread, &item); done++)
+        if (!er_pool_stopped(p)) p->fn(p->arg, item, thread);
     if (done) atomic_fetch_sub_explicit(&p->unfinished, done, memory_order_release);
 }
 
@@ -157,6 +160,17 @@ void er_pool_free(er_pool *p)
     er_aligned_free(p);
 }
 
+void er_pool_watch(er_pool *p, const atomic_int *cancelled, const uint64_t *deadline)
+{
+    p->cancelled = cancelled;
+    p->deadline = deadline;
+}
+
+bool er_pool_stopped(const er_pool *p)
+{
+    return p->cancelled && (atomic_load_explicit(p->cancelled, memory_order_relaxed) || (*p->deadline && er_nanoseconds() > *p->deadline));
+}
+
 int er_pool_threads(const er_pool *p) { return p->threads; }
 void er_pool_set_grain(er_pool *p, int64_t grain) { p->grain = grain; }
 int64_t er_pool_grain(const er_pool *p) { return p->grain; }
@@ -164,7 +178,7 @@ int64_t er_pool_grain(const er_pool *p) { return p->grain; }
 void er_pool_run(er_pool *p, size_t n, void (*fn)(void *, size_t, int), void *arg)
 {
     if (p->threads == 1 || n <= 1 || n > UINT_MAX) {
-        for (size_t i = 0; i < n; i++) fn(arg, i, 0);
+        for (size_t i = 0; i < n && !er_pool_stopped(p); i++) fn(arg, i, 0);
         return;
     }
     p->fn = fn;

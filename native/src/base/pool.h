@@ -2,6 +2,8 @@
 #ifndef ER_POOL_H
 #define ER_POOL_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,5 +27,11 @@ int64_t er_pool_grain(const er_pool *pool);
 // Calls fn(arg, i, thread) once for every 0 <= i < n, in any order, on the pool's threads and the caller's
 // (0 <= thread < threads), and returns when all have returned. One loop at a time; not to be nested.
 void er_pool_run(er_pool *pool, size_t n, void (*fn)(void *arg, size_t i, int thread), void *arg);
+
+// From here on loops end early, their items undone, once *cancelled is set or er_nanoseconds() is beyond *deadline (0: none). NULL: they do not.
+void er_pool_watch(er_pool *pool, const atomic_int *cancelled, const uint64_t *deadline);
+
+// Whether that is so: for loops that are not the pool's, every millisecond or so.
+bool er_pool_stopped(const er_pool *pool);
 
 #endif

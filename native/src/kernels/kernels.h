@@ -212,6 +212,9 @@ typedef void er_qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_
 typedef void er_quantize(size_t n, const float *x, float scale, int32_t zero, int32_t min, int32_t max, uint8_t *y);
 typedef void er_dequantize(size_t n, const uint8_t *x, bool is_signed, float scale, int32_t zero, float *y);
 
+// y[i] = tanh(x[i]), and 1 / (1 + exp(-x[i])), each rounded once; x and y may be the same.
+typedef void er_float_function(size_t n, const float *x, float *y);
+
 // Around products of a float32 input that is quantized when it comes. The least and the largest of n numbers and 0; NaN counts as
 // nothing. y[i] = clamp(zero + round(x[i] * inverse), low, 127), halves away from zero; NaN makes low.
 // y[j] = clamp((sums[j] - zero * weight_sums[j]) * (scales[j] * scale) + bias[j], min, max), or by scales[j] first where they are `apart`.
@@ -259,6 +262,7 @@ typedef struct er_kernels {
     er_qlookup *qlookup;
     er_quantize *quantize;
     er_dequantize *dequantize;
+    er_float_function *tanh_floats, *sigmoid_floats;
     er_float_range *float_range;
     er_quantize_dynamic *quantize_dynamic;
     er_scale_sums *scale_sums;

@@ -1,11 +1,12 @@
 // Plain loops, compiled once for each instruction set, which compilers make vectors of: what surrounds the products of a float32 input that is
-// quantized when it comes, the products of recurrent networks and of 16x8 ones, and float additions and multiplications.
+// quantized when it comes, the products of recurrent networks and of 16x8 ones, float additions and multiplications, and functions of floats.
 #ifndef ER_KERNELS_LOOPS_H
 #define ER_KERNELS_LOOPS_H
 
 #include <math.h>
 #include <string.h>
 
+#include "base/exponential.h"
 #include "kernels/kernels.h"
 
 // Numbers in the order of floats, and back. Reductions of floats stay as they are written, those of integers become vectors.
@@ -17,6 +18,16 @@ static inline float from_ordered(int32_t v)
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+static void tanh_floats(size_t n, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = er_tanhf(x[i]);
+}
+
+static void sigmoid_floats(size_t n, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = er_sigmoidf(x[i]);
 }
 
 static void float_range(size_t n, const float *x, float *least, float *most)
@@ -144,6 +155,8 @@ FLOATS(mul_floats, p * q)
 #undef FLOATS
 
 #define SET_LOOPS(k) \
+    (k)->tanh_floats = tanh_floats; \
+    (k)->sigmoid_floats = sigmoid_floats; \
     (k)->float_range = float_range; \
     (k)->quantize_dynamic = quantize_dynamic; \
     (k)->scale_sums = scale_sums; \

@@ -7,7 +7,7 @@
 #include "base/exponential.h"
 #include "ops/table16.h"
 
-typedef struct { float (*fn)(float x, const void *state); float min, max, alpha; } float_function;
+typedef struct { float (*fn)(float x, const void *state); float min, max, alpha; const er_kernels *kernels; } float_function;
 
 static void float_span(const er_op *op, size_t from, size_t to)
 {
@@ -37,6 +37,7 @@ static er_status prepare(er_prepare *p, er_op *op, float_function f, uint8_t **t
     float_function *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     *s = f;
+    s->kernels = p->kernels;
     op->run = run_floats;
     op->share = ER_SHARE_IN_PLACE;
     return ER_OK;
@@ -64,7 +65,7 @@ static void fill_by_float(const er_tensor *x, const er_tensor *y, float (*fn)(fl
 static float logistic(float x, const void *s) { (void)s; return 1.0f / (1.0f + er_expf(-x)); }
 // On floats the reference leaves out what would not change them: the sum at small values, and everything at large ones.
 static float logistic_of_float(float x, const void *s) { return x > 16.619047164916992188f ? 1 : x < -9 ? er_expf(x) : logistic(x, s); }
-static float hyperbolic_tangent(float x, const void *s) { (void)s; return (float)tanh((double)x); }
+static float hyperbolic_tangent(float x, const void *s) { (void)s; return er_tanhf(x); }
 
 // ---- on int16, by lines between points of the sigmoid
 
@@ -110,12 +111,21 @@ er_status er_prepare_logistic(er_prepare *p, er_op *op)
     return ER_OK;
 }
 
+static void tanh_span(const er_op *op, size_t from, size_t to)
+{
+    const float_function *s = op->state;
+    s->kernels->tanh_floats(to - from, er_f32(op->inputs[0]) + from, er_f32(op->outputs[0]) + from);
+}
+
+static void run_tanh(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, tanh_span, op); }
+
 er_status er_prepare_tanh(er_prepare *p, er_op *op)
 {
     uint8_t *table;
     ER_TRY(prepare(p, op, (float_function){.fn = hyperbolic_tangent}, &table));
     if (op->outputs[0]->def->type == EDGERT_INT16) return use_sigmoid16(p, op, true);
-    if (table) fill_by_float(op->inputs[0], op->outputs[0], hyperbolic_tangent, table);
+    if (!table) op->run = run_tanh;
+    else fill_by_float(op->inputs[0], op->outputs[0], hyperbolic_tangent, table);
     return ER_OK;
 }
 

@@ -83,10 +83,11 @@ static int64_t sum_of(const uint8_t *x, size_t n, size_t each)
     return sum;
 }
 
-static void product_whole(const matmul *s, const uint8_t *x, const uint8_t *z, int64_t *z_sums, const er_tensor *out, size_t y)
+static void product_whole(const matmul *s, const er_pool *pool, const uint8_t *x, const uint8_t *z, int64_t *z_sums, const er_tensor *out, size_t y)
 {
     for (size_t c = 0; c < s->n; c++) z_sums[c] = s->x_zero ? sum_of(z + c * s->k * s->z_bytes, s->k, s->z_bytes) : 0;
     for (size_t r = 0; r < s->m; r++) {
+        if (r % 16 == 0 && er_pool_stopped(pool)) return;
         const uint8_t *row = x + r * s->k * s->x_bytes;
         const int64_t x_sum = s->z_zero ? sum_of(row, s->k, s->x_bytes) : 0;
         for (size_t c = 0; c < s->n; c++) {
@@ -102,18 +103,22 @@ static void product_whole(const matmul *s, const uint8_t *x, const uint8_t *z, i
     }
 }
 
-static void product_hybrid(const matmul *s, const er_quantization *w, const float *x, const int8_t *z, int8_t *bytes, float *y)
+static void product_hybrid(const matmul *s, const er_pool *pool, const er_quantization *w, const float *x, const int8_t *z, int8_t *bytes, float *y)
 {
     for (size_t r = 0; r < s->m; r++) {
+        if (r % 16 == 0 && er_pool_stopped(pool)) return;
         const er_dynamic q = er_quantize_floats(s->kernels, x + r * s->k, s->k, s->asymmetric, bytes);
         for (size_t c = 0; c < s->n; c++)
             y[r * s->n + c] = q.scale * w->scale[w->n > 1 ? c : 0] * (float)s->kernels->dot_bytes(s->k, z + c * s->k, bytes, q.zero);
     }
 }
 
+typedef struct { const er_op *op; const er_pool *pool; } task_arg;
+
 static void run_product(void *arg, size_t at, int thread)
 {
-    const er_op *op = arg;
+    const task_arg *t = arg;
+    const er_op *op = t->op;
     const matmul *s = op->state;
     const er_tensor *x = op->inputs[0], *z = op->inputs[1], *y = op->outputs[0];
     const size_t outer = at / s->batches.run, i = at % s->batches.run, to = at * s->m * s->n;
@@ -124,14 +129,14 @@ static void run_product(void *arg, size_t at, int thread)
     const uint8_t *p = turned(er_u8(x) + (a + i * s->batches.a_step) * s->m * s->k * s->x_bytes, s->m, s->k, s->x_bytes, s->transposed_x, m.x);
     const uint8_t *q = turned(er_u8(z) + (b + i * s->batches.b_step) * s->k * s->n * s->z_bytes, s->n, s->k, s->z_bytes, !s->transposed_z, m.z);
     if (s->way == FLOATS) product_floats(s, (const float *)(const void *)p, (const float *)(const void *)q, (float *)(void *)m.packed, er_f32(y) + to);
-    else if (s->way == HYBRID) product_hybrid(s, &z->def->quant, (const float *)(const void *)p, (const int8_t *)q, (int8_t *)m.packed, er_f32(y) + to);
-    else product_whole(s, p, q, m.sums, y, to);
+    else if (s->way == HYBRID) product_hybrid(s, t->pool, &z->def->quant, (const float *)(const void *)p, (const int8_t *)q, (int8_t *)m.packed, er_f32(y) + to);
+    else product_whole(s, t->pool, p, q, m.sums, y, to);
 }
 
 static void run_matmul(const er_op *op, er_pool *pool)
 {
     const matmul *s = op->state;
-    er_for(pool, s->batches.outer * s->batches.run, (double)op->macs * 4, run_product, (void *)(uintptr_t)op);
+    er_for(pool, s->batches.outer * s->batches.run, (double)op->macs * 4, run_product, &(task_arg){op, pool});
 }
 
 // Which way types go, and what each element takes.

@@ -266,7 +266,7 @@ void er_for(er_pool *pool, size_t n, double work, void (*fn)(void *, size_t, int
         er_pool_run(pool, n, fn, arg);
         return;
     }
-    for (size_t i = 0; i < n; i++) fn(arg, i, 0);
+    for (size_t i = 0; i < n && !er_pool_stopped(pool); i++) fn(arg, i, 0);
 }
 
 typedef struct { void (*fn)(const er_op *op, size_t from, size_t to); const er_op *op; size_t n, each; } span_arg;

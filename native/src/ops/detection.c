@@ -53,13 +53,13 @@ static bool decode(const detection *s, const er_op *op, er_box *boxes)
 }
 
 // The boxes that stay of those with these scores, best first, into w->selected; at most `most`.
-static size_t suppress(const detection *s, const work *w, const float *scores, size_t most)
+static size_t suppress(const detection *s, const work *w, const er_pool *pool, const float *scores, size_t most)
 {
     size_t n = 0, selected = 0;
     for (size_t i = 0; i < s->boxes; i++)
         if (scores[i] >= s->least_score) w->sorted[n++] = (int32_t)i;
     er_heap_by_score(scores, w->sorted, n);
-    while (n && selected < most) {
+    while (n && selected < most && !er_pool_stopped(pool)) {
         const int32_t next = er_take_best(scores, w->sorted, &n);
         bool dropped = false;
         for (size_t j = 0; j < selected && !dropped; j++) dropped = er_box_overlap(w->boxes[w->selected[j]], w->boxes[next]) > s->most_overlap;
@@ -76,14 +76,14 @@ static void put(const er_op *op, size_t at, er_box box, float class, float score
 }
 
 // Each class for itself, then the best of all.
-static size_t run_regular(const detection *s, const er_op *op, const work *w)
+static size_t run_regular(const detection *s, const er_op *op, const work *w, const er_pool *pool)
 {
     const int32_t background = s->columns - s->classes;
     const size_t most = (size_t)s->most;
     size_t n = 0;
     for (int32_t c = 0; c < s->classes; c++) {
         for (size_t i = 0; i < s->boxes; i++) w->best[i] = w->scores[i * (size_t)s->columns + (size_t)(c + background)];
-        const size_t more = suppress(s, w, w->best, (size_t)er_min32(s->per_class, s->most));
+        const size_t more = suppress(s, w, pool, w->best, (size_t)er_min32(s->per_class, s->most));
         // Both lists descend: merged from the end, of equal scores the older first.
         size_t a = n, b = more;
         for (size_t to = n + more; to-- > 0;) {
@@ -104,7 +104,7 @@ static size_t run_regular(const detection *s, const er_op *op, const work *w)
 }
 
 // By the best class of each box, of which the best few are given. What is counted are boxes.
-static size_t run_fast(const detection *s, const er_op *op, const work *w)
+static size_t run_fast(const detection *s, const er_op *op, const work *w, const er_pool *pool)
 {
     const int32_t background = s->columns - s->classes, given = er_min32(s->classes_a_box, s->classes);
     for (size_t i = 0; i < s->boxes; i++) {
@@ -112,7 +112,7 @@ static size_t run_fast(const detection *s, const er_op *op, const work *w)
         w->best[i] = row[0];
         for (int32_t c = 1; c < s->classes; c++) w->best[i] = row[c] > w->best[i] ? row[c] : w->best[i];
     }
-    const size_t n = suppress(s, w, w->best, (size_t)s->most);
+    const size_t n = suppress(s, w, pool, w->best, (size_t)s->most);
     for (size_t i = 0; i < n; i++) {
         const float *row = w->scores + (size_t)w->selected[i] * (size_t)s->columns + background;
         for (int32_t c = 0; c < s->classes; c++) w->sorted[c] = c;
@@ -128,7 +128,6 @@ static size_t run_fast(const detection *s, const er_op *op, const work *w)
 
 static void run_detection(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const detection *s = op->state;
     const er_tensor *scores = op->inputs[1];
     work w;
@@ -141,7 +140,7 @@ static void run_detection(const er_op *op, er_pool *pool)
         return;
     }
     for (size_t i = 0; i < scores->count; i++) w.scores[i] = value_at(scores, i);
-    *er_f32(op->outputs[3]) = (float)(s->regular ? run_regular(s, op, &w) : run_fast(s, op, &w));
+    *er_f32(op->outputs[3]) = (float)(s->regular ? run_regular(s, op, &w, pool) : run_fast(s, op, &w, pool));
 }
 
 er_status er_prepare_detection(er_prepare *p, er_op *op)

@@ -41,23 +41,21 @@ er_status er_expect_gate_activation(er_prepare *p, er_activation a)
     return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its activation number %d is not supported", (int)a);
 }
 
-void er_gate_activate(er_activation a, size_t n, const float *x, float *y)
+void er_gate_activate(const er_kernels *kernels, er_activation a, size_t n, const float *x, float *y)
 {
+    if (a == ER_ACT_TANH) {
+        kernels->tanh_floats(n, x, y);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         const float v = x[i];
         switch (a) {
         case ER_ACT_RELU: y[i] = v < 0 ? 0 : v; break;
         case ER_ACT_RELU_N1_TO_1: y[i] = v < -1 ? -1 : v > 1 ? 1 : v; break;
         case ER_ACT_RELU6: y[i] = v < 0 ? 0 : v > 6 ? 6 : v; break;
-        case ER_ACT_TANH: y[i] = (float)tanh((double)v); break;
         default: y[i] = v;
         }
     }
-}
-
-void er_gate_sigmoid(size_t n, float *x)
-{
-    for (size_t i = 0; i < n; i++) x[i] = (float)(1 / (1 + exp(-(double)x[i])));
 }
 
 void er_gate_normalize(size_t n, size_t batches, float *x)

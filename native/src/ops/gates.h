@@ -27,8 +27,7 @@ void er_gate_accumulate(const er_tensor *weights, const er_vector *x, size_t row
 
 // TANH and the like of attributes, as far as recurrent operators have them.
 er_status er_expect_gate_activation(er_prepare *p, er_activation a);
-void er_gate_activate(er_activation a, size_t n, const float *x, float *y);
-void er_gate_sigmoid(size_t n, float *x);
+void er_gate_activate(const er_kernels *kernels, er_activation a, size_t n, const float *x, float *y);
 
 // (x - mean) / deviation of each row.
 void er_gate_normalize(size_t n, size_t batches, float *x);

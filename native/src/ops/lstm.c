@@ -71,8 +71,8 @@ static void gate_float(const direction *d, const room *m, int g, bool sees_cell)
         for (size_t b = 0; b < d->batches; b++)
             for (size_t i = 0; i < n; i++) y[b * n + i] = y[b * n + i] * er_f32(w->norm[g])[i] + er_f32(w->bias[g])[i];
     }
-    if (g == GATE_CELL) er_gate_activate(d->activation, n * d->batches, y, y);
-    else er_gate_sigmoid(n * d->batches, y);
+    if (g == GATE_CELL) er_gate_activate(m->input.kernels, d->activation, n * d->batches, y, y);
+    else m->input.kernels->sigmoid_floats(n * d->batches, y, y);
 }
 
 static float clipped(float v, float limit) { return limit > 0 ? v < -limit ? -limit : v > limit ? limit : v : v; }
@@ -99,7 +99,7 @@ static void step_float(const direction *d, room *m, const float *x, const float 
         cell[i] = clipped(m->gate[GATE_FORGET][i] * cell[i] + m->gate[GATE_CELL][i] * in, d->cell_clip);
     }
     gate_float(d, m, GATE_OUTPUT, true);
-    er_gate_activate(d->activation, n, cell, m->spare);
+    er_gate_activate(m->input.kernels, d->activation, n, cell, m->spare);
     for (size_t i = 0; i < n; i++) m->spare[i] *= m->gate[GATE_OUTPUT][i];
     if (!w->projection) {
         memcpy(state, m->spare, n * sizeof *state);
@@ -220,7 +220,7 @@ static void lay_out(const direction *d, er_carver *c, room *m)
     }
 }
 
-static void run_direction(const er_op *op, const direction *d, const er_tensor *aux)
+static void run_direction(const er_op *op, const er_pool *pool, const direction *d, const er_tensor *aux)
 {
     const er_tensor *x = op->inputs[0], *y = op->outputs[d->output];
     const size_t each = er_type_size(x->def->type);
@@ -235,6 +235,7 @@ static void run_direction(const er_op *op, const direction *d, const er_tensor *
         state.data = er_u8(d->w.state) + b * d->outputs * er_type_size(state.def->type);
         cell.data = er_u8(d->w.cell) + b * d->cells * er_type_size(cell.def->type);
         for (size_t s = 0; s < d->steps; s++) {
+            if (s % 256 == 0 && er_pool_stopped(pool)) return;
             const size_t step = d->backward ? d->steps - 1 - s : s, row = d->time_major ? step * d->batches : b * d->steps + step;
             const uint8_t *in = er_u8(x) + row * d->inputs * each;
             if (x->def->type == EDGERT_FLOAT32) step_float(&one, &m, (const float *)(const void *)in, aux ? er_f32(aux) + row * d->aux : NULL);
@@ -247,9 +248,8 @@ static void run_direction(const er_op *op, const direction *d, const er_tensor *
 
 static void run_lstm(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const lstm *s = op->state;
-    for (int32_t i = 0; i < s->n; i++) run_direction(op, &s->d[i], s->aux_input >= 0 ? op->inputs[s->aux_input] : NULL);
+    for (int32_t i = 0; i < s->n; i++) run_direction(op, pool, &s->d[i], s->aux_input >= 0 ? op->inputs[s->aux_input] : NULL);
 }
 
 // ---- prepare

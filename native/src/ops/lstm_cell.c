@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/exponential.h"
 #include "ops/gates.h"
 #include "ops/table16.h"
 
@@ -43,10 +44,8 @@ static void run_float(const er_op *op, er_pool *pool)
     for (size_t b = 0; b < s->batches; b++, x += n, sums += rows, before += s->cells, state += s->cells, y += s->cells) {
         for (size_t r = 0; r < rows; r++) sums[r] = s->kernels->dot_floats(n, w + r * n, x) + bias[r];
         for (size_t c = 0; c < s->cells; c++) {
-            float gates[] = {sums[c], sums[2 * s->cells + c], sums[3 * s->cells + c]};
-            er_gate_sigmoid(3, gates);
-            state[c] = gates[0] * (float)tanh((double)sums[s->cells + c]) + gates[1] * before[c];
-            y[c] = gates[2] * (float)tanh((double)state[c]);
+            state[c] = er_sigmoidf(sums[c]) * er_tanhf(sums[s->cells + c]) + er_sigmoidf(sums[2 * s->cells + c]) * before[c];
+            y[c] = er_sigmoidf(sums[3 * s->cells + c]) * er_tanhf(state[c]);
         }
     }
     remember(op);

@@ -186,12 +186,12 @@ static void sort_by_score(const pose *poses, int32_t *order, size_t n)
     }
 }
 
-static size_t find_poses(const posenet *s, const work *w)
+static size_t find_poses(const posenet *s, const work *w, const er_pool *pool)
 {
     static const bool none[KEYPOINTS] = {false};
     const float radius = squared(s->radius);
     size_t candidates = find_roots(s, w), n = 0;
-    while (candidates && n < (size_t)s->most) {
+    while (candidates && n < (size_t)s->most && !er_pool_stopped(pool)) {
         const int32_t root = er_take_best(w->scores, w->heap, &candidates);
         bool known = false;
         for (size_t i = 0; i < n && !known; i++) known = squared_distance(w->refined[root], w->poses[i].at[w->id[root]]) <= radius;
@@ -204,7 +204,7 @@ static size_t find_poses(const posenet *s, const work *w)
     }
     sort_by_score(w->poses, w->order, n);
     // What lies over the same keypoint of a better pose does not count.
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !er_pool_stopped(pool); i++) {
         bool hidden[KEYPOINTS] = {false};
         pose *p = &w->poses[w->order[i]];
         for (size_t j = 0; j < i; j++)
@@ -218,9 +218,9 @@ static size_t find_poses(const posenet *s, const work *w)
 }
 
 // Each cell goes to the person whose keypoints its long offsets point to, all in all.
-static void find_masks(const posenet *s, const work *w, size_t n, const point *keypoints, float *masks)
+static void find_masks(const posenet *s, const work *w, const er_pool *pool, size_t n, const point *keypoints, float *masks)
 {
-    for (int32_t y = 0; n && y < s->height; y++) {
+    for (int32_t y = 0; n && y < s->height && !er_pool_stopped(pool); y++) {
         for (int32_t x = 0; x < s->width; x++) {
             point to[KEYPOINTS];
             for (size_t k = 0; k < KEYPOINTS; k++) {
@@ -245,7 +245,6 @@ static void find_masks(const posenet *s, const work *w, size_t n, const point *k
 
 static void run_posenet(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const posenet *s = op->state;
     const float cell = 1.0f / s->stride;
     work w;
@@ -255,7 +254,7 @@ static void run_posenet(const er_op *op, er_pool *pool)
     to_floats(op->inputs[2], cell, w.mids);
     for (int32_t i = 0; i < op->n_outputs; i++)
         if (op->outputs[i]->bytes) memset(op->outputs[i]->data, 0, op->outputs[i]->bytes);
-    const size_t n = find_poses(s, &w);
+    const size_t n = find_poses(s, &w, pool);
     point *keypoints = op->outputs[0]->data;
     for (size_t i = 0; i < n; i++) {
         const pose *p = &w.poses[w.order[i]];
@@ -266,7 +265,7 @@ static void run_posenet(const er_op *op, er_pool *pool)
     *er_f32(op->outputs[3]) = (float)n;
     if (!s->masks) return;
     to_floats(op->inputs[3], cell, w.longs);
-    find_masks(s, &w, n, keypoints, er_f32(op->outputs[4]));
+    find_masks(s, &w, pool, n, keypoints, er_f32(op->outputs[4]));
 }
 
 er_status er_prepare_posenet(er_prepare *p, er_op *op)

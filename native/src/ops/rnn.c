@@ -91,7 +91,7 @@ static void run_svdf(const er_op *op, er_pool *pool)
             }
             y[b * s->units + u] = total + (bias ? er_f32(bias)[u] : 0);
         }
-    er_gate_activate(s->activation, s->batches * s->units, y, y);
+    er_gate_activate(s->kernels, s->activation, s->batches * s->units, y, y);
 }
 
 er_status er_prepare_svdf(er_prepare *p, er_op *op)
@@ -197,10 +197,10 @@ static void step(const rnn *s, const layer *l, room *m, const float *x, const fl
         er_gate_accumulate(l->aux_weights, &m->more, l->units, m->sums);
     }
     er_gate_accumulate(l->recurrent, &m->old, l->units, m->sums);
-    er_gate_activate(s->activation, batches * l->units, m->sums, state);
+    er_gate_activate(s->kernels, s->activation, batches * l->units, m->sums, state);
 }
 
-static void run_layer(const er_op *op, const rnn *s, const layer *l)
+static void run_layer(const er_op *op, const er_pool *pool, const rnn *s, const layer *l)
 {
     float *y = er_f32(op->outputs[l->output]);
     const size_t turns = s->time_major ? 1 : s->batches, together = at_once(s);
@@ -208,6 +208,7 @@ static void run_layer(const er_op *op, const rnn *s, const layer *l)
     lay_out(s, l->units, &(er_carver){op->shared, 0}, &m);
     for (size_t turn = 0; turn < turns; turn++)
         for (size_t t = 0; t < s->steps; t++) {
+            if (t % 256 == 0 && er_pool_stopped(pool)) return;
             const size_t at = l->backward ? s->steps - 1 - t : t, row = s->time_major ? at * s->batches : turn * s->steps + at;
             float *state = er_f32(l->state) + turn * l->units;
             step(s, l, &m, er_f32(op->inputs[0]) + row * s->inputs, s->aux ? er_f32(s->aux) + row * s->aux_inputs : NULL, state);
@@ -217,9 +218,8 @@ static void run_layer(const er_op *op, const rnn *s, const layer *l)
 
 static void run_rnn(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const rnn *s = op->state;
-    for (int32_t i = 0; i < s->n; i++) run_layer(op, s, &s->layers[i]);
+    for (int32_t i = 0; i < s->n; i++) run_layer(op, pool, s, &s->layers[i]);
 }
 
 static er_status check_layer(er_prepare *p, rnn *s, layer *l)

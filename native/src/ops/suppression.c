@@ -43,7 +43,6 @@ static er_box box_at(const er_tensor *t, int32_t i)
 
 static void run_suppression(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const er_tensor *boxes = op->inputs[0];
     const bool soft = op->n_inputs == 6;
     const float *scores = er_f32(op->inputs[1]), most_overlap = *er_f32(op->inputs[3]), least_score = *er_f32(op->inputs[4]), sigma = soft ? *er_f32(op->inputs[5]) : 0;
@@ -54,7 +53,7 @@ static void run_suppression(const er_op *op, er_pool *pool)
     for (size_t i = 0; i < op->inputs[1]->count; i++)
         if (scores[i] > least_score) rise(heap, n++, 0, (candidate){(int32_t)i, 0, scores[i]});
     if (most > n) most = n;
-    while (found < most && n) {
+    while (found < most && n && !er_pool_stopped(pool)) {
         candidate next = take_best(heap, &n);
         const float before = next.score;
         bool dropped = false;

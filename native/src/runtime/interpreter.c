@@ -162,7 +162,9 @@ edgert_status edgert_invoke(edgert_interpreter *it, edgert_error *error)
     atomic_store_explicit(&s->cancelled, 0, memory_order_relaxed);
     s->deadline = s->time_limit ? er_nanoseconds() + s->time_limit : 0;
     if (it->sharing.brief) er_sharing_begin(&it->sharing, it->pool, er_nanoseconds());
+    er_pool_watch(it->pool, &s->cancelled, &s->deadline);
     const er_status status = er_run_graph(it, error);
+    er_pool_watch(it->pool, NULL, NULL);
     if (it->sharing.brief) er_sharing_end(&it->sharing, er_nanoseconds());
     atomic_store_explicit(&s->busy, 0, memory_order_release);
     return status;
