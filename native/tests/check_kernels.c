@@ -424,6 +424,7 @@ int main(int argc, char **argv)
         check_conversions(generic, k);
         check_floats(generic, k);
         check_blocks(generic, k);
+        check_words(generic, k);
         printf("%s: equal\n", isa);
     }
     return 0;

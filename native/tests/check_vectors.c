@@ -1,4 +1,4 @@
-// Kernels of other kinds than 8-bit products and sums against generic: interpolation, arg max, conversions, floats, int4 weights in blocks.
+// Kernels of other kinds than 8-bit products and sums against generic: interpolation, arg max, conversions, floats, int4 weights in blocks, gates.
 #include <math.h>
 
 #include "check_kernels.h"
@@ -157,4 +157,40 @@ void check_blocks(const er_kernels *generic, const er_kernels *k)
         k->dot_blocks(blocks, size, w, x, eights, scales, got);
         CHECK(!memcmp(want, got, sizeof want), "blocks of %s: case %d differs", k->isa, round);
     }
+}
+
+// ---- gates of int8 LSTMs: every word
+
+void check_words(const er_kernels *generic, const er_kernels *k)
+{
+    enum { ALL = 65536 };
+    int16_t *x = malloc(ALL * sizeof *x), *want = malloc(ALL * sizeof *want), *got = malloc(ALL * sizeof *got);
+    int32_t *a = malloc(ALL * sizeof *a), *b = malloc(ALL * sizeof *b);
+    for (int i = 0; i < ALL; i++) x[i] = (int16_t)(i + INT16_MIN);
+    for (int32_t bits = -1; bits <= 6; bits++) {
+        if (bits < 0) {
+            generic->sigmoid_words(ALL, x, want);
+            k->sigmoid_words(ALL, x, got);
+        } else {
+            generic->tanh_words(ALL, x, bits, want);
+            k->tanh_words(ALL, x, bits, got);
+        }
+        CHECK(!memcmp(want, got, ALL * sizeof *want), "words of %s: function %d differs", k->isa, (int)bits);
+    }
+    for (int round = 0; round < 50; round++) {
+        const er_multiplier m[2] = {er_make_multiplier(ldexp(0.5 + 0.4 * round / 50, (int)below(&rng, 20) - 16)), er_make_multiplier(ldexp(0.9, (int)below(&rng, 20) - 16))};
+        const int shift = (int)below(&rng, 31);
+        for (int i = 0; i < ALL; i++) {
+            a[i] = (int32_t)(uint32_t)random64(&rng) >> shift;
+            b[i] = (int32_t)(uint32_t)random64(&rng) >> shift;
+        }
+        generic->gate_words(ALL - (size_t)round, a, m[0], b, m[1], want);
+        k->gate_words(ALL - (size_t)round, a, m[0], b, m[1], got);
+        CHECK(!memcmp(want, got, (ALL - (size_t)round) * sizeof *want), "sums of words of %s: case %d differs", k->isa, round);
+    }
+    free(x);
+    free(want);
+    free(got);
+    free(a);
+    free(b);
 }

@@ -215,6 +215,12 @@ typedef void er_dequantize(size_t n, const uint8_t *x, bool is_signed, float sca
 // y[i] = tanh(x[i]), and 1 / (1 + exp(-x[i])), each rounded once; x and y may be the same.
 typedef void er_float_function(size_t n, const float *x, float *y);
 
+// Gates of int8 LSTMs. y[i] = sigmoid(x[i]) of Q3.12, and tanh(x[i]) of Q(bits).(15 - bits), in Q0.15; x and y may be the same (base/q15.h).
+// And y[i] = clamp(clamp(requantize(a[i], a_m)) + requantize(b[i], b_m)), to int16.
+typedef void er_sigmoid_words(size_t n, const int16_t *x, int16_t *y);
+typedef void er_tanh_words(size_t n, const int16_t *x, int32_t bits, int16_t *y);
+typedef void er_gate_words(size_t n, const int32_t *a, er_multiplier a_m, const int32_t *b, er_multiplier b_m, int16_t *y);
+
 // Around products of a float32 input that is quantized when it comes. The least and the largest of n numbers and 0; NaN counts as
 // nothing. y[i] = clamp(zero + round(x[i] * inverse), low, 127), halves away from zero; NaN makes low.
 // y[j] = clamp((sums[j] - zero * weight_sums[j]) * (scales[j] * scale) + bias[j], min, max), or by scales[j] first where they are `apart`.
@@ -263,6 +269,9 @@ typedef struct er_kernels {
     er_quantize *quantize;
     er_dequantize *dequantize;
     er_float_function *tanh_floats, *sigmoid_floats;
+    er_sigmoid_words *sigmoid_words;
+    er_tanh_words *tanh_words;
+    er_gate_words *gate_words;
     er_float_range *float_range;
     er_quantize_dynamic *quantize_dynamic;
     er_scale_sums *scale_sums;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/exponential.h"
+#include "base/q15.h"
 #include "kernels/kernels.h"
 
 // Numbers in the order of floats, and back. Reductions of floats stay as they are written, those of integers become vectors.
@@ -28,6 +29,24 @@ static void tanh_floats(size_t n, const float *x, float *y)
 static void sigmoid_floats(size_t n, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++) y[i] = er_sigmoidf(x[i]);
+}
+
+static void sigmoid_words(size_t n, const int16_t *x, int16_t *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = er_sigmoid_q15(x[i]);
+}
+
+static void tanh_words(size_t n, const int16_t *x, int32_t bits, int16_t *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = er_tanh_q15(x[i], bits);
+}
+
+static void gate_words(size_t n, const int32_t *a, er_multiplier am, const int32_t *b, er_multiplier bm, int16_t *y)
+{
+    for (size_t i = 0; i < n; i++) {
+        const int64_t sum = (int64_t)er_saturate16(er_requantize(a[i], am)) + er_requantize(b[i], bm);
+        y[i] = (int16_t)(sum < INT16_MIN ? INT16_MIN : sum > INT16_MAX ? INT16_MAX : sum);
+    }
 }
 
 static void float_range(size_t n, const float *x, float *least, float *most)
@@ -157,6 +176,9 @@ FLOATS(mul_floats, p * q)
 #define SET_LOOPS(k) \
     (k)->tanh_floats = tanh_floats; \
     (k)->sigmoid_floats = sigmoid_floats; \
+    (k)->sigmoid_words = sigmoid_words; \
+    (k)->tanh_words = tanh_words; \
+    (k)->gate_words = gate_words; \
     (k)->float_range = float_range; \
     (k)->quantize_dynamic = quantize_dynamic; \
     (k)->scale_sums = scale_sums; \

@@ -1,4 +1,4 @@
-// What recurrent operators share: products with weights that are float32 or int8, activations, and gemmlowp's functions of int16.
+// What recurrent operators share: products with weights that are float32 or int8, and activations.
 #ifndef ER_GATES_H
 #define ER_GATES_H
 
@@ -31,10 +31,6 @@ void er_gate_activate(const er_kernels *kernels, er_activation a, size_t n, cons
 
 // (x - mean) / deviation of each row.
 void er_gate_normalize(size_t n, size_t batches, float *x);
-
-// int16 in Q(bits).(15 - bits); the results are in Q0.15.
-int16_t er_sigmoid_q15(int16_t x);                  // bits = 3
-int16_t er_tanh_q15(int16_t x, int32_t bits);       // 0 <= bits <= 6
 
 // LSTM of the basic kind (lstm_cell.c).
 er_status er_prepare_lstm_cell(er_prepare *p, er_op *op);

@@ -151,7 +151,7 @@ static er_status finish(er_prepare *p, er_op *op, hybrid h, er_activation activa
     if (products > INT32_MAX / 65536 * 256) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has more products than a 32-bit sum holds");
     h.sample = h.batch ? x->count / (size_t)h.batch : 0;
     ER_TRY(er_activation_floats(p, activation, &h.min, &h.max));
-    ER_TRY(er_matmul_prepare_sums(p, &h.mm, w, (size_t)h.out_c, products));
+    ER_TRY(er_matmul_prepare_sums(p, &h.mm, w, NULL, 0, (size_t)h.out_c, products));
     ER_TRY(take_channels(p, &h, w, bias));
     ER_TRY(plan(p, op, &h));
     er_status status;

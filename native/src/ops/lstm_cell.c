@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/exponential.h"
+#include "base/q15.h"
 #include "ops/gates.h"
 #include "ops/table16.h"
 

@@ -195,19 +195,19 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
     return status;
 }
 
-er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, size_t n, size_t length)
+er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t n, size_t length)
 {
     *mm = (er_matmul){.kernels = p->kernels, .gemm = &p->kernels->qgemm, .is_signed = true, .groups = 1, .n = n, .segments = 1, .length = length};
     mm->o = (er_output){.min = -128, .max = 127, .sums = true};
-    mm->pad = er_qgemm_offset(mm->gemm, true);
+    mm->pad = zero + er_qgemm_offset(mm->gemm, true);
     const er_gemm_weights all = {n, 1, length, w->data, false, 0};
     er_channel *channels = malloc((n + 1) * sizeof *channels);
     if (!channels) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
-    for (size_t j = 0; j < n; j++) channels[j] = (er_channel){0, 1};
+    for (size_t j = 0; j < n; j++) channels[j] = (er_channel){bias ? er_i32(bias)[j] : 0, 1};
     packed_key key;
     memset(&key, 0, sizeof key);
     key.sums = true;
-    er_status status = pack(p, mm, &all, w, NULL, &key, channels);
+    er_status status = pack(p, mm, &all, w, bias, &key, channels);
     free(channels);
     return status;
 }
