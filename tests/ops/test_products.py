@@ -121,7 +121,10 @@ def test_depthwise_conv_2d(dtype: str, data: st.DataObject) -> None:
         kh = kw = 3
         sw = sh
     h, w = draw(st.integers((kh - 1) * dh + 1, 14)), draw(st.integers((kw - 1) * dw + 1, 14))
-    ic, multiplier = draw(st.integers(1, 37)), draw(st.sampled_from([1, 1, 1, 2, 3]))
+    if draw(st.integers(0, 3)):
+        ic, multiplier = draw(st.integers(1, 37)), draw(st.sampled_from([1, 1, 1, 2, 3]))
+    else:  # one channel is multiplied as CONV_2D
+        ic, multiplier = 1, draw(st.integers(1, 40))
     oc = ic * multiplier
     m = Model()
     q = draw(quantization(dtype))

@@ -14,7 +14,6 @@
 #include "ops/products16.h"
 #include "ops/weights.h"
 #include "ops/matmul.h"
-#include "ops/pad.h"
 
 typedef enum { DIRECT, IMAGE, GATHER } way;
 
@@ -316,19 +315,10 @@ static size_t choose_together(const er_prepare *p, const conv *c, const er_tenso
     return best;
 }
 
-er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
+er_status er_prepare_conv(er_prepare *p, er_op *op, er_conv_options o, er_pads pads, const er_tensor *w)
 {
-    ER_TRY(er_expect_io(p, op, 2, 3, 1));
-    ER_TRY(er_unpack_input(p, op, 1));
-    const er_tensor *x = op->inputs[0], *w = op->inputs[1], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
+    const er_tensor *x = op->inputs[0], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     er_tensor *y = op->outputs[0];
-    ER_TRY(er_expect_rank(p, x, 4, "input"));
-    ER_TRY(er_expect_rank(p, w, 4, "weights"));
-    er_conv_options o = er_read_conv_2d(op->def->options);
-    if (er_is_16bit(x)) return er_prepare_conv16(p, op, &o, false);
-    if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o);
-    const er_pads pads = er_take_pad(op, &o);
-    x = op->inputs[0];
     int32_t in_c = x->dims[3], group_c = w->dims[3], out_c = w->dims[0], kh = w->dims[1], kw = w->dims[2];
     if (group_c < 1 || in_c < 1 || in_c % group_c)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d channels and its weights %d: expected a multiple", in_c, group_c);
@@ -370,4 +360,17 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     op->kernel = c->mm.is_float ? "float product" : c->way == DIRECT ? "product in place" : c->way == IMAGE ? "product on padded copy" : "product on gathered rows";
     if (c->way == IMAGE) ER_TRY(plan_image(p, op, c));
     return plan_tasks(p, op, c);
+}
+
+er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
+{
+    ER_TRY(er_expect_io(p, op, 2, 3, 1));
+    ER_TRY(er_unpack_input(p, op, 1));
+    ER_TRY(er_expect_rank(p, op->inputs[0], 4, "input"));
+    ER_TRY(er_expect_rank(p, op->inputs[1], 4, "weights"));
+    er_conv_options o = er_read_conv_2d(op->def->options);
+    if (er_is_16bit(op->inputs[0])) return er_prepare_conv16(p, op, &o, false);
+    if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o);
+    const er_pads pads = er_take_pad(op, &o);
+    return er_prepare_conv(p, op, o, pads, op->inputs[1]);
 }

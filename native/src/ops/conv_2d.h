@@ -1,8 +1,12 @@
-// What a fused step needs of an 8-bit CONV_2D: its output line by line.
+// CONV_2D for other operators, and what a fused step needs of an 8-bit one: its output line by line.
 #ifndef ER_CONV_2D_H
 #define ER_CONV_2D_H
 
 #include "ops/op.h"
+#include "ops/pad.h"
+
+// Prepares the operator, float32 or 8-bit, as a convolution with weights w of [out_c][kh][kw][channels of a group].
+er_status er_prepare_conv(er_prepare *p, er_op *op, er_conv_options o, er_pads pads, const er_tensor *w);
 
 // True for 8-bit convolutions that can be run line by line; `pointwise`: and from any pixels.
 bool er_conv_has_lines(const er_op *op);

@@ -2,20 +2,22 @@
 //
 // float32 with depth multiplier 1 has a kernel, which reads its taps through pointers, so padding costs nothing: taps outside the image
 // point at a row of zeros. A row of output is cut into the pixels at the left edge, the run in the middle where all taps of a
-// column are inside, and those at the right edge. Any other multiplier runs as plain loops: float models with it are rare.
+// column are inside, and those at the right edge. An image of one channel is a matter for CONV_2D, which has a panel of channels at hand for each byte; any
+// other multiplier runs as plain loops: float models with it are rare.
 //
 // "Hybrid", with int8 weights, goes the same way on whole numbers, which float sums of few taps hold exactly: each sample's input is
 // quantized to int8 when the operator runs, and its sums are scaled back (hybrid.c).
 #include "ops/depthwise.h"
 
 #include <math.h>
+#include <string.h>
 
+#include "ops/conv_2d.h"
 #include "ops/dynamic_range.h"
 #include "ops/hybrid.h"
 #include "ops/products16.h"
 #include "ops/weights.h"
 #include "ops/matmul.h"
-#include "ops/pad.h"
 
 typedef struct {
     er_depthwise_shape s;
@@ -167,6 +169,30 @@ static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_sha
     return ER_OK;
 }
 
+// Of one channel: weights [1][kh][kw][out_c] as [out_c][kh][kw][1].
+static er_status prepare_as_conv(er_prepare *p, er_op *op, const er_conv_options *o, er_pads pads)
+{
+    const er_tensor *w = op->inputs[1];
+    const size_t out_c = (size_t)w->dims[3], taps = (size_t)w->dims[1] * (size_t)w->dims[2], each = er_type_size(w->def->type);
+    er_status status;
+    er_tensor *turned = er_alloc(p, sizeof *turned, &status);
+    ER_TRY(status);
+    er_tensor_def *def = er_alloc(p, sizeof *def, &status);
+    ER_TRY(status);
+    uint8_t *data = er_alloc(p, w->bytes + 1, &status);
+    ER_TRY(status);
+    for (size_t c = 0; c < out_c; c++)
+        for (size_t t = 0; t < taps; t++) memcpy(data + (c * taps + t) * each, er_u8(w) + (t * out_c + c) * each, each);
+    *def = *w->def;
+    if (def->quant.n > 1) def->quant.dimension = 0;
+    *turned = *w;
+    turned->def = def;
+    turned->data = data;
+    turned->dims[0] = w->dims[3];
+    turned->dims[3] = 1;
+    return er_prepare_conv(p, op, *o, pads, turned);
+}
+
 er_status er_prepare_depthwise(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 3, 1));
@@ -202,5 +228,9 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
     op->macs = (int64_t)y->count * (int64_t)taps;
     const er_tensor *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     if (is_hybrid) return prepare_hybrid(p, op, &s, bias);
+    if (in_c == 1 && out_c > 1 && (o.dilation_w == 1 || kw == 1)) {
+        if (er_is_8bit(x)) ER_TRY(er_expect_weight_scales(p, w, (size_t)out_c, 3));
+        return prepare_as_conv(p, op, &o, pads);
+    }
     return er_is_8bit(x) ? er_prepare_depthwise_8bit(p, op, &s, bias) : prepare_float(p, op, &s, bias);
 }
