@@ -16,16 +16,33 @@ typedef struct {
 
 typedef struct { const er_op *op; const pool *s; } task_arg;
 
+enum { LANES = 16 };
+
+// `n` channels from c on: a constant, so that loops over them become vectors.
+__attribute__((always_inline)) static inline void pool_channels(const pool *s, const size_t n, size_t c, size_t taps, const float *const *tap, float *y)
+{
+    float v[LANES];
+    for (size_t i = 0; i < n; i++) v[i] = s->average ? 0 : -3.402823466e38f;
+    for (size_t t = 0; t < taps; t++) {
+        const float *x = tap[t] + c;
+        if (s->squares) for (size_t i = 0; i < n; i++) v[i] += x[i] * x[i];
+        else if (s->average) for (size_t i = 0; i < n; i++) v[i] += x[i];
+        else for (size_t i = 0; i < n; i++) v[i] = v[i] < x[i] ? x[i] : v[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        float r = v[i];
+        if (s->average) r /= (float)taps;
+        if (s->squares) r = sqrtf(r);
+        y[c + i] = r < s->min ? s->min : r > s->max ? s->max : r;
+    }
+}
+
 static void pool_floats(const pool *s, size_t taps, const float *const *tap, float *y)
 {
-    for (int32_t c = 0; c < s->channels; c++) {
-        float v = s->average ? 0 : -3.402823466e38f;
-        if (s->squares) for (size_t t = 0; t < taps; t++) v += tap[t][c] * tap[t][c];
-        else for (size_t t = 0; t < taps; t++) v = s->average ? v + tap[t][c] : v < tap[t][c] ? tap[t][c] : v;
-        if (s->average) v /= (float)taps;
-        if (s->squares) v = sqrtf(v);
-        y[c] = v < s->min ? s->min : v > s->max ? s->max : v;
-    }
+    const size_t channels = (size_t)s->channels;
+    size_t c = 0;
+    for (; c + LANES <= channels; c += LANES) pool_channels(s, LANES, c, taps, tap, y);
+    for (; c < channels; c++) pool_channels(s, 1, c, taps, tap, y);
 }
 
 static void pool_int16(const pool *s, size_t taps, const int16_t *const *tap, int16_t *y)

@@ -1,4 +1,4 @@
-// float32: products, and the plain loops. Exact products are those of AVX2: compilers take minutes for more of these tiles.
+// float32: products, and the plain loops. Exact matrix products are those of AVX2: compilers take minutes for more of these tiles.
 #include <immintrin.h>
 
 #include "kernels/loops.h"
@@ -16,4 +16,5 @@ void er_avx512vnni_float(er_kernels *k)
     k->sgemm = (er_sgemm){LANES, sgemm};
     SET_LOOPS(k)
     k->sdepthwise = sdepthwise;
+    k->sdepthwise_exact = sdepthwise_exact;
 }

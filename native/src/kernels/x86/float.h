@@ -114,18 +114,33 @@ __attribute__((always_inline)) static inline void taps_of(const bool exact, cons
     for (size_t i = 0; i < pixels; i++) store_floats(out + (x + i) * out_stride + c, clamped(v_addf(sum[i], b), min, max), some);
 }
 
+// One output of 4 * LANES channels, for the same reason.
+__attribute__((always_inline)) static inline void taps_of_one(const bool exact, size_t c, size_t x, size_t channels, size_t taps, const float *const *tap, size_t x_step,
+                                                              const float *bias, const float *w, float min, float max, float *out, size_t out_stride)
+{
+    vf sum[4];
+    for (size_t i = 0; i < 4; i++) sum[i] = v_zerof();
+    for (size_t t = 0; t < taps; t++)
+        for (size_t i = 0; i < 4; i++) sum[i] = v_add_product(exact, v_loadf(tap[t] + x * x_step + c + i * LANES), v_loadf(w + t * channels + c + i * LANES), sum[i]);
+    for (size_t i = 0; i < 4; i++) store_floats(out + x * out_stride + c + i * LANES, clamped(v_addf(sum[i], v_loadf(bias + c + i * LANES)), min, max), LANES);
+}
+
 __attribute__((always_inline)) static inline void depthwise(const bool exact, size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step,
                                                             const float *bias, const float *w, float min, float max, float *out, size_t out_stride)
 {
+    const size_t fours = n / 4 * 4;
+    size_t wide = 0;        // channels of the outputs behind `fours` that are done
+    for (; wide + 4 * LANES <= channels; wide += 4 * LANES)
+        for (size_t x = fours; x < n; x++) taps_of_one(exact, wide, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
     for (size_t c = 0; c < channels; c += LANES) {
-        const size_t some = channels - c < LANES ? channels - c : LANES;
+        const size_t some = channels - c < LANES ? channels - c : LANES, end = c < wide ? fours : n;
         size_t x = 0;
         if (some == LANES) {
-            for (; x + 4 <= n; x += 4) taps_of(exact, 4, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
-            for (; x < n; x++) taps_of(exact, 1, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x < fours; x += 4) taps_of(exact, 4, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x < end; x++) taps_of(exact, 1, true, LANES, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
         } else {
-            for (; x + 4 <= n; x += 4) taps_of(exact, 4, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
-            for (; x < n; x++) taps_of(exact, 1, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x < fours; x += 4) taps_of(exact, 4, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
+            for (; x < end; x++) taps_of(exact, 1, false, some, c, x, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
         }
     }
 }
@@ -136,12 +151,10 @@ static void sdepthwise(size_t n, size_t channels, size_t taps, const float *cons
     depthwise(false, n, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
 }
 
-#if defined(EXACT)
 static void sdepthwise_exact(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
                              float *out, size_t out_stride)
 {
     depthwise(true, n, channels, taps, tap, x_step, bias, w, min, max, out, out_stride);
 }
-#endif
 
 #endif
