@@ -51,5 +51,6 @@ void check_conversions(const er_kernels *generic, const er_kernels *k);
 void check_floats(const er_kernels *generic, const er_kernels *k);
 void check_blocks(const er_kernels *generic, const er_kernels *k);
 void check_words(const er_kernels *generic, const er_kernels *k);
+void check_dots(const er_kernels *generic, const er_kernels *k);
 
 #endif

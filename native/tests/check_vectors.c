@@ -194,3 +194,21 @@ void check_words(const er_kernels *generic, const er_kernels *k)
     free(a);
     free(b);
 }
+
+// ---- dot products
+
+void check_dots(const er_kernels *generic, const er_kernels *k)
+{
+    enum { MOST = 700 };
+    for (int round = 0; round < 2000; round++) {
+        const size_t n = below(&rng, round % 2 ? MOST : 40) + 1;
+        int8_t *w = malloc(n), *x = malloc(n);      // exactly so long: a sanitizer sees what is read behind them
+        const int32_t zero = (int32_t)below(&rng, 256) - 128;
+        fill(w, n, (int)below(&rng, 5), true);
+        fill(x, n, (int)below(&rng, 5), true);
+        CHECK(generic->dot_bytes(n, w, x, zero) == k->dot_bytes(n, w, x, zero), "dot product of %s: %zu bytes", k->isa, n);
+        CHECK(generic->dot_unsigned(n, w, (uint8_t *)x) == k->dot_unsigned(n, w, (uint8_t *)x), "unsigned dot product of %s: %zu bytes", k->isa, n);
+        free(w);
+        free(x);
+    }
+}

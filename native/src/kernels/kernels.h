@@ -229,9 +229,10 @@ typedef void er_quantize_dynamic(size_t n, const float *x, float inverse, float 
 typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, bool apart,
                            const float *bias, float min, float max, float *y);
 
-// The sum of a[i] * b[i], and of w[i] * (x[i] - zero), which wraps.
+// The sum of a[i] * b[i], and of w[i] * (x[i] - zero) and w[i] * x[i], which wrap.
 typedef float er_dot_floats(size_t n, const float *a, const float *b);
 typedef int32_t er_dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zero);
+typedef int32_t er_dot_unsigned(size_t n, const int8_t *w, const uint8_t *x);
 
 // ER_BLOCK_ROWS rows of int4 weights by x, in blocks of `size`, a multiple of 8: the sum of each block becomes a float, is scaled, and added to the
 // row's y, block after block. Weights are from 0 to 15, 8 too much, which `eights` of the block takes off again, 8 times the sum of its x. A
@@ -277,6 +278,7 @@ typedef struct er_kernels {
     er_scale_sums *scale_sums;
     er_dot_floats *dot_floats;
     er_dot_bytes *dot_bytes;
+    er_dot_unsigned *dot_unsigned;
     er_dot_blocks *dot_blocks;
     er_float_binary *add_floats, *sub_floats, *mul_floats;
     er_dot_words *dot_words;

@@ -116,6 +116,16 @@ static int32_t dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zer
     return (int32_t)sum;
 }
 
+static int32_t dot_unsigned(size_t n, const int8_t *w, const uint8_t *x)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const int16_t a = x[i], b = w[i];
+        sum += (uint32_t)(a * b);
+    }
+    return (int32_t)sum;
+}
+
 static void dot_blocks(size_t blocks, size_t size, const uint8_t *w, const int8_t *x, const int32_t *eights, const float *scales, float *y)
 {
     for (size_t b = 0; b < blocks; b++, scales += ER_BLOCK_ROWS) {
@@ -184,6 +194,7 @@ FLOATS(mul_floats, p * q)
     (k)->scale_sums = scale_sums; \
     (k)->dot_floats = dot_floats; \
     (k)->dot_bytes = dot_bytes; \
+    (k)->dot_unsigned = dot_unsigned; \
     (k)->dot_blocks = dot_blocks; \
     (k)->add_floats = add_floats; \
     (k)->sub_floats = sub_floats; \

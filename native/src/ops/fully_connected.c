@@ -76,6 +76,7 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
     if (o.weights_format) return er_prepare_shuffled(p, op, o.activation, n, k);
     if (er_is_16bit(x)) return er_prepare_fully_connected16(p, op, o.activation);
     if (er_is_hybrid(op)) return er_prepare_hybrid_fully_connected(p, op, o.asymmetric, o.activation);
+    if (er_suits_few_outputs(p, op, f->rows, n, k)) return er_prepare_few_outputs(p, op, o.activation, n, k);
     // The reference multiplies by a real number here, unlike anywhere else (docs/numerics.md).
     ER_TRY(er_matmul_prepare(p, &f->mm, x, w, bias, y, 1, n, 1, k, o.activation, true));
     // The kernel reads whole groups: what it takes as it lies must end with one, and not with a mapped file.

@@ -80,8 +80,10 @@ er_status er_expect_weight_scales(er_prepare *p, const er_tensor *w, size_t chan
 // Bias has `n` values of the type that goes with x, and is constant. NULL is fine.
 er_status er_expect_bias(er_prepare *p, const er_tensor *x, const er_tensor *bias, size_t n);
 
-// FULLY_CONNECTED with int4 weights in blocks (blockwise.c), and with shuffled ones (shuffled.c), its shape set.
+// FULLY_CONNECTED with int4 weights in blocks (blockwise.c), with shuffled ones (shuffled.c), and with few outputs (few_outputs.c), its shape set.
 er_status er_prepare_blockwise(er_prepare *p, er_op *op, er_activation activation, size_t n, size_t k);
 er_status er_prepare_shuffled(er_prepare *p, er_op *op, er_activation activation, size_t n, size_t k);
+bool er_suits_few_outputs(const er_prepare *p, const er_op *op, size_t rows, size_t n, size_t k);
+er_status er_prepare_few_outputs(er_prepare *p, er_op *op, er_activation activation, size_t n, size_t k);
 
 #endif

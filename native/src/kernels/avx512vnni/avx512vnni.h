@@ -8,6 +8,6 @@ void er_avx512vnni_qgemm(er_kernels *k);
 void er_avx512vnni_qdepthwise(er_kernels *k);
 void er_avx512vnni_elementwise(er_kernels *k);
 void er_avx512vnni_float(er_kernels *k);
-void er_avx512vnni_blocks(er_kernels *k);
+void er_avx512vnni_dots(er_kernels *k);
 
 #endif

@@ -7,5 +7,5 @@ void er_kernels_avx512vnni(er_kernels *k)
     er_avx512vnni_qdepthwise(k);
     er_avx512vnni_elementwise(k);
     er_avx512vnni_float(k);
-    er_avx512vnni_blocks(k);
+    er_avx512vnni_dots(k);
 }

@@ -6,6 +6,6 @@
 
 void er_avxvnni_qgemm(er_kernels *k);
 void er_avxvnni_qdepthwise(er_kernels *k);
-void er_avxvnni_blocks(er_kernels *k);
+void er_avxvnni_dots(er_kernels *k);
 
 #endif

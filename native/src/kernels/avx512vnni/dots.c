@@ -1,0 +1,14 @@
+#include "kernels/avx512vnni/avx512vnni.h"
+#include "kernels/x86/vec512.h"
+#include "kernels/x86/vnni.h"
+
+#define v_nibbles v_dot
+#include "kernels/x86/blocks.h"
+#include "kernels/x86/dots.h"
+
+void er_avx512vnni_dots(er_kernels *k)
+{
+    k->dot_blocks = dot_blocks;
+    k->dot_bytes = dot_bytes;
+    k->dot_unsigned = dot_unsigned;
+}
