@@ -121,6 +121,9 @@ def test_transpose_conv(dtype: str, data: st.DataObject) -> None:
     assert_same_as_reference(b.bytes(), ([] if constant else [shape]) + [x], magnitude=10 if dtype == "float32" else 0)
 
 
+MATRIX_SIZES = st.one_of(st.integers(1, 6), st.sampled_from([16, 33, 70]))  # several blocks of rows, several panels
+
+
 @pytest.mark.parametrize(
     ("x_type", "z_type", "out"),
     [("float32", "float32", "float32"), ("int8", "int8", "int8"), ("int16", "int16", "int16"), ("int8", "int8", "int32")],
@@ -128,7 +131,7 @@ def test_transpose_conv(dtype: str, data: st.DataObject) -> None:
 @examples(12)
 @given(data=st.data())
 def test_batch_matmul(x_type: str, z_type: str, out: str, data: st.DataObject) -> None:
-    m, k, n = (data.draw(st.integers(1, 6)) for _ in range(3))
+    m, k, n = (data.draw(MATRIX_SIZES) for _ in range(3))
     full = data.draw(shapes(0, 3, 3))
     bx, bz = (tuple(data.draw(st.sampled_from([1, d])) for d in full) for _ in range(2))
     ax, az = data.draw(st.booleans()), data.draw(st.booleans())
@@ -153,7 +156,7 @@ def test_batch_matmul(x_type: str, z_type: str, out: str, data: st.DataObject) -
 @given(data=st.data())
 def test_batch_matmul_of_float_by_int8(data: st.DataObject) -> None:
     """Rows of the input are quantized as it runs."""
-    m, k, n = (data.draw(st.integers(1, 6)) for _ in range(3))
+    m, k, n = (data.draw(MATRIX_SIZES) for _ in range(3))
     ax, az = data.draw(st.booleans()), data.draw(st.booleans())
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     x = rng.standard_normal((k, m) if ax else (m, k)).astype(np.float32)

@@ -229,6 +229,9 @@ typedef void er_quantize_dynamic(size_t n, const float *x, float inverse, float 
 typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, bool apart,
                            const float *bias, float min, float max, float *y);
 
+// y[i] = clamp(zero + requantize(sums[i] - less, m)).
+typedef void er_requantize_sums(size_t n, const int32_t *sums, int32_t less, er_multiplier m, const er_output *o, uint8_t *y);
+
 // The sum of a[i] * b[i], and of w[i] * (x[i] - zero) and w[i] * x[i], which wrap.
 typedef float er_dot_floats(size_t n, const float *a, const float *b);
 typedef int32_t er_dot_bytes(size_t n, const int8_t *w, const int8_t *x, int32_t zero);
@@ -277,6 +280,7 @@ typedef struct er_kernels {
     er_quantize_dynamic *quantize_dynamic;
     er_scale_sums *scale_sums;
     er_dot_floats *dot_floats;
+    er_requantize_sums *requantize_sums;
     er_dot_bytes *dot_bytes;
     er_dot_unsigned *dot_unsigned;
     er_dot_blocks *dot_blocks;

@@ -49,6 +49,15 @@ static void gate_words(size_t n, const int32_t *a, er_multiplier am, const int32
     }
 }
 
+static void requantize_sums(size_t n, const int32_t *sums, int32_t less, er_multiplier m, const er_output *o, uint8_t *y)
+{
+    const int32_t zero = o->zero, min = o->min - zero, max = o->max - zero;
+    for (size_t i = 0; i < n; i++) {
+        const int32_t v = er_requantize((int32_t)((uint32_t)sums[i] - (uint32_t)less), m);
+        y[i] = (uint8_t)(zero + (v < min ? min : v > max ? max : v));
+    }
+}
+
 static void float_range(size_t n, const float *x, float *least, float *most)
 {
     int32_t low = 0, high = 0;
@@ -189,6 +198,7 @@ FLOATS(mul_floats, p * q)
     (k)->sigmoid_words = sigmoid_words; \
     (k)->tanh_words = tanh_words; \
     (k)->gate_words = gate_words; \
+    (k)->requantize_sums = requantize_sums; \
     (k)->float_range = float_range; \
     (k)->quantize_dynamic = quantize_dynamic; \
     (k)->scale_sums = scale_sums; \

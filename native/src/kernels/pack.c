@@ -316,6 +316,17 @@ void er_sgemm_pack(const er_sgemm *g, size_t n, size_t k, const float *weights, 
     }
 }
 
+void er_sgemm_pack_rows(const er_sgemm *g, size_t n, size_t k, const float *weights, float *packed)
+{
+    const size_t nr = (size_t)g->nr;
+    for (size_t j = 0; j < n; j += nr, packed += er_sgemm_panel_floats(g, k)) {
+        const size_t some = n - j < nr ? n - j : nr;
+        if (some < nr) memset(packed, 0, er_sgemm_panel_floats(g, k) * sizeof *packed);
+        memset(packed, 0, nr * sizeof *packed);
+        for (size_t i = 0; i < k; i++) memcpy(packed + nr + i * nr, weights + i * n + j, some * sizeof *packed);
+    }
+}
+
 // ---- depthwise
 
 int32_t er_depthwise_fold(const er_depthwise_weights *w, size_t c, int32_t x_zero)

@@ -41,6 +41,7 @@ void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, c
 
 size_t er_sgemm_panel_floats(const er_sgemm *g, size_t k);
 void er_sgemm_pack(const er_sgemm *g, size_t n, size_t k, const float *weights, const float *bias, float *packed);
+void er_sgemm_pack_rows(const er_sgemm *g, size_t n, size_t k, const float *weights, float *packed);     // weights [k][n], no bias
 
 // Depthwise weight of tap (ky, kx) of channel c, less its zero point: -255 to 255.
 static inline int32_t er_depthwise_weight(const er_depthwise_weights *w, size_t ky, size_t kx, size_t c)

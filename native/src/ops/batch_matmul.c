@@ -1,5 +1,7 @@
 // BATCH_MATMUL: products of matrices, of which the last two dimensions are; the others broadcast. float32; int8 (also to int32); int16, also by int8.
 // float32 by int8 is quantized as it runs (hybrid): the input by rows.
+//
+// Of int8 the second matrix is packed as weights are where there are enough rows to be worth it; all else are dot products.
 #include <math.h>
 #include <string.h>
 
@@ -7,19 +9,25 @@
 #include "ops/broadcast.h"
 #include "ops/carve.h"
 #include "ops/dynamic_range.h"
+#include "ops/matmul.h"
 #include "ops/whole.h"
 
 typedef struct {
     er_broadcast batches;       // of matrices
     size_t m, n, k;
     size_t x_bytes, z_bytes;    // of an element
-    bool transposed_x, transposed_z, wide, raw, asymmetric;
+    bool transposed_x, transposed_z, raw, asymmetric;
     enum { FLOATS, HYBRID, BYTES, WORDS } way;
     int32_t x_zero, z_zero;
     const er_kernels *kernels;
     er_multiplier q;
     er_output o;
+    bool packs;                 // BYTES and HYBRID: by `mm`, whose packed weights are in the memory of the run
+    er_matmul mm;
+    er_channel *channels;       // [n], without biases
 } matmul;
+
+enum { BLOCK = 32, LEAST_ROWS = 4 };    // rows that are multiplied at once, and for which packing is worth it
 
 // Rows of the first matrix, or columns of the second, each next to itself: as they are, or turned into `room`, some at a time, so that each
 // cache line is read once.
@@ -41,32 +49,39 @@ static const uint8_t *turned(const uint8_t *x, size_t rows, size_t k, size_t eac
     return room;
 }
 
-// The memory of one product: the two matrices as rows of k, and what the kernel reads of them.
-typedef struct { uint8_t *x, *z; uint8_t *packed; int64_t *sums; } room;
+// The memory of one product: the two matrices as rows of k, what the kernel reads of them, and a block of the first one's rows, with their sums.
+typedef struct { uint8_t *x, *z; uint8_t *packed; int64_t *sums; int8_t *quantized; uint8_t *rows; int32_t *products; } room;
+
+static size_t lanes(const matmul *s) { return er_round_up(s->n, s->mm.nr); }
 
 static void lay_out(const matmul *s, er_carver *c, room *m)
 {
     const er_sgemm *g = &s->kernels->sgemm;
     m->x = s->transposed_x ? er_carve(c, s->m * s->k * s->x_bytes) : NULL;
-    m->z = !s->transposed_z ? er_carve(c, s->n * s->k * s->z_bytes) : NULL;
-    m->packed = s->way == FLOATS ? er_carve(c, (s->n + (size_t)g->nr - 1) / (size_t)g->nr * er_sgemm_panel_floats(g, s->k) * sizeof(float)) : er_carve(c, s->k);
+    m->z = !s->transposed_z && s->way != FLOATS ? er_carve(c, s->n * s->k * s->z_bytes) : NULL;
+    m->packed = NULL;
+    if (s->way == FLOATS) m->packed = er_carve(c, (s->n + (size_t)g->nr - 1) / (size_t)g->nr * er_sgemm_panel_floats(g, s->k) * sizeof(float));
+    else if (s->packs) m->packed = er_carve(c, lanes(s) / s->mm.nr * s->mm.panel_bytes + ER_SLACK);
     m->sums = er_carve(c, s->n * sizeof *m->sums);
+    m->quantized = er_carve(c, s->way == HYBRID ? s->k : 0);
+    m->rows = er_carve(c, s->packs ? BLOCK * er_matmul_run_bytes(&s->mm) + ER_SLACK : 0);
+    m->products = er_carve(c, (s->packs ? BLOCK * lanes(s) : s->n) * sizeof *m->products);
 }
 
 static void product_floats(const matmul *s, const float *x, const float *z, float *packed, float *y)
 {
     const er_sgemm *g = &s->kernels->sgemm;
-    er_sgemm_pack(g, s->n, s->k, z, NULL, packed);
+    if (s->transposed_z) er_sgemm_pack(g, s->n, s->k, z, NULL, packed);
+    else er_sgemm_pack_rows(g, s->n, s->k, z, packed);
     const er_rows rows = {.a = x, .lines = 1, .m = s->m, .row_stride = s->k * sizeof *x, .segments = 1, .groups = s->k};
     g->run(&rows, s->n, packed, er_sgemm_panel_floats(g, s->k), -INFINITY, INFINITY, y, s->n);
 }
 
-// The sums of a row of products, less what zero points add.
+// A sum of products of int16, less what zero points add.
 static int64_t sum_at(const matmul *s, const uint8_t *x, const uint8_t *z, int64_t x_sum, int64_t z_sum)
 {
     int64_t sum = 0;
-    if (s->way == BYTES) sum = s->kernels->dot_bytes(s->k, (const int8_t *)z, (const int8_t *)x, s->x_zero);
-    else if (s->z_bytes == 1) sum = s->kernels->dot_words(s->k, (const int16_t *)(const void *)x, (const int8_t *)z) - s->x_zero * z_sum;
+    if (s->z_bytes == 1) sum = s->kernels->dot_words(s->k, (const int16_t *)(const void *)x, (const int8_t *)z) - s->x_zero * z_sum;
     else {
         const int16_t *a = (const int16_t *)(const void *)x, *b = (const int16_t *)(const void *)z;
         for (size_t i = 0; i < s->k; i++) sum += (int64_t)a[i] * b[i];
@@ -83,7 +98,7 @@ static int64_t sum_of(const uint8_t *x, size_t n, size_t each)
     return sum;
 }
 
-static void product_whole(const matmul *s, const er_pool *pool, const uint8_t *x, const uint8_t *z, int64_t *z_sums, const er_tensor *out, size_t y)
+static void product_words(const matmul *s, const er_pool *pool, const uint8_t *x, const uint8_t *z, int64_t *z_sums, const er_tensor *out, size_t y)
 {
     for (size_t c = 0; c < s->n; c++) z_sums[c] = s->x_zero ? sum_of(z + c * s->k * s->z_bytes, s->k, s->z_bytes) : 0;
     for (size_t r = 0; r < s->m; r++) {
@@ -92,14 +107,34 @@ static void product_whole(const matmul *s, const er_pool *pool, const uint8_t *x
         const int64_t x_sum = s->z_zero ? sum_of(row, s->k, s->x_bytes) : 0;
         for (size_t c = 0; c < s->n; c++) {
             const int64_t sum = sum_at(s, row, z + c * s->k * s->z_bytes, x_sum, z_sums[c]);
-            const size_t to = y + r * s->n + c;
-            if (s->raw) {
-                er_put_whole(out, to, sum);
-                continue;
-            }
-            const int64_t v = (int64_t)(s->wide ? er_requantize64(sum, s->q) : er_requantize((int32_t)sum, s->q)) + s->o.zero;
-            er_put_whole(out, to, er_clamp64(v, s->o.min, s->o.max));
+            er_put_whole(out, y + r * s->n + c, er_clamp64((int64_t)er_requantize64(sum, s->q) + s->o.zero, s->o.min, s->o.max));
         }
+    }
+}
+
+// A row of outputs of its sums, which the first matrix's zero point is off already; `less` is what the second's adds (row_excess). `y` counts elements.
+static void finish_row(const matmul *s, const int32_t *sums, int32_t less, const er_tensor *out, size_t y)
+{
+    if (!s->raw) {
+        s->kernels->requantize_sums(s->n, sums, less, s->q, &s->o, er_u8(out) + y);
+        return;
+    }
+    int32_t *to = er_i32(out) + y;
+    for (size_t c = 0; c < s->n; c++) to[c] = (int32_t)((uint32_t)sums[c] - (uint32_t)less);
+}
+
+static int32_t row_excess(const matmul *s, const int8_t *row)
+{
+    const int64_t sum = s->z_zero ? er_sum_int8(row, s->k) - (int64_t)s->k * s->x_zero : 0;
+    return (int32_t)((uint32_t)s->z_zero * (uint32_t)sum);
+}
+
+static void product_bytes(const matmul *s, const er_pool *pool, const int8_t *x, const int8_t *z, int32_t *sums, const er_tensor *out, size_t y)
+{
+    for (size_t r = 0; r < s->m; r++, x += s->k, y += s->n) {
+        if (r % 16 == 0 && er_pool_stopped(pool)) return;
+        for (size_t c = 0; c < s->n; c++) sums[c] = s->kernels->dot_bytes(s->k, z + c * s->k, x, s->x_zero);
+        finish_row(s, sums, row_excess(s, x), out, y);
     }
 }
 
@@ -110,6 +145,53 @@ static void product_hybrid(const matmul *s, const er_pool *pool, const er_quanti
         const er_dynamic q = er_quantize_floats(s->kernels, x + r * s->k, s->k, s->asymmetric, bytes);
         for (size_t c = 0; c < s->n; c++)
             y[r * s->n + c] = q.scale * w->scale[w->n > 1 ? c : 0] * (float)s->kernels->dot_bytes(s->k, z + c * s->k, bytes, q.zero);
+    }
+}
+
+// Whether the kernel takes all of n weights.
+static bool takes(const er_qgemm *g, const int8_t *z, size_t n)
+{
+    int8_t least = 127;
+    for (size_t i = 0; i < n; i++) least = z[i] < least ? z[i] : least;
+    return least >= g->least;
+}
+
+static void product_packed(const matmul *s, const er_pool *pool, const er_quantization *w, const uint8_t *x, const int8_t *z, const room *m, const er_tensor *out, size_t y)
+{
+    const er_gemm_weights all = {s->n, 1, s->k, z, false, 0};
+    er_matmul mm = s->mm;
+    mm.packed = m->packed;
+    er_qgemm_pack(mm.gemm, &all, 0, NULL, mm.pad, s->channels, false, mm.packed);
+    const size_t row_bytes = er_matmul_run_bytes(&mm);
+    for (size_t c = 0; c < s->n && s->way == HYBRID; c++) m->sums[c] = er_sum_int8(z + c * s->k, s->k);
+    for (size_t r0 = 0, rows; r0 < s->m; r0 += rows) {
+        if (er_pool_stopped(pool)) return;
+        rows = s->m - r0 < BLOCK ? s->m - r0 : BLOCK;
+        er_dynamic q[BLOCK];
+        for (size_t r = 0; r < rows; r++) {
+            const uint8_t *row = x + (r0 + r) * s->k * s->x_bytes;
+            if (s->way == HYBRID) {
+                q[r] = er_quantize_floats(s->kernels, (const float *)(const void *)row, s->k, s->asymmetric, m->quantized);
+                row = (const uint8_t *)m->quantized;
+            }
+            uint8_t *to = m->rows + r * row_bytes;
+            er_matmul_convert(&mm, to, row, s->k);
+            memset(to + s->k * mm.element, 0, row_bytes - s->k * mm.element);
+        }
+        const er_rows block = {.a = m->rows, .lines = 1, .m = rows, .row_stride = row_bytes, .segments = 1};
+        er_matmul_run(&mm, 0, &block, NULL, 0, s->n, m->products, lanes(s) * sizeof *m->products);
+        for (size_t r = 0; r < rows; r++) {
+            const int32_t *sums = m->products + r * lanes(s);
+            const size_t to = y + (r0 + r) * s->n;
+            if (s->way == HYBRID) {
+                for (size_t c = 0; c < s->n; c++) {
+                    const int32_t sum = (int32_t)((uint32_t)sums[c] - (uint32_t)q[r].zero * (uint32_t)m->sums[c]);
+                    er_f32(out)[to + c] = q[r].scale * w->scale[w->n > 1 ? c : 0] * (float)sum;
+                }
+                continue;
+            }
+            finish_row(s, sums, row_excess(s, (const int8_t *)x + (r0 + r) * s->k), out, to);
+        }
     }
 }
 
@@ -127,10 +209,12 @@ static void run_product(void *arg, size_t at, int thread)
     room m;
     lay_out(s, &(er_carver){op->scratch + (size_t)thread * op->scratch_stride, 0}, &m);
     const uint8_t *p = turned(er_u8(x) + (a + i * s->batches.a_step) * s->m * s->k * s->x_bytes, s->m, s->k, s->x_bytes, s->transposed_x, m.x);
-    const uint8_t *q = turned(er_u8(z) + (b + i * s->batches.b_step) * s->k * s->n * s->z_bytes, s->n, s->k, s->z_bytes, !s->transposed_z, m.z);
-    if (s->way == FLOATS) product_floats(s, (const float *)(const void *)p, (const float *)(const void *)q, (float *)(void *)m.packed, er_f32(y) + to);
-    else if (s->way == HYBRID) product_hybrid(s, t->pool, &z->def->quant, (const float *)(const void *)p, (const int8_t *)q, (int8_t *)m.packed, er_f32(y) + to);
-    else product_whole(s, t->pool, p, q, m.sums, y, to);
+    const uint8_t *q = turned(er_u8(z) + (b + i * s->batches.b_step) * s->k * s->n * s->z_bytes, s->n, s->k, s->z_bytes, m.z != NULL, m.z);
+    if (s->packs && takes(s->mm.gemm, (const int8_t *)q, s->n * s->k)) product_packed(s, t->pool, &z->def->quant, p, (const int8_t *)q, &m, y, to);
+    else if (s->way == FLOATS) product_floats(s, (const float *)(const void *)p, (const float *)(const void *)q, (float *)(void *)m.packed, er_f32(y) + to);
+    else if (s->way == HYBRID) product_hybrid(s, t->pool, &z->def->quant, (const float *)(const void *)p, (const int8_t *)q, m.quantized, er_f32(y) + to);
+    else if (s->way == BYTES) product_bytes(s, t->pool, (const int8_t *)p, (const int8_t *)q, m.products, y, to);
+    else product_words(s, t->pool, p, q, m.sums, y, to);
 }
 
 static void run_matmul(const er_op *op, er_pool *pool)
@@ -146,15 +230,32 @@ static er_status choose_way(er_prepare *p, er_op *op, matmul *s)
     s->x_bytes = er_type_size(a);
     s->z_bytes = er_type_size(b);
     const bool bytes = a == EDGERT_INT8 && b == EDGERT_INT8 && (c == EDGERT_INT8 || c == EDGERT_INT32);
-    s->wide = a == EDGERT_INT16 && (b == EDGERT_INT16 || b == EDGERT_INT8) && c == EDGERT_INT16;
+    const bool words = a == EDGERT_INT16 && (b == EDGERT_INT16 || b == EDGERT_INT8) && c == EDGERT_INT16;
     if (a == EDGERT_FLOAT32 && c == EDGERT_FLOAT32 && (b == EDGERT_FLOAT32 || b == EDGERT_INT8)) s->way = b == EDGERT_INT8 ? HYBRID : FLOATS;
-    else if (bytes || s->wide) s->way = bytes ? BYTES : WORDS;
+    else if (bytes || words) s->way = bytes ? BYTES : WORDS;
     else return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "it multiplies %s by %s to %s", er_type_name(a), er_type_name(b), er_type_name(c));
+    return ER_OK;
+}
+
+// Once zero points are known.
+static er_status plan(er_prepare *p, er_op *op, matmul *s)
+{
+    s->packs = (s->way == BYTES || s->way == HYBRID) && s->m >= LEAST_ROWS && s->n && s->k && s->k <= INT32_MAX / 65536 * 256;
+    if (s->packs) {
+        const er_qgemm *g = &p->kernels->qgemm;
+        s->mm = (er_matmul){.kernels = p->kernels, .gemm = g, .is_signed = true, .groups = 1, .n = s->n, .segments = 1, .length = s->k, .element = (size_t)g->a_size,
+                            .k_groups = (s->k + (size_t)g->kr - 1) / (size_t)g->kr, .nr = (size_t)g->nr, .panel_bytes = er_qgemm_panel_bytes(g, 1, s->k, 0),
+                            .pad = (s->way == BYTES ? s->x_zero : 0) + er_qgemm_offset(g, true), .o = {.min = -128, .max = 127, .sums = true}};
+        er_status status;
+        s->channels = er_alloc(p, s->n * sizeof *s->channels, &status);
+        ER_TRY(status);
+        for (size_t j = 0; j < s->n; j++) s->channels[j] = (er_channel){0, 1};
+    }
     er_carver room_bytes = {NULL, 0};
     room unused;
     lay_out(s, &room_bytes, &unused);
     op->scratch_bytes = room_bytes.used;
-    op->kernel = s->way == FLOATS ? "float product" : "dot products";
+    op->kernel = s->way == FLOATS ? "float product" : s->packs ? "product of packed columns" : "dot products";
     return ER_OK;
 }
 
@@ -185,14 +286,14 @@ er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
     op->run = run_matmul;
     op->macs = (int64_t)y->count * (int64_t)s->k;
     ER_TRY(choose_way(p, op, s));
-    if (s->way == FLOATS) return ER_OK;
+    if (s->way == FLOATS) return plan(p, op, s);
     if (s->way == HYBRID) {
         if (z->def->quant.n != 1 && (size_t)z->def->quant.n != s->n) return er_op_fail(p, EDGERT_ERROR_MODEL, "its second input has %d scales", z->def->quant.n);
         s->asymmetric = o.asymmetric;
-        return ER_OK;
+        return plan(p, op, s);
     }
     s->raw = y->def->type == EDGERT_INT32;
-    if (s->raw) return ER_OK;
+    if (s->raw) return plan(p, op, s);
     ER_TRY(er_expect_quantized(p, x, "first input"));
     const er_quantization *w = &z->def->quant;
     const bool per_channel = w->n > 1 && (size_t)w->n == s->n;
@@ -203,6 +304,6 @@ er_status er_prepare_batch_matmul(er_prepare *p, er_op *op)
     s->z_zero = er_zero(z);
     // The reference knows one scale here, and takes 0 for it where there are more: its answer, on any path, is the zero point.
     s->q = er_make_multiplier(per_channel ? 0 : (double)(er_scale(x) * er_scale(z)) / (double)er_scale(y));
-    if (s->wide && s->q.shift > 14) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make too large a multiplier");
-    return ER_OK;
+    if (s->way == WORDS && s->q.shift > 14) return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales make too large a multiplier");
+    return plan(p, op, s);
 }
