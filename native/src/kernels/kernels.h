@@ -212,7 +212,7 @@ typedef void er_qlookup(size_t n, const uint8_t *x, const uint8_t *table, uint8_
 typedef void er_quantize(size_t n, const float *x, float scale, int32_t zero, int32_t min, int32_t max, uint8_t *y);
 typedef void er_dequantize(size_t n, const uint8_t *x, bool is_signed, float scale, int32_t zero, float *y);
 
-// y[i] = tanh(x[i]), and 1 / (1 + exp(-x[i])), each rounded once; x and y may be the same.
+// y[i] = tanh(x[i]), 1 / (1 + exp(-x[i])), and so on, each rounded once (base/exponential.h); x and y may be the same.
 typedef void er_float_function(size_t n, const float *x, float *y);
 
 // Gates of int8 LSTMs. y[i] = sigmoid(x[i]) of Q3.12, and tanh(x[i]) of Q(bits).(15 - bits), in Q0.15; x and y may be the same (base/q15.h).
@@ -272,7 +272,7 @@ typedef struct er_kernels {
     er_qlookup *qlookup;
     er_quantize *quantize;
     er_dequantize *dequantize;
-    er_float_function *tanh_floats, *sigmoid_floats;
+    er_float_function *tanh_floats, *sigmoid_floats, *logistic_floats, *exp_floats, *elu_floats, *gelu_floats, *gelu_tanh_floats;
     er_sigmoid_words *sigmoid_words;
     er_tanh_words *tanh_words;
     er_gate_words *gate_words;

@@ -21,15 +21,19 @@ static inline float from_ordered(int32_t v)
     return x;
 }
 
-static void tanh_floats(size_t n, const float *x, float *y)
-{
-    for (size_t i = 0; i < n; i++) y[i] = er_tanhf(x[i]);
-}
-
-static void sigmoid_floats(size_t n, const float *x, float *y)
-{
-    for (size_t i = 0; i < n; i++) y[i] = er_sigmoidf(x[i]);
-}
+#define FUNCTION(name, function) \
+    static void name(size_t n, const float *x, float *y) \
+    { \
+        for (size_t i = 0; i < n; i++) y[i] = function(x[i]); \
+    }
+FUNCTION(tanh_floats, er_tanhf)
+FUNCTION(sigmoid_floats, er_sigmoidf)
+FUNCTION(logistic_floats, er_logisticf)
+FUNCTION(exp_floats, er_exp_of_float)
+FUNCTION(elu_floats, er_eluf)
+FUNCTION(gelu_floats, er_geluf)
+FUNCTION(gelu_tanh_floats, er_gelu_tanhf)
+#undef FUNCTION
 
 static void sigmoid_words(size_t n, const int16_t *x, int16_t *y)
 {
@@ -195,6 +199,11 @@ FLOATS(mul_floats, p * q)
 #define SET_LOOPS(k) \
     (k)->tanh_floats = tanh_floats; \
     (k)->sigmoid_floats = sigmoid_floats; \
+    (k)->logistic_floats = logistic_floats; \
+    (k)->exp_floats = exp_floats; \
+    (k)->elu_floats = elu_floats; \
+    (k)->gelu_floats = gelu_floats; \
+    (k)->gelu_tanh_floats = gelu_tanh_floats; \
     (k)->sigmoid_words = sigmoid_words; \
     (k)->tanh_words = tanh_words; \
     (k)->gate_words = gate_words; \

@@ -5,16 +5,19 @@
 #include <math.h>
 
 #include "base/exponential.h"
+#include "ops/float_loops.h"
 #include "ops/table16.h"
 
-typedef struct { float (*fn)(float x, const void *state); float min, max, alpha; const er_kernels *kernels; } float_function;
+// On float32 either a kernel, or a loop of its own with two numbers.
+typedef struct { er_float_function *kernel; void (*loop)(size_t n, const float *x, float *y, float a, float b); float a, b; } float_function;
 
 static void float_span(const er_op *op, size_t from, size_t to)
 {
     const float_function *s = op->state;
-    const float *x = er_f32(op->inputs[0]);
-    float *y = er_f32(op->outputs[0]);
-    for (size_t i = from; i < to; i++) y[i] = s->fn(x[i], s);
+    const float *x = er_f32(op->inputs[0]) + from;
+    float *y = er_f32(op->outputs[0]) + from;
+    if (s->kernel) s->kernel(to - from, x, y);
+    else s->loop(to - from, x, y, s->a, s->b);
 }
 
 static void run_floats(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 2, float_span, op); }
@@ -37,7 +40,6 @@ static er_status prepare(er_prepare *p, er_op *op, float_function f, uint8_t **t
     float_function *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     *s = f;
-    s->kernels = p->kernels;
     op->run = run_floats;
     op->share = ER_SHARE_IN_PLACE;
     return ER_OK;
@@ -63,8 +65,6 @@ static void fill_by_float(const er_tensor *x, const er_tensor *y, float (*fn)(fl
 
 // Not by the C library's float functions, so that the result does not depend on them.
 static float logistic(float x, const void *s) { (void)s; return 1.0f / (1.0f + er_expf(-x)); }
-// On floats the reference leaves out what would not change them: the sum at small values, and everything at large ones.
-static float logistic_of_float(float x, const void *s) { return x > 16.619047164916992188f ? 1 : x < -9 ? er_expf(x) : logistic(x, s); }
 static float hyperbolic_tangent(float x, const void *s) { (void)s; return er_tanhf(x); }
 
 // ---- on int16, by lines between points of the sigmoid
@@ -102,7 +102,7 @@ static er_status use_sigmoid16(er_prepare *p, er_op *op, bool tanh)
 er_status er_prepare_logistic(er_prepare *p, er_op *op)
 {
     uint8_t *table;
-    ER_TRY(prepare(p, op, (float_function){.fn = logistic_of_float}, &table));
+    ER_TRY(prepare(p, op, (float_function){.kernel = p->kernels->logistic_floats}, &table));
     const er_tensor *y = op->outputs[0];
     if (y->def->type == EDGERT_INT16) return use_sigmoid16(p, op, false);
     if (!table) return ER_OK;
@@ -111,31 +111,18 @@ er_status er_prepare_logistic(er_prepare *p, er_op *op)
     return ER_OK;
 }
 
-static void tanh_span(const er_op *op, size_t from, size_t to)
-{
-    const float_function *s = op->state;
-    s->kernels->tanh_floats(to - from, er_f32(op->inputs[0]) + from, er_f32(op->outputs[0]) + from);
-}
-
-static void run_tanh(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, tanh_span, op); }
-
 er_status er_prepare_tanh(er_prepare *p, er_op *op)
 {
     uint8_t *table;
-    ER_TRY(prepare(p, op, (float_function){.fn = hyperbolic_tangent}, &table));
+    ER_TRY(prepare(p, op, (float_function){.kernel = p->kernels->tanh_floats}, &table));
     if (op->outputs[0]->def->type == EDGERT_INT16) return use_sigmoid16(p, op, true);
-    if (!table) op->run = run_tanh;
-    else fill_by_float(op->inputs[0], op->outputs[0], hyperbolic_tangent, table);
+    if (table) fill_by_float(op->inputs[0], op->outputs[0], hyperbolic_tangent, table);
     return ER_OK;
 }
 
 // ---- the RELU family
 
-static float relu(float x, const void *state)
-{
-    const float_function *s = state;
-    return x < s->min ? s->min : x > s->max ? s->max : x;
-}
+ER_FLOAT_LOOP(clamp_floats, v < a ? a : v > b ? b : v, , float a, float b)
 
 // RELU and LEAKY_RELU on int16: one multiplier for each sign.
 typedef struct { er_multiplier positive, negative; int32_t min, max; } relu16;
@@ -165,8 +152,8 @@ static er_status use_relu16(er_prepare *p, er_op *op, relu16 r)
 static er_status prepare_relu(er_prepare *p, er_op *op, er_activation activation)
 {
     uint8_t *table;
-    float_function f = {.fn = relu};
-    ER_TRY(er_activation_floats(p, activation, &f.min, &f.max));
+    float_function f = {.loop = clamp_floats};
+    ER_TRY(er_activation_floats(p, activation, &f.a, &f.b));
     ER_TRY(prepare(p, op, f, &table));
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     if (x->def->type == EDGERT_FLOAT32) return ER_OK;
@@ -184,13 +171,13 @@ er_status er_prepare_relu6(er_prepare *p, er_op *op) { return prepare_relu(p, op
 er_status er_prepare_relu_n1_to_1(er_prepare *p, er_op *op) { return prepare_relu(p, op, ER_ACT_RELU_N1_TO_1); }
 er_status er_prepare_relu_0_to_1(er_prepare *p, er_op *op) { return prepare_relu(p, op, ER_ACT_RELU_0_TO_1); }
 
-static float leaky_relu(float x, const void *state) { return x > 0 ? x : x * ((const float_function *)state)->alpha; }
+ER_FLOAT_LOOP(leak, ((void)unused, v > 0 ? v : v * a), , float a, float unused)
 
 er_status er_prepare_leaky_relu(er_prepare *p, er_op *op)
 {
     uint8_t *table;
     float alpha = er_read_leaky_relu_alpha(op->def->options);
-    ER_TRY(prepare(p, op, (float_function){.fn = leaky_relu, .alpha = alpha}, &table));
+    ER_TRY(prepare(p, op, (float_function){.loop = leak, .a = alpha}, &table));
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     if (x->def->type == EDGERT_FLOAT32) return ER_OK;
     int32_t min = er_lowest(y), max = er_highest(y);
@@ -207,12 +194,12 @@ er_status er_prepare_leaky_relu(er_prepare *p, er_op *op)
 
 // ---- HARD_SWISH: x * relu6(x + 3) / 6, in 16-bit fixed point
 
-static float hard_swish(float x, const void *s)
+static inline float clamp(float v, float min, float max)
 {
-    (void)s;
-    float r = x + 3;
-    return x * (r < 0 ? 0 : r > 6 ? 6 : r) / 6;
+    v = v < min ? min : v;
+    return v > max ? max : v;
 }
+ER_FLOAT_LOOP(hard_swish, v * clamp(v + low, 0, high) / high, , float low, float high)
 
 static int16_t saturate16(int32_t x) { return (int16_t)er_clamp32(x, INT16_MIN, INT16_MAX); }
 
@@ -237,7 +224,7 @@ static int16_t upper_half(int32_t q) { return (int16_t)(q >= INT32_MAX - (1 << 1
 er_status er_prepare_hard_swish(er_prepare *p, er_op *op)
 {
     uint8_t *table;
-    ER_TRY(prepare(p, op, (float_function){.fn = hard_swish}, &table));
+    ER_TRY(prepare(p, op, (float_function){.loop = hard_swish, .a = 3, .b = 6}, &table));
     if (!table) return ER_OK;
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     int32_t min = er_lowest(y), max = er_highest(y);

@@ -4,22 +4,18 @@
 #include <stdlib.h>
 
 #include "base/exponential.h"
+#include "ops/float_loops.h"
 #include "ops/table16.h"
 #include "ops/whole.h"
 
 // ---- float32. Through double where the C library's float functions differ from system to system.
 
-static float negative(float x) { return -x; }
-static float square(float x) { return x * x; }
-static float reciprocal_root(float x) { return 1.0f / sqrtf(x); }
 static float exponential(float x) { return er_expf(x); }
 static float logarithm(float x) { return (float)log((double)x); }
 static float sine(float x) { return (float)sin((double)x); }
 static float cosine(float x) { return (float)cos((double)x); }
-static float sign(float x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : x; }
 static float elu(float x) { return x < 0 ? (float)expm1((double)x) : x; }
 static float gelu(float x) { return (float)(0.5 * (double)x * (1 + erf((double)x * 0.70710678118654752440))); }
-static float round_even(float x) { return nearbyintf(x); }       // halves to even
 
 static float gelu_by_tanh(float x)
 {
@@ -27,22 +23,35 @@ static float gelu_by_tanh(float x)
     return (float)(0.5 * v * (1 + tanh(0.7978845608028654 * (v + 0.044715 * v * v * v))));
 }
 
-typedef struct { float (*fn)(float); } function;
+ER_FLOAT_LOOP(negate, -v, )
+ER_FLOAT_LOOP(take_absolute, fabsf(v), )
+ER_FLOAT_LOOP(take_square, v * v, )
+ER_FLOAT_LOOP(take_root, sqrtf(v), )
+ER_FLOAT_LOOP(take_reciprocal_root, 1.0f / sqrtf(v), )
+ER_FLOAT_LOOP(take_sign, v > 0 ? 1.0f : v < 0 ? -1.0f : v, )
+ER_FLOAT_LOOP(round_down, floorf(v), )
+ER_FLOAT_LOOP(round_up, ceilf(v), )
+ER_FLOAT_LOOP(round_even, nearbyintf(v), )        // halves to even
+ER_FLOAT_LOOP(take_logarithm, logarithm(v), )
+ER_FLOAT_LOOP(take_sine, sine(v), )
+ER_FLOAT_LOOP(take_cosine, cosine(v), )
+
+// The function of float32.
+typedef struct { er_float_function *loop; } function;
 
 static void float_span(const er_op *op, size_t from, size_t to)
 {
     const function *s = op->state;
-    const float *x = er_f32(op->inputs[0]);
-    float *y = er_f32(op->outputs[0]);
-    for (size_t i = from; i < to; i++) y[i] = s->fn(x[i]);
+    s->loop(to - from, er_f32(op->inputs[0]) + from, er_f32(op->outputs[0]) + from);
 }
 
 static void run_floats(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 3, float_span, op); }
 
-static float on_value(float x, const void *arg) { return ((const function *)arg)->fn(x); }
+typedef struct { float (*fn)(float); } of_one;
+static float on_value(float x, const void *arg) { return ((const of_one *)arg)->fn(x); }
 
 // Type and shape of the output; float32 is ready then.
-static er_status prepare(er_prepare *p, er_op *op, float (*fn)(float))
+static er_status prepare(er_prepare *p, er_op *op, er_float_function *loop)
 {
     ER_TRY(er_expect_io(p, op, 1, 1, 1));
     const er_tensor *x = op->inputs[0];
@@ -51,7 +60,7 @@ static er_status prepare(er_prepare *p, er_op *op, float (*fn)(float))
     er_status status;
     function *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    s->fn = fn;
+    s->loop = loop;
     op->run = run_floats;
     op->share = ER_SHARE_IN_PLACE;
     return ER_OK;
@@ -81,37 +90,27 @@ static er_status use_function_table(er_prepare *p, er_op *op, er_function *fn, c
     return ER_OK;
 }
 
-static er_status prepare_table(er_prepare *p, er_op *op, float (*fn)(float))
+static er_status prepare_table(er_prepare *p, er_op *op, er_float_function *loop, float (*fn)(float))
 {
-    ER_TRY(prepare(p, op, fn));
-    const function f = {fn};
+    ER_TRY(prepare(p, op, loop));
+    const of_one f = {fn};
     return op->inputs[0]->def->type == EDGERT_FLOAT32 ? ER_OK : use_function_table(p, op, on_value, &f);
 }
 
-er_status er_prepare_square(er_prepare *p, er_op *op) { return prepare(p, op, square); }
-er_status er_prepare_sin(er_prepare *p, er_op *op) { return prepare(p, op, sine); }
-er_status er_prepare_cos(er_prepare *p, er_op *op) { return prepare(p, op, cosine); }
-er_status er_prepare_floor(er_prepare *p, er_op *op) { return prepare(p, op, floorf); }
-er_status er_prepare_ceil(er_prepare *p, er_op *op) { return prepare(p, op, ceilf); }
+er_status er_prepare_square(er_prepare *p, er_op *op) { return prepare(p, op, take_square); }
+er_status er_prepare_sqrt(er_prepare *p, er_op *op) { return prepare(p, op, take_root); }
+er_status er_prepare_sin(er_prepare *p, er_op *op) { return prepare(p, op, take_sine); }
+er_status er_prepare_cos(er_prepare *p, er_op *op) { return prepare(p, op, take_cosine); }
+er_status er_prepare_floor(er_prepare *p, er_op *op) { return prepare(p, op, round_down); }
+er_status er_prepare_ceil(er_prepare *p, er_op *op) { return prepare(p, op, round_up); }
 er_status er_prepare_round(er_prepare *p, er_op *op) { return prepare(p, op, round_even); }
-er_status er_prepare_exp(er_prepare *p, er_op *op) { return prepare_table(p, op, exponential); }
-er_status er_prepare_elu(er_prepare *p, er_op *op) { return prepare_table(p, op, elu); }
-er_status er_prepare_gelu(er_prepare *p, er_op *op) { return prepare_table(p, op, er_read_gelu_approximate(op->def->options) ? gelu_by_tanh : gelu); }
+er_status er_prepare_exp(er_prepare *p, er_op *op) { return prepare_table(p, op, p->kernels->exp_floats, exponential); }
+er_status er_prepare_elu(er_prepare *p, er_op *op) { return prepare_table(p, op, p->kernels->elu_floats, elu); }
 
-static void sqrt_span(const er_op *op, size_t from, size_t to)
+er_status er_prepare_gelu(er_prepare *p, er_op *op)
 {
-    const float *x = er_f32(op->inputs[0]);
-    float *y = er_f32(op->outputs[0]);
-    for (size_t i = from; i < to; i++) y[i] = sqrtf(x[i]);
-}
-
-static void run_sqrt(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, sqrt_span, op); }
-
-er_status er_prepare_sqrt(er_prepare *p, er_op *op)
-{
-    ER_TRY(prepare(p, op, NULL));
-    op->run = run_sqrt;
-    return ER_OK;
+    if (er_read_gelu_approximate(op->def->options)) return prepare_table(p, op, p->kernels->gelu_tanh_floats, gelu_by_tanh);
+    return prepare_table(p, op, p->kernels->gelu_floats, gelu);
 }
 
 // ---- LOG: of 0 and less, the lowest output
@@ -120,7 +119,7 @@ static float log_or_lowest(float x, const void *arg) { return x <= 0 ? *(const f
 
 er_status er_prepare_log(er_prepare *p, er_op *op)
 {
-    ER_TRY(prepare(p, op, logarithm));
+    ER_TRY(prepare(p, op, take_logarithm));
     const er_tensor *y = op->outputs[0];
     if (y->def->type == EDGERT_FLOAT32) return ER_OK;
     const float lowest = (float)(er_lowest(y) - er_zero(y)) * er_scale(y);
@@ -153,7 +152,7 @@ static float rsqrt_or_highest(float x, const void *arg) { return x <= 0 ? INT16_
 
 er_status er_prepare_rsqrt(er_prepare *p, er_op *op)
 {
-    ER_TRY(prepare(p, op, reciprocal_root));
+    ER_TRY(prepare(p, op, take_reciprocal_root));
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     if (x->def->type == EDGERT_FLOAT32) return ER_OK;
     if (er_is_16bit(x)) {
@@ -206,16 +205,21 @@ static void whole_span(const er_op *op, size_t from, size_t to)
     case EDGERT_INT8: for (size_t i = from; i < to; i++) er_i8(y)[i] = (int8_t)whole_value(f, er_i8(x)[i]); break;
     case EDGERT_INT16: for (size_t i = from; i < to; i++) ((int16_t *)y->data)[i] = (int16_t)whole_value(f, ((const int16_t *)x->data)[i]); break;
     case EDGERT_INT32: for (size_t i = from; i < to; i++) er_i32(y)[i] = (int32_t)whole_value(f, er_i32(x)[i]); break;
-    case EDGERT_FLOAT64: for (size_t i = from; i < to; i++) ((double *)y->data)[i] = sign((float)((const double *)x->data)[i]); break;
+    case EDGERT_FLOAT64:
+        for (size_t i = from; i < to; i++) {
+            const double v = ((const double *)x->data)[i];
+            ((double *)y->data)[i] = v > 0 ? 1 : v < 0 ? -1 : v;
+        }
+        break;
     default: for (size_t i = from; i < to; i++) ((int64_t *)y->data)[i] = whole_value(f, ((const int64_t *)x->data)[i]); break;
     }
 }
 
 static void run_whole(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 1, whole_span, op); }
 
-static er_status prepare_whole(er_prepare *p, er_op *op, float (*fn)(float), whole f)
+static er_status prepare_whole(er_prepare *p, er_op *op, er_float_function *loop, whole f)
 {
-    ER_TRY(prepare(p, op, fn));
+    ER_TRY(prepare(p, op, loop));
     if (op->inputs[0]->def->type == EDGERT_FLOAT32) return ER_OK;
     er_status status;
     whole *s = op->state = er_alloc(p, sizeof *s, &status);
@@ -225,8 +229,8 @@ static er_status prepare_whole(er_prepare *p, er_op *op, float (*fn)(float), who
     return ER_OK;
 }
 
-er_status er_prepare_neg(er_prepare *p, er_op *op) { return prepare_whole(p, op, negative, WHOLE_NEG); }
-er_status er_prepare_sign(er_prepare *p, er_op *op) { return prepare_whole(p, op, sign, WHOLE_SIGN); }
+er_status er_prepare_neg(er_prepare *p, er_op *op) { return prepare_whole(p, op, negate, WHOLE_NEG); }
+er_status er_prepare_sign(er_prepare *p, er_op *op) { return prepare_whole(p, op, take_sign, WHOLE_SIGN); }
 er_status er_prepare_logical_not(er_prepare *p, er_op *op) { return prepare_whole(p, op, NULL, WHOLE_NOT); }
 
 // ---- ABS: quantized values are measured from their zero point
@@ -250,7 +254,7 @@ static void run_abs16(const er_op *op, er_pool *pool) { er_for_spans(pool, op->o
 
 er_status er_prepare_abs(er_prepare *p, er_op *op)
 {
-    ER_TRY(prepare_whole(p, op, fabsf, WHOLE_ABS));
+    ER_TRY(prepare_whole(p, op, take_absolute, WHOLE_ABS));
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     if (!er_is_8bit(x) && !(er_is_16bit(x) && x->def->quant.n)) return ER_OK;
     ER_TRY(er_expect_quantized(p, x, "input"));
