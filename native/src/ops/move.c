@@ -49,6 +49,58 @@ static void copy_line(size_t element, size_t n, const uint8_t *from, int64_t fro
     }
 }
 
+// ---- two dimensions that change places: in tiles, so that each cache line is used up while it is there
+
+enum { TILE = 8 };
+
+// to[c][r] = from[r][c] of 8 x 8 bytes: first bytes of neighbouring rows change places, then pairs of two rows further on, then fours.
+static void turn_bytes(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
+{
+    static const uint64_t low[3] = {UINT64_C(0x00ff00ff00ff00ff), UINT64_C(0x0000ffff0000ffff), UINT64_C(0x00000000ffffffff)};
+    uint64_t x[TILE];
+    for (int r = 0; r < TILE; r++) memcpy(&x[r], from + r * from_stride, 8);
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < TILE; i++) {
+            const int other = i + (1 << k);
+            if (i & 1 << k) continue;
+            const uint64_t swap = (x[i] >> (8 << k) ^ x[other]) & low[k];
+            x[other] ^= swap;
+            x[i] ^= swap << (8 << k);
+        }
+    }
+    for (int c = 0; c < TILE; c++) memcpy(to + c * to_stride, &x[c], 8);
+}
+
+static void turn_words(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
+{
+    uint32_t x[TILE][TILE];
+    for (int r = 0; r < TILE; r++)
+        for (int c = 0; c < TILE; c++) memcpy(&x[c][r], from + r * from_stride + 4 * c, 4);
+    for (int c = 0; c < TILE; c++) memcpy(to + c * to_stride, x[c], sizeof x[c]);
+}
+
+static void turn(size_t element, size_t rows, size_t columns, const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
+{
+    const int64_t each = (int64_t)element;
+    size_t c = 0;
+    for (; c + TILE <= columns; c += TILE, from += TILE * each, to += TILE * to_stride) {
+        size_t r = 0;
+        for (; r + TILE <= rows; r += TILE) (element == 1 ? turn_bytes : turn_words)(from + (int64_t)r * from_stride, from_stride, to + (int64_t)r * each, to_stride);
+        for (int64_t i = 0; i < TILE && r < rows; i++) copy_line(element, rows - r, from + (int64_t)r * from_stride + i * each, from_stride, to + (int64_t)r * each + i * to_stride, each);
+    }
+    for (; c < columns; c++, from += each, to += to_stride) copy_line(element, rows, from, from_stride, to, each);
+}
+
+// The dimension along which elements follow each other in the source while those of the last do in the target; -1: there is none, or it is not worth it.
+static int32_t turned_dimension(const er_move *m)
+{
+    const int32_t last = m->rank - 1;
+    if ((m->element != 1 && m->element != 4) || m->to_stride[last] != (int64_t)m->element || m->dims[last] < TILE) return -1;
+    for (int32_t d = 0; d < last; d++)
+        if (m->from_stride[d] == (int64_t)m->element && m->dims[d] >= TILE) return d;
+    return -1;
+}
+
 void er_move_run(const er_move *m, const void *from, void *to)
 {
     const uint8_t *f = (const uint8_t *)from + m->from;
@@ -60,11 +112,14 @@ void er_move_run(const er_move *m, const void *from, void *to)
         memcpy(t, f, m->element);
         return;
     }
-    int32_t at[ER_MAX_RANK] = {0}, last = m->rank - 1;
+    const int32_t last = m->rank - 1, turned = turned_dimension(m);
+    int32_t at[ER_MAX_RANK] = {0};
     for (;;) {
-        copy_line(m->element, (size_t)m->dims[last], f, m->from_stride[last], t, m->to_stride[last]);
+        if (turned >= 0) turn(m->element, (size_t)m->dims[last], (size_t)m->dims[turned], f, m->from_stride[last], t, m->to_stride[turned]);
+        else copy_line(m->element, (size_t)m->dims[last], f, m->from_stride[last], t, m->to_stride[last]);
         int32_t d = last - 1;
         for (; d >= 0; d--) {
+            if (d == turned) continue;
             f += m->from_stride[d];
             t += m->to_stride[d];
             if (++at[d] < m->dims[d]) break;

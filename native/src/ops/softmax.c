@@ -5,36 +5,77 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/exponential.h"
+#include "ops/float_loops.h"
 #include "ops/table16.h"
 
 typedef struct {
     bool is_float, is_signed, to_int16;
     float beta;
     size_t depth;
-    int32_t reach;              // larger differences give 0
-    int32_t exps[256];          // by difference to the maximum
+    const er_kernels *kernels;
+    int32_t exps[256];          // by difference to the maximum; of those that are out of reach, 0
+    int32_t parts[256];         // of the sum
+    uint8_t pairs[256][2];      // depth 2: what the larger and the other one become, by difference
 } softmax;
+
+enum { BY_TABLE = 128 };        // from so many values on all 256 answers are computed
+
+// The largest of n bytes that are unsigned when `flip` has been applied.
+static int32_t largest(const uint8_t *x, size_t n, uint8_t flip)
+{
+    enum { LANES = 16 };
+    uint8_t lane[LANES] = {0}, most = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++) {
+            const uint8_t v = x[i + j] ^ flip;
+            lane[j] = v > lane[j] ? v : lane[j];
+        }
+    }
+    for (size_t j = 0; j < LANES; j++) most = lane[j] > most ? lane[j] : most;
+    for (; i < n; i++) most = (x[i] ^ flip) > most ? x[i] ^ flip : most;
+    return most;
+}
 
 static void softmax_bytes(const softmax *s, const uint8_t *x, void *y)
 {
     const uint8_t flip = s->is_signed ? 0x80 : 0;   // so that int8 compares as uint8
-    int32_t max = 0;
-    for (size_t i = 0; i < s->depth; i++) max = er_max32(max, x[i] ^ flip);
-    int32_t sum = 0;
-    for (size_t i = 0; i < s->depth; i++) {
-        int32_t d = max - (x[i] ^ flip);
-        if (d <= s->reach) sum = (int32_t)((uint32_t)sum + (uint32_t)er_rounding_shift(s->exps[d], 12));
-    }
+    const int32_t max = largest(x, s->depth, flip);
+    uint32_t unsigned_sum = 0;
+    for (size_t i = 0; i < s->depth; i++) unsigned_sum += (uint32_t)s->parts[max - (x[i] ^ flip)];
+    const int32_t sum = (int32_t)unsigned_sum;
     int32_t headroom = sum > 0 ? __builtin_clz((uint32_t)sum) : 0;
     int32_t scale = er_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31)));
+    // From 512 equal classes on the shift is over 31: half of the last bit is not reached. (The reference aborts.)
     const int32_t shift = 12 - headroom + 31 - (s->to_int16 ? 16 : 8);
+    const bool reached = shift <= 31;
+    if (!s->to_int16 && s->depth >= BY_TABLE && reached && shift >= 0) {
+        uint8_t by_difference[256], table[256];
+        s->kernels->requantize_sums((size_t)max + 1, s->exps, 0, (er_multiplier){scale, -shift}, &(er_output){.max = 255}, by_difference);
+        for (int32_t v = 0; v <= max; v++) table[v ^ flip] = by_difference[max - v] ^ flip;
+        for (int32_t v = max + 1; v < 256; v++) table[v ^ flip] = 0;        // none is larger
+        s->kernels->qlookup(s->depth, x, table, y);
+        return;
+    }
     for (size_t i = 0; i < s->depth; i++) {
-        // From 512 equal classes on the shift is over 31: half of the last bit is not reached. (The reference aborts.)
-        int32_t d = max - (x[i] ^ flip), v = 0;
-        if (d <= s->reach && shift <= 31) v = er_rounding_shift(er_doubling_high_mul(scale, s->exps[d]), shift);
+        const int32_t v = reached ? er_rounding_shift(er_doubling_high_mul(scale, s->exps[max - (x[i] ^ flip)]), shift) : 0;
         if (s->to_int16) ((int16_t *)y)[i] = (int16_t)er_clamp32(v + INT16_MIN, INT16_MIN, INT16_MAX);
         else ((uint8_t *)y)[i] = (uint8_t)((uint8_t)er_clamp32(v, 0, 255) ^ flip);
+    }
+}
+
+static void run_pairs(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const softmax *s = op->state;
+    const uint8_t flip = s->is_signed ? 0x80 : 0, *x = er_u8(op->inputs[0]);
+    uint8_t *y = er_u8(op->outputs[0]);
+    for (size_t i = 0; i + 2 <= op->inputs[0]->count; i += 2) {
+        const int32_t difference = (x[i] ^ flip) - (x[i + 1] ^ flip);
+        const int second = difference < 0;
+        const uint8_t *pair = s->pairs[second ? -difference : difference];
+        y[i] = pair[second];
+        y[i + 1] = pair[!second];
     }
 }
 
@@ -88,12 +129,23 @@ static er_status prepare_int16(er_prepare *p, er_op *op)
     return ER_OK;
 }
 
+ER_FLOAT_LOOP(take_off, (v - max) * beta, , float max, float beta)
+ER_FLOAT_LOOP(divide, v / sum, , float sum)
+
 static void softmax_floats(const softmax *s, const float *x, float *y)
 {
-    float max = -INFINITY, sum = 0;
-    for (size_t i = 0; i < s->depth; i++) max = max < x[i] ? x[i] : max;
-    for (size_t i = 0; i < s->depth; i++) sum += y[i] = er_expf((x[i] - max) * s->beta);
-    for (size_t i = 0; i < s->depth; i++) y[i] /= sum;
+    enum { LANES = 16 };
+    float lane[LANES], max = -INFINITY, sum = 0;
+    for (size_t j = 0; j < LANES; j++) lane[j] = max;
+    size_t i = 0;
+    for (; i + LANES <= s->depth; i += LANES)
+        for (size_t j = 0; j < LANES; j++) lane[j] = lane[j] < x[i + j] ? x[i + j] : lane[j];
+    for (size_t j = 0; j < LANES; j++) max = max < lane[j] ? lane[j] : max;
+    for (; i < s->depth; i++) max = max < x[i] ? x[i] : max;
+    take_off(s->depth, x, y, max, s->beta);
+    s->kernels->exp_floats(s->depth, y, y);
+    for (i = 0; i < s->depth; i++) sum += y[i];     // in the reference's order
+    divide(s->depth, y, y, sum);
 }
 
 static void run_softmax(const er_op *op, er_pool *pool)
@@ -119,7 +171,7 @@ er_status er_prepare_softmax(er_prepare *p, er_op *op)
     er_status status;
     softmax *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (softmax){.is_float = !er_is_8bit(x), .is_signed = er_is_signed(x), .to_int16 = to_int16, .beta = er_read_softmax_beta(op->def->options),
+    *s = (softmax){.kernels = p->kernels, .is_float = !er_is_8bit(x), .is_signed = er_is_signed(x), .to_int16 = to_int16, .beta = er_read_softmax_beta(op->def->options),
                    .depth = (size_t)x->dims[x->rank - 1]};
     op->run = run_softmax;
     if (s->is_float) return ER_OK;
@@ -133,8 +185,16 @@ er_status er_prepare_softmax(er_prepare *p, er_op *op)
     if (!(real > 1)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its beta times the input's scale, %g, is too small", (double)s->beta * (double)er_scale(x));
     er_multiplier m = er_make_multiplier(real);
     double reach = floor(31.0 * (double)(1 << 26) / (double)(INT64_C(1) << m.shift));
-    s->reach = reach > 255 ? 255 : (int32_t)reach;
-    for (int32_t d = 0; d <= s->reach; d++)
+    for (int32_t d = 0; d <= (reach > 255 ? 255 : (int32_t)reach); d++) {
         s->exps[d] = er_exp_on_negative(er_doubling_high_mul((int32_t)((uint32_t)-d << m.shift), m.q));
+        s->parts[d] = er_rounding_shift(s->exps[d], 12);
+    }
+    if (s->depth != 2 || to_int16) return ER_OK;
+    for (int32_t d = 0; d < 256; d++) {
+        const uint8_t flip = s->is_signed ? 0x80 : 0, x2[2] = {255 ^ flip, (uint8_t)((255 - d) ^ flip)};
+        softmax_bytes(s, x2, s->pairs[d]);
+    }
+    op->run = run_pairs;
+    op->kernel = "table of pairs";
     return ER_OK;
 }
