@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/pack.h"
 #include "ops/reduce.h"
 #include "ops/whole.h"
 
@@ -43,6 +44,11 @@ static void add_columns(size_t rows, size_t n, const uint8_t *x, uint8_t flip, i
         for (size_t i = j; i < n; i++) sum[i] += (uint8_t)(x[r * n + i] ^ flip);
 }
 
+static int32_t sum_row(const uint8_t *x, size_t n, bool is_signed)
+{
+    return (int32_t)(is_signed ? er_sum_int8((const int8_t *)x, n) : er_sum_uint8(x, n));
+}
+
 // int8 as uint8 with another zero point: one loop for both, which the compiler turns into vectors.
 static void add_bytes(size_t rows, size_t n, const uint8_t *x, bool is_signed, int32_t *sum, size_t step)
 {
@@ -53,19 +59,12 @@ static void add_bytes(size_t rows, size_t n, const uint8_t *x, bool is_signed, i
         for (size_t j = 0; j < n; j++) sum[j] += offset * (int32_t)rows;
         return;
     }
-    int32_t total = 0;
-    for (size_t j = 0; j < rows * n; j++) total += (uint8_t)(x[j] ^ flip);
-    sum[0] += total + offset * (int32_t)(rows * n);
+    sum[0] += sum_row(x, rows * n, is_signed);
 }
 
-static void run_mean(const er_op *op, er_pool *pool)
+static void add_up(const mean *s, const er_tensor *x, int32_t *sums, float *fsums, size_t count)
 {
-    (void)pool;
-    const mean *s = op->state;
-    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
-    int32_t *sums = (int32_t *)(void *)op->scratch;
-    float *fsums = (float *)(void *)op->scratch;
-    memset(op->scratch, 0, y->count * 4);
+    memset(sums, 0, count * sizeof *sums);
     int32_t at[ER_MAX_RANK] = {0}, last = s->r.rank - 1, outer = last - 1;
     size_t inner = s->r.rank ? (size_t)s->r.dims[last] : 1, step = s->r.rank ? s->r.out_stride[last] : 0, rows = 1;
     for (; outer >= 0 && s->r.out_stride[outer] == 0; outer--) rows *= (size_t)s->r.dims[outer];     // which add to the same sums
@@ -76,6 +75,20 @@ static void run_mean(const er_op *op, er_pool *pool)
         else add_bytes(rows, inner, er_u8(x) + i, s->is_signed, sums + to, step);
         for (int32_t d = outer; d >= 0 && ++at[d] == s->r.dims[d]; d--) at[d] = 0;
     }
+}
+
+static void run_mean(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const mean *s = op->state;
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    int32_t *sums = (int32_t *)(void *)op->scratch;
+    float *fsums = (float *)(void *)op->scratch;
+    size_t rows_kept, columns;
+    const bool by_rows = er_reduction_is_plain(&s->r, &rows_kept, &columns) && columns == 1;
+    if (by_rows && s->is_float) er_sum_rows(rows_kept, s->r.n, er_f32(x), fsums);
+    else if (by_rows) for (size_t r = 0; r < rows_kept; r++) sums[r] = sum_row(er_u8(x) + r * s->r.n, s->r.n, s->is_signed);
+    else add_up(s, x, sums, fsums, y->count);
     for (size_t i = 0; i < y->count; i++) {
         if (s->is_float) {
             er_f32(y)[i] = fsums[i] / (float)s->r.n;

@@ -2,7 +2,9 @@
 #include "ops/reduce.h"
 
 #include <math.h>
+#include <string.h>
 
+#include "kernels/pack.h"
 #include "ops/whole.h"
 
 er_status er_reduction_prepare(er_prepare *p, er_op *op, er_reduction *r)
@@ -42,6 +44,43 @@ void er_reduction_walk(const er_reduction *r, size_t count, void (*fn)(void *, s
             o -= r->out_stride[d] * (size_t)r->dims[d];
             at[d] = 0;
         }
+    }
+}
+
+bool er_reduction_is_plain(const er_reduction *r, size_t *outer, size_t *inner)
+{
+    bool within = false, behind = false;
+    *outer = *inner = 1;
+    for (int32_t d = 0; d < r->rank; d++) {
+        const size_t n = (size_t)r->dims[d];
+        if (n == 1) continue;
+        if (!r->out_stride[d]) {
+            if (behind) return false;
+            within = true;
+        } else if (within) {
+            behind = true;
+            *inner *= n;
+        } else {
+            *outer *= n;
+        }
+    }
+    return true;
+}
+
+void er_sum_rows(size_t rows, size_t n, const float *x, float *sums)
+{
+    enum { TOGETHER = 8 };
+    size_t r = 0;
+    for (; r + TOGETHER <= rows; r += TOGETHER, x += TOGETHER * n) {
+        float sum[TOGETHER] = {0};
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < TOGETHER; j++) sum[j] += x[j * n + i];
+        memcpy(sums + r, sum, sizeof sum);
+    }
+    for (; r < rows; r++, x += n) {
+        float sum = 0;
+        for (size_t i = 0; i < n; i++) sum += x[i];
+        sums[r] = sum;
     }
 }
 
@@ -97,6 +136,65 @@ static void take_whole(void *arg, size_t i, size_t o)
     }
 }
 
+// ---- [outer][n][inner]: in lanes, along a row of the output, or, of a single number, along the n
+
+enum { LANES = 16 };
+
+#define TAKE(acc, v) (f == REDUCE_SUM ? (acc) + (v) : f == REDUCE_MAX ? ((v) > (acc) ? (v) : (acc)) : ((v) < (acc) ? (v) : (acc)))
+
+// Of type `type` by sums of `wide`, which begin with `first`, to elements of `result`. `f` is a constant.
+#define PLAIN(name, type, wide, result) \
+    __attribute__((always_inline)) static inline void name##_by(const function f, size_t outer, size_t n, size_t inner, const type *x, wide first, result *y) \
+    { \
+        for (size_t o = 0; o < outer; o++, x += n * inner, y += inner) { \
+            size_t c = 0; \
+            for (; c + LANES <= inner; c += LANES) { \
+                wide lane[LANES]; \
+                for (size_t j = 0; j < LANES; j++) lane[j] = first; \
+                for (size_t i = 0; i < n; i++) \
+                    for (size_t j = 0; j < LANES; j++) { const wide v = x[i * inner + c + j]; lane[j] = TAKE(lane[j], v); } \
+                for (size_t j = 0; j < LANES; j++) y[c + j] = (result)lane[j]; \
+            } \
+            for (; c < inner; c++) { \
+                wide lane[LANES], all = first; \
+                size_t i = 0; \
+                for (size_t j = 0; j < LANES; j++) lane[j] = first; \
+                if (inner == 1) { \
+                    for (; i + LANES <= n; i += LANES) \
+                        for (size_t j = 0; j < LANES; j++) { const wide v = x[i + j]; lane[j] = TAKE(lane[j], v); } \
+                    for (size_t j = 0; j < LANES; j++) all = TAKE(all, lane[j]); \
+                } \
+                for (; i < n; i++) { const wide v = x[i * inner + c]; all = TAKE(all, v); } \
+                y[c] = (result)all; \
+            } \
+        } \
+    } \
+    static void name(function f, size_t outer, size_t n, size_t inner, const void *x, wide first, result *y) \
+    { \
+        if (f == REDUCE_SUM) name##_by(REDUCE_SUM, outer, n, inner, x, first, y); \
+        else if (f == REDUCE_MAX) name##_by(REDUCE_MAX, outer, n, inner, x, first, y); \
+        else name##_by(REDUCE_MIN, outer, n, inner, x, first, y); \
+    }
+PLAIN(plain_int8, int8_t, int32_t, int64_t)
+PLAIN(plain_uint8, uint8_t, int32_t, int64_t)
+PLAIN(plain_float, float, float, float)
+#undef PLAIN
+
+// Sums of up to 2^23 bytes fit 32 bits.
+static bool run_plain(const reduce *s, const er_tensor *x, const er_tensor *y, int64_t *sums, int64_t first)
+{
+    size_t outer, inner;
+    if (s->f > REDUCE_MIN || s->f == REDUCE_PROD || s->r.n > 1 << 23 || !er_reduction_is_plain(&s->r, &outer, &inner)) return false;
+    if (s->f == REDUCE_SUM && inner == 1 && (s->type == EDGERT_INT8 || s->type == EDGERT_UINT8)) {
+        for (size_t o = 0; o < outer; o++) sums[o] = s->type == EDGERT_INT8 ? er_sum_int8(er_i8(x) + o * s->r.n, s->r.n) : er_sum_uint8(er_u8(x) + o * s->r.n, s->r.n);
+    } else if (s->type == EDGERT_INT8) plain_int8(s->f, outer, s->r.n, inner, x->data, (int32_t)first, sums);
+    else if (s->type == EDGERT_UINT8) plain_uint8(s->f, outer, s->r.n, inner, x->data, (int32_t)first, sums);
+    else if (s->type != EDGERT_FLOAT32) return false;
+    else if (s->f == REDUCE_SUM && inner == 1) er_sum_rows(outer, s->r.n, er_f32(x), er_f32(y));
+    else plain_float(s->f, outer, s->r.n, inner, x->data, s->f == REDUCE_SUM ? 0 : s->f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f, er_f32(y));
+    return true;
+}
+
 static void run_reduce(const er_op *op, er_pool *pool)
 {
     (void)pool;
@@ -104,6 +202,7 @@ static void run_reduce(const er_op *op, er_pool *pool)
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
     walk_arg w = {s, x, y, (int64_t *)(void *)op->scratch};
     if (s->type == EDGERT_FLOAT32) {
+        if (run_plain(s, x, y, NULL, 0)) return;
         // The reference begins with the lowest and highest finite numbers.
         const float first = s->f == REDUCE_SUM ? 0 : s->f == REDUCE_PROD ? 1 : s->f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f;
         for (size_t o = 0; o < y->count; o++) er_f32(y)[o] = first;
@@ -116,8 +215,10 @@ static void run_reduce(const er_op *op, er_pool *pool)
     if (s->f == REDUCE_PROD && s->quantized) first = INT64_MIN;
     if (s->f == REDUCE_MAX) first = low;
     if (s->f == REDUCE_MIN) first = high;
-    for (size_t o = 0; o < y->count; o++) w.sums[o] = first;
-    er_reduction_walk(&s->r, x->count, take_whole, &w);
+    if (!run_plain(s, x, y, w.sums, first)) {
+        for (size_t o = 0; o < y->count; o++) w.sums[o] = first;
+        er_reduction_walk(&s->r, x->count, take_whole, &w);
+    }
     for (size_t o = 0; o < y->count; o++) {
         int64_t v = w.sums[o];
         if (s->quantized && s->f == REDUCE_SUM) {

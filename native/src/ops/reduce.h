@@ -14,6 +14,12 @@ typedef struct er_reduction {
 // Axes are input 1, keep_dims an attribute. Sets the output's shape.
 er_status er_reduction_prepare(er_prepare *p, er_op *op, er_reduction *r);
 
+// Whether the input is, as most are, [outer][n][inner] with the output [outer][inner].
+bool er_reduction_is_plain(const er_reduction *r, size_t *outer, size_t *inner);
+
+// sums[r] = the sum of row r, from its first value to its last: of several rows at once, as a sum waits for the one before.
+void er_sum_rows(size_t rows, size_t n, const float *x, float *sums);
+
 // Calls fn(arg, i, o) for each element i of the input, in order, with the index of its output.
 void er_reduction_walk(const er_reduction *r, size_t count, void (*fn)(void *arg, size_t i, size_t o), void *arg);
 
