@@ -229,6 +229,10 @@ typedef void er_quantize_dynamic(size_t n, const float *x, float inverse, float 
 typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, bool apart,
                            const float *bias, float min, float max, float *y);
 
+// 8-bit PRELU: y[i] = clamp(zero + requantize(v, positive)) for v = x[i * x_step] - x_zero >= 0, else of v * (alpha[i * alpha_step] - alpha_zero) by `negative`.
+typedef struct er_prelu_params { er_multiplier positive, negative; int32_t x_zero, alpha_zero, zero, min, max; bool is_signed; } er_prelu_params;
+typedef void er_prelu(size_t n, const uint8_t *x, size_t x_step, const uint8_t *alpha, size_t alpha_step, const er_prelu_params *p, uint8_t *y);
+
 // y[i] = clamp(zero + requantize(sums[i] - less, m)).
 typedef void er_requantize_sums(size_t n, const int32_t *sums, int32_t less, er_multiplier m, const er_output *o, uint8_t *y);
 
@@ -281,6 +285,7 @@ typedef struct er_kernels {
     er_scale_sums *scale_sums;
     er_dot_floats *dot_floats;
     er_requantize_sums *requantize_sums;
+    er_prelu *prelu;
     er_dot_bytes *dot_bytes;
     er_dot_unsigned *dot_unsigned;
     er_dot_blocks *dot_blocks;

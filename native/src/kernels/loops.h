@@ -76,6 +76,28 @@ static void requantize_sums(size_t n, const int32_t *sums, int32_t less, er_mult
     }
 }
 
+static void prelu(size_t n, const uint8_t *x, size_t x_step, const uint8_t *alpha, size_t alpha_step, const er_prelu_params *p, uint8_t *y)
+{
+    enum { TOGETHER = 64 };
+    const int32_t x_zero = p->x_zero, alpha_zero = p->alpha_zero, zero = p->zero, min = p->min - zero, max = p->max - zero, flip = p->is_signed ? 128 : 0;
+    const er_multiplier positive = p->positive, negative = p->negative;
+    int32_t v[TOGETHER], product[TOGETHER];
+    for (size_t i = 0, some; i < n; i += some, x += some * x_step, alpha += some * alpha_step, y += some) {
+        some = n - i < TOGETHER ? n - i : TOGETHER;
+        // An int8 with its top bit inverted is 128 more than it was.
+        for (size_t j = 0; j < some; j++) v[j] = (x[j * x_step] ^ flip) - flip - x_zero;
+        for (size_t j = 0; j < some; j++) product[j] = v[j] * ((alpha[j * alpha_step] ^ flip) - flip - alpha_zero);
+        for (size_t j = 0; j < some; j++) {
+            const int32_t a = requantized(v[j], positive), b = requantized(product[j], negative);
+            v[j] = v[j] >= 0 ? a : b;
+        }
+        for (size_t j = 0; j < some; j++) {
+            const int32_t r = v[j] < min ? min : v[j];
+            y[j] = (uint8_t)(zero + (r > max ? max : r));
+        }
+    }
+}
+
 static void float_range(size_t n, const float *x, float *least, float *most)
 {
     int32_t low = 0, high = 0;
@@ -222,6 +244,7 @@ FLOATS(mul_floats, p * q)
     (k)->tanh_words = tanh_words; \
     (k)->gate_words = gate_words; \
     (k)->requantize_sums = requantize_sums; \
+    (k)->prelu = prelu; \
     (k)->float_range = float_range; \
     (k)->quantize_dynamic = quantize_dynamic; \
     (k)->scale_sums = scale_sums; \

@@ -33,6 +33,19 @@ static void run_part(void *arg, size_t i, int thread)
     else s->floats(n, er_f32(t->op->inputs[0]) + a, bc->a_step, er_f32(t->op->inputs[1]) + b, bc->b_step, s->min, s->max, er_f32(t->op->outputs[0]) + y);
 }
 
+static void add_floats(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
+{
+    const add *s = state;
+    s->floats(n, a, a_step, b, b_step, s->min, s->max, y);
+}
+
+static void run_floats(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const add *s = op->state;
+    er_broadcast_each(&s->bc, sizeof(float), op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, add_floats, s);
+}
+
 static void run_add(const er_op *op, er_pool *pool)
 {
     enum { CHUNK = 16384 };
@@ -69,7 +82,8 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
     ER_TRY(status);
     ER_TRY(er_broadcast_shapes(p, a, b, y, &s->bc));
     er_activation activation = er_read_activation(op->def->options);
-    op->run = run_add;
+    // One long run is divided among threads; many short ones are taken together.
+    op->run = er_is_8bit(a) || s->bc.outer == 1 ? run_add : run_floats;
     s->q.subtract = subtract;
     s->floats = subtract ? p->kernels->sub_floats : p->kernels->add_floats;
     if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->min, &s->max);

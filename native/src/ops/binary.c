@@ -10,7 +10,7 @@
 #include "ops/elementwise.h"
 
 typedef struct binary binary;
-typedef void loop(const er_op *op, const binary *s, const void *a, const void *b, void *y);
+typedef void loop(const er_op *op, const binary *s, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y);
 
 struct binary {
     er_broadcast bc;
@@ -20,28 +20,39 @@ struct binary {
     float min, max;
 };
 
+typedef struct { const er_op *op; const binary *s; } run_arg;
+
+static void run_pair(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
+{
+    const run_arg *arg = state;
+    arg->s->loop(arg->op, arg->s, n, a, a_step, b, b_step, y);
+}
+
 static void run_binary(const er_op *op, er_pool *pool)
 {
     (void)pool;
     const binary *s = op->state;
-    for (size_t r = 0; r < s->bc.outer; r++) {
-        size_t a, b;
-        er_broadcast_offsets(&s->bc, r, &a, &b);
-        s->loop(op, s, er_u8(op->inputs[0]) + a * s->element, er_u8(op->inputs[1]) + b * s->element, er_u8(op->outputs[0]) + r * s->bc.run * s->element);
-    }
+    er_broadcast_each(&s->bc, s->element, op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, run_pair, &(run_arg){op, s});
 }
 
 // One loop a type and function: x and z are an element of each input. Of inputs that both advance, as vectors.
 #define LOOP(name, type, expression)                                                                                   \
-    static void name(const er_op *op, const binary *s, const void *a, const void *b, void *out)                        \
+    static void name(const er_op *op, const binary *s, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *out) \
     {                                                                                                                  \
-        (void)op;                                                                                                      \
+        (void)op, (void)s;                                                                                             \
         const type *p = a, *q = b;                                                                                     \
         type *y = out;                                                                                                 \
-        const size_t n = s->bc.run, a_step = s->bc.a_step, b_step = s->bc.b_step;                                      \
         if (a_step && b_step) {                                                                                        \
             for (size_t i = 0; i < n; i++) {                                                                           \
                 const type x = p[i], z = q[i];                                                                         \
+                y[i] = (type)(expression);                                                                             \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
+        if (a_step) {                                                                                                  \
+            const type z = *q;                                                                                         \
+            for (size_t i = 0; i < n; i++) {                                                                           \
+                const type x = p[i];                                                                                   \
                 y[i] = (type)(expression);                                                                             \
             }                                                                                                          \
             return;                                                                                                    \

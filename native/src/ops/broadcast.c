@@ -58,6 +58,31 @@ void er_broadcast_offsets(const er_broadcast *bc, size_t i, size_t *a, size_t *b
     }
 }
 
+void er_broadcast_each(const er_broadcast *bc, size_t element, const void *a, const void *b, void *y, er_run_pair *fn, const void *state)
+{
+    enum { TILE = 4096 };
+    _Alignas(64) uint8_t tile[TILE];
+    const size_t bytes = bc->run * element, inner = bc->rank ? (size_t)bc->dims[0] : 1;
+    const bool repeats_a = bc->rank && !bc->a_strides[0], repeats_b = bc->rank && !bc->b_strides[0];
+    const bool tiled = bc->a_step && bc->b_step && repeats_a != repeats_b && bytes * 2 <= TILE;
+    const size_t most = !tiled ? 1 : inner < TILE / bytes ? inner : TILE / bytes;
+    const uint8_t *in_tile = NULL;
+    uint8_t *to = y;
+    for (size_t r = 0, together; r < bc->outer; r += together, to += together * bytes) {
+        size_t at_a, at_b;
+        er_broadcast_offsets(bc, r, &at_a, &at_b);
+        const uint8_t *p = (const uint8_t *)a + at_a * element, *q = (const uint8_t *)b + at_b * element;
+        together = inner - r % inner < most ? inner - r % inner : most;
+        if (tiled) {
+            const uint8_t **repeated = repeats_a ? &p : &q;
+            if (in_tile != *repeated) for (size_t i = 0; i < most; i++) memcpy(tile + i * bytes, *repeated, bytes);
+            in_tile = *repeated;
+            *repeated = tile;
+        }
+        fn(state, together * bc->run, p, bc->a_step, q, bc->b_step, to);
+    }
+}
+
 int er_broadcast_plan_expansion(er_op *op, const er_broadcast *bc)
 {
     enum { SHORT = 128 };

@@ -19,6 +19,11 @@ er_status er_broadcast_shapes(er_prepare *p, const er_tensor *a, const er_tensor
 // Element offsets of the inputs at the start of run i.
 void er_broadcast_offsets(const er_broadcast *bc, size_t i, size_t *a, size_t *b);
 
+// Calls fn for all runs: n outputs at y, elements of `element` bytes. Short runs that one input repeats, as channels do, come several at once: that input
+// is then copied as often.
+typedef void er_run_pair(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y);
+void er_broadcast_each(const er_broadcast *bc, size_t element, const void *a, const void *b, void *y, er_run_pair *fn, const void *state);
+
 // Whether 8-bit kernels do better with inputs that are written out first: many short runs. expand: 1 for the first input, 2 for
 // the second. Sets op->shared_bytes; er_broadcast_expanded gives what to run with.
 int er_broadcast_plan_expansion(er_op *op, const er_broadcast *bc);

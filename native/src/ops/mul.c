@@ -6,12 +6,25 @@
 
 typedef struct {
     er_broadcast bc;
-    er_qmul *kernel;            // NULL: float32
+    er_qmul *kernel;
     er_float_binary *floats;
     er_qmul_params q;
     int expand;                 // er_broadcast_plan_expansion
     float min, max;
 } mul;
+
+static void multiply_floats(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
+{
+    const mul *s = state;
+    s->floats(n, a, a_step, b, b_step, s->min, s->max, y);
+}
+
+static void run_floats(const er_op *op, er_pool *pool)
+{
+    (void)pool;
+    const mul *s = op->state;
+    er_broadcast_each(&s->bc, sizeof(float), op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, multiply_floats, s);
+}
 
 static void run_mul(const er_op *op, er_pool *pool)
 {
@@ -22,8 +35,7 @@ static void run_mul(const er_op *op, er_pool *pool)
     for (size_t r = 0; r < bc.outer; r++) {
         size_t a, b, y = r * bc.run;
         er_broadcast_offsets(&bc, r, &a, &b);
-        if (s->kernel) s->kernel(bc.run, x + a, bc.a_step, z + b, bc.b_step, &s->q, er_u8(op->outputs[0]) + y);
-        else s->floats(bc.run, er_f32(op->inputs[0]) + a, bc.a_step, er_f32(op->inputs[1]) + b, bc.b_step, s->min, s->max, er_f32(op->outputs[0]) + y);
+        s->kernel(bc.run, x + a, bc.a_step, z + b, bc.b_step, &s->q, er_u8(op->outputs[0]) + y);
     }
 }
 
@@ -40,7 +52,7 @@ er_status er_prepare_mul(er_prepare *p, er_op *op)
     ER_TRY(status);
     ER_TRY(er_broadcast_shapes(p, a, b, y, &s->bc));
     er_activation activation = er_read_activation(op->def->options);
-    op->run = run_mul;
+    op->run = er_is_8bit(a) ? run_mul : run_floats;
     s->floats = p->kernels->mul_floats;
     if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->min, &s->max);
     ER_TRY(er_expect_quantized(p, a, "first input"));

@@ -1,5 +1,6 @@
 // AVERAGE_POOL_2D, MAX_POOL_2D: int8, uint8, int16, float32. L2_POOL_2D: float32. The taps inside the image of one output pixel go to the kernel.
 #include <math.h>
+#include <string.h>
 
 #include "ops/op.h"
 
@@ -16,33 +17,67 @@ typedef struct {
 
 typedef struct { const er_op *op; const pool *s; } task_arg;
 
-enum { LANES = 16 };
+typedef enum { AVERAGE, MOST, ROOT_OF_SQUARES } kind;
 
-// `n` channels from c on: a constant, so that loops over them become vectors.
-__attribute__((always_inline)) static inline void pool_channels(const pool *s, const size_t n, size_t c, size_t taps, const float *const *tap, float *y)
+// Vectors by name: of an array of sums gcc makes loads and stores.
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t mask __attribute__((vector_size(16)));
+
+static inline four all(float v) { return (four){v, v, v, v}; }
+static inline four choose(mask m, four a, four b) { return (four)(((mask)a & m) | ((mask)b & ~m)); }
+
+static inline four load(const float *p)
 {
-    float v[LANES];
-    for (size_t i = 0; i < n; i++) v[i] = s->average ? 0 : -3.402823466e38f;
-    for (size_t t = 0; t < taps; t++) {
-        const float *x = tap[t] + c;
-        if (s->squares) for (size_t i = 0; i < n; i++) v[i] += x[i] * x[i];
-        else if (s->average) for (size_t i = 0; i < n; i++) v[i] += x[i];
-        else for (size_t i = 0; i < n; i++) v[i] = v[i] < x[i] ? x[i] : v[i];
+    four v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+// Sums or the like of four channels. The kind is a constant.
+__attribute__((always_inline)) static inline four take(const kind k, four v, four x) { return k == MOST ? choose(v < x, x, v) : v + (k == ROOT_OF_SQUARES ? x * x : x); }
+
+__attribute__((always_inline)) static inline void finish(const pool *s, const kind k, four v, size_t taps, float *y)
+{
+    if (k != MOST) v /= all((float)taps);
+    if (k == ROOT_OF_SQUARES) v = (four){sqrtf(v[0]), sqrtf(v[1]), sqrtf(v[2]), sqrtf(v[3])};
+    v = choose(v < all(s->min), all(s->min), v);
+    v = choose(v > all(s->max), all(s->max), v);
+    memcpy(y, &v, sizeof v);
+}
+
+__attribute__((always_inline)) static inline void pool_all(const pool *s, const kind k, size_t taps, const float *const *tap, float *y)
+{
+    const size_t channels = (size_t)s->channels;
+    const four first = all(k == MOST ? -3.402823466e38f : 0);
+    size_t c = 0;
+    for (; c + 16 <= channels; c += 16) {
+        four v0 = first, v1 = first, v2 = first, v3 = first;
+        for (size_t t = 0; t < taps; t++) {
+            const float *x = tap[t] + c;
+            v0 = take(k, v0, load(x));
+            v1 = take(k, v1, load(x + 4));
+            v2 = take(k, v2, load(x + 8));
+            v3 = take(k, v3, load(x + 12));
+        }
+        finish(s, k, v0, taps, y + c);
+        finish(s, k, v1, taps, y + c + 4);
+        finish(s, k, v2, taps, y + c + 8);
+        finish(s, k, v3, taps, y + c + 12);
     }
-    for (size_t i = 0; i < n; i++) {
-        float r = v[i];
-        if (s->average) r /= (float)taps;
-        if (s->squares) r = sqrtf(r);
-        y[c + i] = r < s->min ? s->min : r > s->max ? s->max : r;
+    for (; c < channels; c++) {
+        four v = first;
+        float one[4];
+        for (size_t t = 0; t < taps; t++) v = take(k, v, all(tap[t][c]));
+        finish(s, k, v, taps, one);
+        y[c] = one[0];
     }
 }
 
 static void pool_floats(const pool *s, size_t taps, const float *const *tap, float *y)
 {
-    const size_t channels = (size_t)s->channels;
-    size_t c = 0;
-    for (; c + LANES <= channels; c += LANES) pool_channels(s, LANES, c, taps, tap, y);
-    for (; c < channels; c++) pool_channels(s, 1, c, taps, tap, y);
+    if (s->squares) pool_all(s, ROOT_OF_SQUARES, taps, tap, y);
+    else if (s->average) pool_all(s, AVERAGE, taps, tap, y);
+    else pool_all(s, MOST, taps, tap, y);
 }
 
 static void pool_int16(const pool *s, size_t taps, const int16_t *const *tap, int16_t *y)

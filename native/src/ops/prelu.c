@@ -2,24 +2,42 @@
 #include "ops/broadcast.h"
 #include "ops/whole.h"
 
-typedef struct { er_broadcast bc; er_multiplier positive, negative; int32_t x_zero, alpha_zero, y_zero; } prelu;
+typedef struct { er_broadcast bc; er_prelu_params q; const er_kernels *kernels; } prelu;
+
+static void floats(const void *state, size_t n, const void *x, size_t x_step, const void *alpha, size_t alpha_step, void *out)
+{
+    (void)state;
+    const float *p = x, *q = alpha;
+    float *y = out;
+    if (x_step && alpha_step) {
+        for (size_t i = 0; i < n; i++) y[i] = p[i] >= 0 ? p[i] : p[i] * q[i];
+        return;
+    }
+    for (size_t i = 0; i < n; i++, p += x_step, q += alpha_step) y[i] = *p >= 0 ? *p : *p * *q;
+}
+
+static void bytes(const void *state, size_t n, const void *x, size_t x_step, const void *alpha, size_t alpha_step, void *y)
+{
+    const prelu *s = state;
+    s->kernels->prelu(n, x, x_step, alpha, alpha_step, &s->q, y);
+}
 
 static void run_prelu(const er_op *op, er_pool *pool)
 {
     (void)pool;
     const prelu *s = op->state;
     const er_tensor *x = op->inputs[0], *alpha = op->inputs[1], *y = op->outputs[0];
+    if (!er_is_16bit(x)) {
+        const bool is_float = x->def->type == EDGERT_FLOAT32;
+        er_broadcast_each(&s->bc, is_float ? sizeof(float) : 1, x->data, alpha->data, y->data, is_float ? floats : bytes, s);
+        return;
+    }
     for (size_t r = 0; r < s->bc.outer; r++) {
         size_t a, b, to = r * s->bc.run;
         er_broadcast_offsets(&s->bc, r, &a, &b);
         for (size_t i = 0; i < s->bc.run; i++, a += s->bc.a_step, b += s->bc.b_step, to++) {
-            if (x->def->type == EDGERT_FLOAT32) {
-                const float v = er_f32(x)[a];
-                er_f32(y)[to] = v >= 0 ? v : v * er_f32(alpha)[b];
-                continue;
-            }
-            const int32_t v = (int32_t)er_whole(x, a) - s->x_zero, w = (int32_t)er_whole(alpha, b) - s->alpha_zero;
-            const int64_t q = (int64_t)(v >= 0 ? er_requantize(v, s->positive) : er_requantize(v * w, s->negative)) + s->y_zero;
+            const int32_t v = (int32_t)er_whole(x, a) - s->q.x_zero, w = (int32_t)er_whole(alpha, b) - s->q.alpha_zero;
+            const int64_t q = (int64_t)(v >= 0 ? er_requantize(v, s->q.positive) : er_requantize(v * w, s->q.negative)) + s->q.zero;
             er_put_whole(y, to, er_clamp64(q, er_lowest(y), er_highest(y)));
         }
     }
@@ -42,10 +60,14 @@ er_status er_prepare_prelu(er_prepare *p, er_op *op)
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, alpha, "alpha"));
     ER_TRY(er_expect_quantized(p, y, "output"));
-    s->positive = er_make_multiplier((double)(er_scale(x) / er_scale(y)));
-    s->negative = er_make_multiplier((double)(er_scale(x) * er_scale(alpha) / er_scale(y)));
-    s->x_zero = er_zero(x);
-    s->alpha_zero = er_zero(alpha);
-    s->y_zero = er_zero(y);
+    s->kernels = p->kernels;
+    s->q.positive = er_make_multiplier((double)(er_scale(x) / er_scale(y)));
+    s->q.negative = er_make_multiplier((double)(er_scale(x) * er_scale(alpha) / er_scale(y)));
+    s->q.x_zero = er_zero(x);
+    s->q.alpha_zero = er_zero(alpha);
+    s->q.zero = er_zero(y);
+    s->q.min = er_lowest(y);
+    s->q.max = er_highest(y);
+    s->q.is_signed = er_is_signed(x);
     return ER_OK;
 }

@@ -33,7 +33,9 @@ static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
 {
     enum { BLOCK = 4 * LANES };
     uint8_t header[ER_HEADER * LANES], repeated[2][BLOCK], rest[3][BLOCK];
-    for (size_t j = 0; j < LANES; j++) er_put_header(header, LANES, j, &(er_channel){0, p->m}, 0, false);
+    er_put_header(header, LANES, 0, &(er_channel){0, p->m}, 0, false);
+    for (size_t field = 0; field < ER_HEADER / 4; field++)
+        for (size_t j = 1; j < LANES; j++) memcpy(header + 4 * (field * LANES + j), header + 4 * field * LANES, 4);
     const scales c = scales_of(header, LANES, 0, &p->o, false);
     const product_scales s = {p, header, v_loadf(c.m), v_loadf(c.add), v_set32(offset_of(&p->o, false)), v_set32(near_limit(&p->o, false)),
                               v_set32(p->a_zero), v_set32(p->b_zero), range_of(&p->o)};
