@@ -23,6 +23,7 @@ er_cpu er_cpu_features(void)
     cpu.avx2_fma = ymm && fma && bit(b7, 5);
     cpu.avx_vnni = cpu.avx2_fma && bit(a71, 4);
     cpu.avx512_vnni = cpu.avx2_fma && zmm && bit(b7, 16) && bit(b7, 17) && bit(b7, 30) && bit(b7, 31) && bit(c7, 11);   // F DQ BW VL VNNI
+    cpu.avx512_vbmi = cpu.avx512_vnni && bit(c7, 1);
     return cpu;
 }
 #elif defined(__linux__) && (defined(__aarch64__) || defined(__arm__))

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 typedef struct er_cpu {
-    bool avx2_fma, avx_vnni, avx512_vnni;   // x86
+    bool avx2_fma, avx_vnni, avx512_vnni, avx512_vbmi;     // x86
     bool neon, dotprod, i8mm;               // Arm
 } er_cpu;
 

@@ -10,7 +10,10 @@ static void floats(const void *state, size_t n, const void *x, size_t x_step, co
     const float *p = x, *q = alpha;
     float *y = out;
     if (x_step && alpha_step) {
-        for (size_t i = 0; i < n; i++) y[i] = p[i] >= 0 ? p[i] : p[i] * q[i];
+        for (size_t i = 0; i < n; i++) {
+            const float below = q[i], factor = p[i] >= 0 ? 1.0f : below;    // without a branch
+            y[i] = p[i] * factor;
+        }
         return;
     }
     for (size_t i = 0; i < n; i++, p += x_step, q += alpha_step) y[i] = *p >= 0 ? *p : *p * *q;

@@ -1,4 +1,5 @@
 // 8-bit addition and interpolation.
+#include "base/cpu.h"
 #include "kernels/avx512vnni/avx512vnni.h"
 
 #include "kernels/x86/vec512.h"
@@ -82,13 +83,26 @@ static inline vi v_widen(const uint8_t *p, bool is_signed)
 #include "kernels/x86/qmul.h"
 #include "kernels/x86/resize.h"
 
+// Half a table in two registers, as every CPU with VNNI but the first (Cascade Lake) can look it up.
+__attribute__((target("avx512vbmi"))) static void qlookup_vbmi(size_t n, const uint8_t *x, const uint8_t *table, uint8_t *y)
+{
+    const __m512i t0 = _mm512_loadu_si512(table), t1 = _mm512_loadu_si512(table + 64), t2 = _mm512_loadu_si512(table + 128), t3 = _mm512_loadu_si512(table + 192);
+    for (size_t i = 0; i < n; i += 64) {
+        const __mmask64 some = n - i < 64 ? (UINT64_C(1) << (n - i)) - 1 : ~UINT64_C(0);
+        const __m512i v = _mm512_maskz_loadu_epi8(some, x + i);
+        // The index is the low seven bits.
+        const __m512i low = _mm512_permutex2var_epi8(t0, v, t1), high = _mm512_permutex2var_epi8(t2, v, t3);
+        _mm512_mask_storeu_epi8(y + i, some, _mm512_mask_blend_epi8(_mm512_movepi8_mask(v), low, high));
+    }
+}
+
 void er_avx512vnni_elementwise(er_kernels *k)
 {
     k->qadd = qadd;
     k->qmul = qmul;
     k->resize_uint8 = resize_uint8;
     k->resize_int8 = resize_int8;
-    k->qlookup = qlookup;
+    k->qlookup = er_cpu_features().avx512_vbmi ? qlookup_vbmi : qlookup;
     k->quantize = quantize;
     k->dequantize = dequantize;
 }
