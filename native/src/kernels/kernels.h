@@ -229,6 +229,14 @@ typedef void er_quantize_dynamic(size_t n, const float *x, float inverse, float 
 typedef void er_scale_sums(size_t n, const int32_t *sums, const int32_t *weight_sums, int32_t zero, const float *scales, float scale, bool apart,
                            const float *bias, float min, float max, float *y);
 
+// y[i][c] = clamp(zero + requantize(sums[i][c] + bias[c], m[c])), of `pixels` rows of n. Multipliers by their parts: q, and how far to shift to the left before
+// it and to the right behind it.
+typedef struct er_channel_multipliers { const int32_t *bias, *q, *left, *right; } er_channel_multipliers;
+typedef void er_requantize_channels(size_t pixels, size_t n, const int32_t *sums, const er_channel_multipliers *m, const er_output *o, uint8_t *y);
+
+// y[i] += x[i], of n floats, and of n int32, which wrap.
+typedef void er_add_to(size_t n, const void *x, void *y);
+
 // 8-bit PRELU: y[i] = clamp(zero + requantize(v, positive)) for v = x[i * x_step] - x_zero >= 0, else of v * (alpha[i * alpha_step] - alpha_zero) by `negative`.
 typedef struct er_prelu_params { er_multiplier positive, negative; int32_t x_zero, alpha_zero, zero, min, max; bool is_signed; } er_prelu_params;
 typedef void er_prelu(size_t n, const uint8_t *x, size_t x_step, const uint8_t *alpha, size_t alpha_step, const er_prelu_params *p, uint8_t *y);
@@ -286,6 +294,8 @@ typedef struct er_kernels {
     er_dot_floats *dot_floats;
     er_requantize_sums *requantize_sums;
     er_prelu *prelu;
+    er_add_to *add_to_floats, *add_to_sums;
+    er_requantize_channels *requantize_channels;
     er_dot_bytes *dot_bytes;
     er_dot_unsigned *dot_unsigned;
     er_dot_blocks *dot_blocks;

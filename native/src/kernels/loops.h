@@ -76,6 +76,41 @@ static void requantize_sums(size_t n, const int32_t *sums, int32_t less, er_mult
     }
 }
 
+static void requantize_channels(size_t pixels, size_t n, const int32_t *sums, const er_channel_multipliers *m, const er_output *o, uint8_t *y)
+{
+    enum { TOGETHER = 64 };
+    const int32_t zero = o->zero, min = o->min - zero, max = o->max - zero;
+    int32_t part[TOGETHER];
+    for (size_t i = 0; i < pixels; i++, sums += n, y += n) {
+        for (size_t c = 0, some; c < n; c += some) {
+            const int32_t *x = sums + c, *bias = m->bias + c, *q = m->q + c, *left = m->left + c, *right = m->right + c;
+            some = n - c < TOGETHER ? n - c : TOGETHER;
+            for (size_t j = 0; j < some; j++) {
+                const int64_t product = (int64_t)(int32_t)(((uint32_t)x[j] + (uint32_t)bias[j]) << left[j]) * q[j];
+                part[j] = er_rounding_shift((int32_t)((product + (INT64_C(1) << 30)) >> 31), right[j]);
+            }
+            for (size_t j = 0; j < some; j++) {
+                const int32_t v = part[j] < min ? min : part[j];
+                y[c + j] = (uint8_t)(zero + (v > max ? max : v));
+            }
+        }
+    }
+}
+
+static void add_to_floats(size_t n, const void *x, void *y)
+{
+    const float *from = x;
+    float *to = y;
+    for (size_t i = 0; i < n; i++) to[i] += from[i];
+}
+
+static void add_to_sums(size_t n, const void *x, void *y)
+{
+    const uint32_t *from = x;
+    uint32_t *to = y;
+    for (size_t i = 0; i < n; i++) to[i] += from[i];
+}
+
 static void prelu(size_t n, const uint8_t *x, size_t x_step, const uint8_t *alpha, size_t alpha_step, const er_prelu_params *p, uint8_t *y)
 {
     enum { TOGETHER = 64 };
@@ -245,6 +280,9 @@ FLOATS(mul_floats, p * q)
     (k)->gate_words = gate_words; \
     (k)->requantize_sums = requantize_sums; \
     (k)->prelu = prelu; \
+    (k)->add_to_floats = add_to_floats; \
+    (k)->add_to_sums = add_to_sums; \
+    (k)->requantize_channels = requantize_channels; \
     (k)->float_range = float_range; \
     (k)->quantize_dynamic = quantize_dynamic; \
     (k)->scale_sums = scale_sums; \

@@ -1,11 +1,12 @@
 // TRANSPOSE_CONV. int8 (per tensor or channel), uint8, int16 with int8 weights, float32.
 //
-// Each output pixel gathers the inputs whose windows reach it, in the order in which the reference scatters them.
+// int8 and most float32 ones: transpose_product.c. All else here, as they come: each output pixel gathers the inputs whose windows reach it, in the order in which the reference scatters them.
 #include <stdlib.h>
 #include <string.h>
 
 #include "ops/matmul.h"
 #include "ops/products16.h"
+#include "ops/transpose_conv.h"
 #include "ops/whole.h"
 
 typedef struct {
@@ -144,19 +145,23 @@ er_status er_prepare_transpose_conv(er_prepare *p, er_op *op)
     ER_TRY(er_place_window(p, o.padding, shape[1], w->dims[1], o.stride_h, 1, &wy));
     ER_TRY(er_place_window(p, o.padding, shape[2], w->dims[2], o.stride_w, 1, &wx));
     ER_TRY(er_set_shape(p, y, shape, 4));
+    if (x->def->type == EDGERT_FLOAT32) {
+        ER_TRY(er_expect_type(p, w, EDGERT_FLOAT32, "weights"));
+        if (bias) ER_TRY(er_expect_type(p, bias, EDGERT_FLOAT32, "bias"));
+        if (bias && bias->count != (size_t)w->dims[0]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its bias has %zu values, expected %d", bias->count, w->dims[0]);
+    }
+    op->macs = (int64_t)x->count * (int64_t)(w->count / (size_t)w->dims[3]);
+    if (er_transpose_product_suits(p, op)) {
+        const er_transpose_shape shape_of = {x->dims[0], x->dims[1], x->dims[2], x->dims[3], shape[1], shape[2], shape[3], w->dims[1], w->dims[2], o.stride_h, o.stride_w, wy.before, wx.before};
+        return er_prepare_transpose_product(p, op, &shape_of, o.activation);
+    }
     er_status status;
     transpose_conv *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     *s = (transpose_conv){.in_h = x->dims[1], .in_w = x->dims[2], .in_c = x->dims[3], .out_h = shape[1], .out_w = shape[2], .out_c = shape[3], .kh = w->dims[1], .kw = w->dims[2],
                           .stride_h = o.stride_h, .stride_w = o.stride_w, .pad_top = wy.before, .pad_left = wx.before};
     op->run = run_transpose_conv;
-    op->macs = (int64_t)x->count * (int64_t)(w->count / (size_t)w->dims[3]);
-    if (x->def->type == EDGERT_FLOAT32) {
-        ER_TRY(er_expect_type(p, w, EDGERT_FLOAT32, "weights"));
-        if (bias) ER_TRY(er_expect_type(p, bias, EDGERT_FLOAT32, "bias"));
-        if (bias && bias->count != (size_t)s->out_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "its bias has %zu values, expected %d", bias->count, s->out_c);
-        return er_activation_floats(p, o.activation, &s->min, &s->max);
-    }
+    if (x->def->type == EDGERT_FLOAT32) return er_activation_floats(p, o.activation, &s->min, &s->max);
     ER_TRY(er_activation_output(p, o.activation, y, &s->o));
     if (er_is_8bit(x)) return prepare_8bit(p, op, s);
     ER_TRY(er_expect_type(p, w, EDGERT_INT8, "weights"));

@@ -1,0 +1,198 @@
+// TRANSPOSE_CONV as a matrix product: each input pixel by the weights of all taps, [pixels][in_c] x [in_c][kh * kw * out_c], whose rows are then added to
+// the pixels of the output that the taps lie over.
+//
+// Input rows go down the image. Of the output, kh rows are open at a time, as sums; those above what the next input row reaches are finished.
+#include "ops/transpose_conv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/carve.h"
+#include "ops/matmul.h"
+
+typedef struct {
+    er_transpose_shape s;
+    er_matmul mm;               // n: kh * kw * out_c
+    const er_kernels *kernels;
+    bool is_float;
+    size_t lanes;               // of a row of products
+    size_t block;               // pixels that are multiplied at once
+    size_t bands;               // of an image
+    er_channel_multipliers channels;    // int8: of `together` pixels
+    size_t together;
+    er_output o;
+    float min, max;
+} product;
+
+typedef struct { uint8_t *rows, *products, *open; size_t *scratch; const float *bias; } room;
+typedef struct { const er_op *op; const product *d; } task_arg;
+
+static size_t row_bytes(const product *d) { return er_matmul_run_bytes(&d->mm); }
+
+static size_t lay_out(const product *d, uint8_t *base, room *m)
+{
+    er_carver c = {base, 0};
+    m->rows = er_carve(&c, d->block * row_bytes(d) + ER_SLACK);
+    m->products = er_carve(&c, d->block * d->lanes * sizeof(int32_t));
+    m->open = er_carve(&c, (size_t)d->s.kh * (size_t)d->s.out_w * (size_t)d->s.out_c * sizeof(int32_t));
+    m->scratch = er_carve(&c, er_matmul_scratch(&d->mm));
+    return c.used;
+}
+
+static size_t open_row(const product *d, int32_t oy) { return (size_t)(oy % d->s.kh) * (size_t)d->s.out_w * (size_t)d->s.out_c * sizeof(int32_t); }
+
+// The sums of an output row become outputs, and zeros.
+static void finish_row(const product *d, const float *bias, uint8_t *sums, uint8_t *y)
+{
+    const size_t pixels = (size_t)d->s.out_w, n = (size_t)d->s.out_c;
+    if (d->is_float) {
+        const float *x = (const float *)(const void *)sums;
+        float *to = (float *)(void *)y;
+        for (size_t i = 0; i < pixels; i++, x += n, to += n)
+            for (size_t c = 0; c < n; c++) {
+                const float v = x[c] + (bias ? bias[c] : 0);
+                to[c] = v < d->min ? d->min : v > d->max ? d->max : v;
+            }
+    } else {
+        // Several pixels at once, if their channels are few.
+        const int32_t *x = (const int32_t *)(const void *)sums;
+        const size_t whole = pixels / d->together * d->together;
+        d->kernels->requantize_channels(pixels / d->together, n * d->together, x, &d->channels, &d->o, y);
+        d->kernels->requantize_channels(pixels - whole, n, x + whole * n, &d->channels, &d->o, y + whole * n);
+    }
+    memset(sums, 0, pixels * n * sizeof(int32_t));
+}
+
+// Products of input pixel ix to the rows [first, end) of the output that are open, where row 0 of the filter lies over `top`.
+static void scatter(const product *d, const uint8_t *products, int32_t ix, int32_t top, int32_t first, int32_t end, uint8_t *open)
+{
+    const er_transpose_shape *s = &d->s;
+    const size_t n = (size_t)s->out_c, each = sizeof(int32_t);
+    const int32_t left = ix * s->stride_w - s->pad_left, from = er_max32(0, -left), to = er_min32(s->kw, s->out_w - left);
+    if (from >= to) return;
+    for (int32_t ky = er_max32(0, first - top); ky < s->kh && top + ky < end; ky++)
+        (d->is_float ? d->kernels->add_to_floats : d->kernels->add_to_sums)((size_t)(to - from) * n, products + (size_t)(ky * s->kw + from) * n * each,
+                                                                            open + open_row(d, top + ky) + (size_t)(left + from) * n * each);
+}
+
+static void multiply(const product *d, const room *m, const uint8_t *x, size_t pixels)
+{
+    const size_t bytes = row_bytes(d), length = (size_t)d->s.in_c;
+    const er_rows rows = {.a = m->rows, .lines = 1, .m = pixels, .row_stride = bytes, .segments = 1};
+    for (size_t i = 0; i < pixels; i++) er_matmul_convert(&d->mm, m->rows + i * bytes, x + i * length * (d->is_float ? sizeof(float) : 1), length);
+    er_matmul_run(&d->mm, 0, &rows, m->scratch, 0, d->mm.n, m->products, d->is_float ? d->lanes : d->lanes * sizeof(int32_t));
+}
+
+static void run_band(void *arg, size_t task, int thread)
+{
+    const task_arg *t = arg;
+    const product *d = t->d;
+    const er_transpose_shape *s = &d->s;
+    const size_t image = task / d->bands, each = d->is_float ? sizeof(float) : 1;
+    const int32_t first = (int32_t)er_part((size_t)s->out_h, task % d->bands, d->bands), end = (int32_t)er_part((size_t)s->out_h, task % d->bands + 1, d->bands);
+    const size_t in_row = (size_t)s->in_w * (size_t)s->in_c * each, out_row = (size_t)s->out_w * (size_t)s->out_c * each;
+    const uint8_t *x = er_u8(t->op->inputs[2]) + image * (size_t)s->in_h * in_row;
+    uint8_t *y = er_u8(t->op->outputs[0]) + image * (size_t)s->out_h * out_row;
+    room m;
+    lay_out(d, t->op->scratch + (size_t)thread * t->op->scratch_stride, &m);
+    m.bias = d->is_float && t->op->n_inputs > 3 && t->op->inputs[3] ? er_f32(t->op->inputs[3]) : NULL;
+    memset(m.rows, 0, d->block * row_bytes(d) + ER_SLACK);      // what products read beyond a row's end is zero
+    memset(m.open, 0, (size_t)s->kh * (size_t)s->out_w * (size_t)s->out_c * sizeof(int32_t));
+    int32_t next = first;
+    for (int32_t iy = er_max32(0, (first + s->pad_top - s->kh) / s->stride_h); iy < s->in_h; iy++) {
+        const int32_t top = iy * s->stride_h - s->pad_top;
+        if (top >= end) break;
+        for (; next < top; next++) finish_row(d, m.bias, m.open + open_row(d, next), y + (size_t)next * out_row);
+        if (top + s->kh <= first) continue;
+        for (int32_t ix = 0; ix < s->in_w; ix += (int32_t)d->block) {
+            const int32_t pixels = er_min32(s->in_w - ix, (int32_t)d->block);
+            multiply(d, &m, x + (size_t)iy * in_row + (size_t)ix * (size_t)s->in_c * each, (size_t)pixels);
+            for (int32_t i = 0; i < pixels; i++) scatter(d, m.products + (size_t)i * d->lanes * sizeof(int32_t), ix + i, top, next, end, m.open);
+        }
+    }
+    for (; next < end; next++) finish_row(d, m.bias, m.open + open_row(d, next), y + (size_t)next * out_row);
+}
+
+static void run_product(const er_op *op, er_pool *pool)
+{
+    const product *d = op->state;
+    task_arg t = {op, d};
+    er_for(pool, (size_t)d->s.batch * d->bands, (double)op->macs, run_band, &t);
+}
+
+bool er_transpose_product_suits(const er_prepare *p, const er_op *op)
+{
+    const er_tensor *w = op->inputs[1], *x = op->inputs[2];
+    if (!w->known || !w->data || !op->outputs[0]->count || !x->count) return false;
+    if (x->def->type == EDGERT_FLOAT32) return w->def->type == EDGERT_FLOAT32 && p->kernels->sgemm.run != p->kernels->sgemm_exact.run;
+    return x->def->type == EDGERT_INT8 && w->def->type == EDGERT_INT8;
+}
+
+// Weights [out_c][kh * kw][in_c] as [kh * kw][out_c][in_c].
+static er_status turn_weights(er_prepare *p, const er_tensor *w, er_tensor *turned)
+{
+    const size_t out_c = (size_t)w->dims[0], in_c = (size_t)w->dims[3], taps = (size_t)w->dims[1] * (size_t)w->dims[2], bytes = in_c * er_type_size(w->def->type);
+    er_status status;
+    uint8_t *data = er_alloc(p, w->bytes + 1, &status);
+    ER_TRY(status);
+    for (size_t c = 0; c < out_c; c++)
+        for (size_t t = 0; t < taps; t++) memcpy(data + (t * out_c + c) * bytes, er_u8(w) + (c * taps + t) * bytes, bytes);
+    *turned = *w;
+    turned->data = data;
+    return ER_OK;
+}
+
+static er_status take_channels(er_prepare *p, const er_op *op, product *d)
+{
+    enum { ENOUGH = 128 };
+    const size_t n = (size_t)d->s.out_c;
+    d->together = n < ENOUGH ? ENOUGH / n : 1;
+    const size_t all = n * d->together;
+    er_channel *channels;
+    er_status status;
+    int32_t *m = er_alloc(p, 4 * all * sizeof *m, &status);
+    ER_TRY(status);
+    ER_TRY(er_channel_parameters(p, op->inputs[2], op->inputs[1], op->n_inputs > 3 ? op->inputs[3] : NULL, op->outputs[0], 0, n, false, &channels));
+    for (size_t i = 0; i < all; i++) {
+        const er_multiplier by = er_make_multiplier(channels[i % n].m);
+        m[i] = channels[i % n].bias;
+        m[all + i] = by.q;
+        m[2 * all + i] = by.shift > 0 ? by.shift : 0;
+        m[3 * all + i] = by.shift > 0 ? 0 : -by.shift;
+    }
+    free(channels);
+    d->channels = (er_channel_multipliers){m, m + all, m + 2 * all, m + 3 * all};
+    return ER_OK;
+}
+
+er_status er_prepare_transpose_product(er_prepare *p, er_op *op, const er_transpose_shape *s, er_activation activation)
+{
+    const er_tensor *x = op->inputs[2];
+    const size_t n = (size_t)s->kh * (size_t)s->kw * (size_t)s->out_c;
+    er_status status;
+    product *d = op->state = er_alloc(p, sizeof *d, &status);
+    ER_TRY(status);
+    *d = (product){.s = *s, .kernels = p->kernels, .is_float = x->def->type == EDGERT_FLOAT32};
+    er_tensor turned;
+    ER_TRY(turn_weights(p, op->inputs[1], &turned));
+    if (d->is_float) {
+        ER_TRY(er_activation_floats(p, activation, &d->min, &d->max));
+        ER_TRY(er_matmul_prepare(p, &d->mm, x, &turned, NULL, op->outputs[0], 1, n, 1, (size_t)s->in_c, ER_ACT_NONE, false));
+    } else {
+        ER_TRY(er_activation_output(p, activation, op->outputs[0], &d->o));
+        ER_TRY(take_channels(p, op, d));
+        ER_TRY(er_matmul_prepare_sums(p, &d->mm, &turned, NULL, er_zero(x), n, (size_t)s->in_c));
+    }
+    d->lanes = er_round_up(n, d->mm.nr);
+    d->block = 32;
+    while (d->block > 8 && d->block * d->lanes * sizeof(int32_t) > 128 * 1024) d->block /= 2;
+    d->bands = p->threads > 1 ? (size_t)er_min32(s->out_h, p->threads) : 1;
+    size_t open;        // more than the bytes of a thread
+    if (!er_mul_size((size_t)s->kh * (size_t)s->out_w, (size_t)s->out_c * sizeof(int32_t), &open) || open > SIZE_MAX / 4 || d->lanes > SIZE_MAX / 1024 || row_bytes(d) > SIZE_MAX / 1024)
+        return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    room unused;
+    op->scratch_bytes = lay_out(d, NULL, &unused);
+    op->kernel = "product, scattered";
+    op->run = run_product;
+    return ER_OK;
+}
