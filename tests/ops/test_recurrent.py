@@ -89,7 +89,9 @@ def test_lstm(op: str, weights: str, data: st.DataObject) -> None:
     b.main.outputs(y)
     rng = np.random.default_rng(1)
     assert_same_steps(
-        b.bytes(), [[rng.standard_normal(shape).astype(np.float32)] for _ in range(3)], 1e-5 if weights == "float32" and not norm else 2e-3
+        b.bytes(),
+        [[rng.standard_normal(shape).astype(np.float32)] for _ in range(3)],
+        1e-5 if weights == "float32" and not norm else 2e-3,
     )
 
 
