@@ -131,6 +131,24 @@ def test_softmax(dtype: str, data: st.DataObject) -> None:
     assert_same_as_reference(m, [draw(values(shape, dtype))])
 
 
+@pytest.mark.parametrize("op", ["EXP", "LOGISTIC", "SOFTMAX"])
+@examples(10)
+@given(scale=scales(1e-3, 0.2))
+def test_floats_between_integers_are_the_reference_s(op: str, scale: float) -> None:
+    """To the last bit: in a quantized model it decides the next integer."""
+    m = Model()
+    m.input("x", (1, 256), "int8", scale, 3)
+    m.tensor("real", (1, 256), "float32")
+    m.tensor("y", (1, 256), "float32")
+    m.op("DEQUANTIZE", ["x"], "real")
+    m.op(op, ["real"], "y", **({"beta": 1.0} if op == "SOFTMAX" else {}))
+    content, x = m.bytes(), all_values("int8")[None]
+    expected = reference(content, [x])
+    assert expected is not None
+    for got, want in zip(run(Interpreter(model_content=content), [x]), expected):
+        np.testing.assert_array_equal(got, want)
+
+
 @pytest.mark.parametrize("n", [256, 1001])
 def test_softmax_of_many_classes(n: int) -> None:
     m = Model()

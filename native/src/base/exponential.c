@@ -11,3 +11,13 @@ const double er_exp_powers[32] = {
     0x1.ae89f995ad3adp+0, 0x1.b7f76f2fb5e47p+0, 0x1.c199bdd85529cp+0, 0x1.cb720dcef9069p+0,
     0x1.d5818dcfba487p+0, 0x1.dfc97337b9b5fp+0, 0x1.ea4afa2a490dap+0, 0x1.f50765b6e4540p+0,
 };
+
+void er_exp_floats_exact(size_t n, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = er_expf(x[i]);
+}
+
+void er_logistic_floats_exact(size_t n, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = x[i] > ER_LOGISTIC_IS_1 ? 1 : x[i] < ER_LOGISTIC_IS_EXP ? er_expf(x[i]) : 1.0f / (1.0f + er_expf(-x[i]));
+}

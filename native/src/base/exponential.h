@@ -5,6 +5,7 @@
 #define ER_EXPONENTIAL_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -25,6 +26,13 @@ static inline float er_expf(float x)
     const double high = 0x1.c6af84b912394p-5 / 32768 * r + 0x1.ebfce50fac4f3p-3 / 1024, low = 0x1.62e42ff0c52d6p-1 / 32 * r + 1;
     return (float)((high * (r * r) + low) * power);
 }
+
+// What the reference computes of them, rounding by rounding: for models in which the last bit of a float decides an integer (er_kernels_exact). On floats the
+// reference's LOGISTIC leaves out what would not change it: the sum at small values, and everything at large ones.
+#define ER_LOGISTIC_IS_1 16.619047164916992188f
+#define ER_LOGISTIC_IS_EXP (-9.0f)
+void er_exp_floats_exact(size_t n, const float *x, float *y);
+void er_logistic_floats_exact(size_t n, const float *x, float *y);
 
 // tanh and 1 / (1 + exp(-x)) of a float, rounded once: computed in double without calls, tables or branches, so that loops of them become vectors and give the same
 // everywhere. (tanhf was compared with the C library's tanh in double, rounded, on every seventh float: equal.)
@@ -122,14 +130,14 @@ static inline float er_eluf(float x)
     return x < 0 ? (float)er_expm1(a) : x;
 }
 
-// 1 / (1 + exp(-x)), but as the reference, which below -9 leaves the sum out.
+// LOGISTIC, with the same limits.
 static inline float er_logisticf(float x)
 {
     double a = (double)x;
     a = a < 20 ? a > -110 ? a : -110 : 20;
     const double m = er_exp(a);
-    const float y = (float)(x < -9 ? m : m / (m + 1));
-    return x == x ? x > 16.619047164916992188f ? 1 : y : x;
+    const float y = (float)(x < ER_LOGISTIC_IS_EXP ? m : m / (m + 1));
+    return x == x ? x > ER_LOGISTIC_IS_1 ? 1 : y : x;
 }
 
 static inline float er_tanhf(float x)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "base/cpu.h"
+#include "base/exponential.h"
 #include "kernels/kernels.h"
 
 enum { MAX_ISAS = 8 };
@@ -20,8 +21,11 @@ static void add(const char *isa, void (*fill)(er_kernels *))
     tables[n_tables].isa = isa;
     er_kernels *exact = &exact_tables[n_tables];
     *exact = tables[n_tables++];
+    exact->exact = true;
     exact->sgemm = exact->sgemm_exact;
     exact->sdepthwise = exact->sdepthwise_exact;
+    exact->exp_floats = er_exp_floats_exact;
+    exact->logistic_floats = er_logistic_floats_exact;
 }
 
 static void fill_tables(void)

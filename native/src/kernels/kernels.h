@@ -268,6 +268,7 @@ typedef void er_qarg_max(size_t rows, size_t n, const uint8_t *v, bool is_signed
 typedef struct er_kernels {
     const char *isa;
     int speed;                  // about how many multiply-adds a nanosecond: what the cost model counts with
+    bool exact;                 // er_kernels_exact
     er_bytes bytes;             // 8-bit activations need no conversion where they are stored so
     er_qgemm qgemm;
     er_qgemm qgemm_small;       // faster where er_qgemm_suits, and as right where not; `run` is NULL where there is none
@@ -310,7 +311,7 @@ const er_kernels *er_kernels_get(edgert_error *error);
 // The table of one instruction set, NULL where it is not built in or this CPU lacks it. For tests.
 const er_kernels *er_kernels_of(const char *isa);
 
-// The same table with the exact products of floats in the place of the fast ones.
+// The same table with what makes the reference's floats to the last bit, products and exp, in the place of what is fast.
 const er_kernels *er_kernels_exact(const er_kernels *k);
 
 // Each ISA overwrites what it does better.

@@ -124,7 +124,7 @@ bool er_transpose_product_suits(const er_prepare *p, const er_op *op)
 {
     const er_tensor *w = op->inputs[1], *x = op->inputs[2];
     if (!w->known || !w->data || !op->outputs[0]->count || !x->count) return false;
-    if (x->def->type == EDGERT_FLOAT32) return w->def->type == EDGERT_FLOAT32 && p->kernels->sgemm.run != p->kernels->sgemm_exact.run;
+    if (x->def->type == EDGERT_FLOAT32) return w->def->type == EDGERT_FLOAT32 && !p->kernels->exact;
     return x->def->type == EDGERT_INT8 && w->def->type == EDGERT_INT8;
 }
 
