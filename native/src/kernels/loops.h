@@ -21,10 +21,17 @@ static inline float from_ordered(int32_t v)
     return x;
 }
 
+// In place or apart: what may be either is tested, and in place would be no vectors.
 #define FUNCTION(name, function) \
     static void name(size_t n, const float *x, float *y) \
     { \
-        for (size_t i = 0; i < n; i++) y[i] = function(x[i]); \
+        if (x == y) { \
+            for (size_t i = 0; i < n; i++) y[i] = function(y[i]); \
+        } else { \
+            const float *restrict from = x; \
+            float *restrict to = y; \
+            for (size_t i = 0; i < n; i++) to[i] = function(from[i]); \
+        } \
     }
 FUNCTION(tanh_floats, er_tanhf)
 FUNCTION(sigmoid_floats, er_sigmoidf)

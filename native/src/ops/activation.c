@@ -122,7 +122,13 @@ er_status er_prepare_tanh(er_prepare *p, er_op *op)
 
 // ---- the RELU family
 
-ER_FLOAT_LOOP(clamp_floats, v < a ? a : v > b ? b : v, , float a, float b)
+static inline float clamp(float v, float min, float max)
+{
+    v = v < min ? min : v;
+    return v > max ? max : v;
+}
+
+ER_FLOAT_LOOP(clamp_floats, clamp(v, a, b), , float a, float b)
 
 // RELU and LEAKY_RELU on int16: one multiplier for each sign.
 typedef struct { er_multiplier positive, negative; int32_t min, max; } relu16;
@@ -171,7 +177,7 @@ er_status er_prepare_relu6(er_prepare *p, er_op *op) { return prepare_relu(p, op
 er_status er_prepare_relu_n1_to_1(er_prepare *p, er_op *op) { return prepare_relu(p, op, ER_ACT_RELU_N1_TO_1); }
 er_status er_prepare_relu_0_to_1(er_prepare *p, er_op *op) { return prepare_relu(p, op, ER_ACT_RELU_0_TO_1); }
 
-ER_FLOAT_LOOP(leak, ((void)unused, v > 0 ? v : v * a), , float a, float unused)
+ER_FLOAT_LOOP(leak, ((void)unused, v * (v > 0 ? 1.0f : a)), , float a, float unused)      // without a branch
 
 er_status er_prepare_leaky_relu(er_prepare *p, er_op *op)
 {
@@ -194,11 +200,6 @@ er_status er_prepare_leaky_relu(er_prepare *p, er_op *op)
 
 // ---- HARD_SWISH: x * relu6(x + 3) / 6, in 16-bit fixed point
 
-static inline float clamp(float v, float min, float max)
-{
-    v = v < min ? min : v;
-    return v > max ? max : v;
-}
 ER_FLOAT_LOOP(hard_swish, v * clamp(v + low, 0, high) / high, , float low, float high)
 
 static int16_t saturate16(int32_t x) { return (int16_t)er_clamp32(x, INT16_MIN, INT16_MAX); }

@@ -136,9 +136,9 @@ static void take_whole(void *arg, size_t i, size_t o)
     }
 }
 
-// ---- [outer][n][inner]: in lanes, along a row of the output, or, of a single number, along the n
+// ---- [outer][n][inner]: columns of the output together, or, of a single number, lanes along the n
 
-enum { LANES = 16 };
+enum { LANES = 64 };
 
 #define TAKE(acc, v) (f == REDUCE_SUM ? (acc) + (v) : f == REDUCE_MAX ? ((v) > (acc) ? (v) : (acc)) : ((v) < (acc) ? (v) : (acc)))
 
@@ -146,26 +146,25 @@ enum { LANES = 16 };
 #define PLAIN(name, type, wide, result) \
     __attribute__((always_inline)) static inline void name##_by(const function f, size_t outer, size_t n, size_t inner, const type *x, wide first, result *y) \
     { \
+        wide lane[LANES]; \
         for (size_t o = 0; o < outer; o++, x += n * inner, y += inner) { \
-            size_t c = 0; \
-            for (; c + LANES <= inner; c += LANES) { \
-                wide lane[LANES]; \
-                for (size_t j = 0; j < LANES; j++) lane[j] = first; \
-                for (size_t i = 0; i < n; i++) \
-                    for (size_t j = 0; j < LANES; j++) { const wide v = x[i * inner + c + j]; lane[j] = TAKE(lane[j], v); } \
-                for (size_t j = 0; j < LANES; j++) y[c + j] = (result)lane[j]; \
-            } \
-            for (; c < inner; c++) { \
-                wide lane[LANES], all = first; \
+            if (inner == 1) { \
                 size_t i = 0; \
                 for (size_t j = 0; j < LANES; j++) lane[j] = first; \
-                if (inner == 1) { \
-                    for (; i + LANES <= n; i += LANES) \
-                        for (size_t j = 0; j < LANES; j++) { const wide v = x[i + j]; lane[j] = TAKE(lane[j], v); } \
-                    for (size_t j = 0; j < LANES; j++) all = TAKE(all, lane[j]); \
-                } \
-                for (; i < n; i++) { const wide v = x[i * inner + c]; all = TAKE(all, v); } \
-                y[c] = (result)all; \
+                for (; i + LANES <= n; i += LANES) \
+                    for (size_t j = 0; j < LANES; j++) { const wide v = x[i + j]; lane[j] = TAKE(lane[j], v); } \
+                for (size_t half = LANES / 2; half; half /= 2) \
+                    for (size_t j = 0; j < half; j++) lane[j] = TAKE(lane[j], lane[j + half]); \
+                for (; i < n; i++) { const wide v = x[i]; lane[0] = TAKE(lane[0], v); } \
+                *y = (result)lane[0]; \
+                continue; \
+            } \
+            for (size_t c = 0, some; c < inner; c += some) { \
+                some = inner - c < LANES ? inner - c : LANES; \
+                for (size_t j = 0; j < some; j++) lane[j] = first; \
+                for (size_t i = 0; i < n; i++) \
+                    for (size_t j = 0; j < some; j++) { const wide v = x[i * inner + c + j]; lane[j] = TAKE(lane[j], v); } \
+                for (size_t j = 0; j < some; j++) y[c + j] = (result)lane[j]; \
             } \
         } \
     } \
@@ -177,6 +176,8 @@ enum { LANES = 16 };
     }
 PLAIN(plain_int8, int8_t, int32_t, int64_t)
 PLAIN(plain_uint8, uint8_t, int32_t, int64_t)
+PLAIN(ends_int8, int8_t, int8_t, int64_t)
+PLAIN(ends_uint8, uint8_t, uint8_t, int64_t)
 PLAIN(plain_float, float, float, float)
 #undef PLAIN
 
@@ -187,7 +188,9 @@ static bool run_plain(const reduce *s, const er_tensor *x, const er_tensor *y, i
     if (s->f > REDUCE_MIN || s->f == REDUCE_PROD || s->r.n > 1 << 23 || !er_reduction_is_plain(&s->r, &outer, &inner)) return false;
     if (s->f == REDUCE_SUM && inner == 1 && (s->type == EDGERT_INT8 || s->type == EDGERT_UINT8)) {
         for (size_t o = 0; o < outer; o++) sums[o] = s->type == EDGERT_INT8 ? er_sum_int8(er_i8(x) + o * s->r.n, s->r.n) : er_sum_uint8(er_u8(x) + o * s->r.n, s->r.n);
-    } else if (s->type == EDGERT_INT8) plain_int8(s->f, outer, s->r.n, inner, x->data, (int32_t)first, sums);
+    } else if (s->f != REDUCE_SUM && s->type == EDGERT_INT8) ends_int8(s->f, outer, s->r.n, inner, x->data, (int8_t)first, sums);
+    else if (s->f != REDUCE_SUM && s->type == EDGERT_UINT8) ends_uint8(s->f, outer, s->r.n, inner, x->data, (uint8_t)first, sums);
+    else if (s->type == EDGERT_INT8) plain_int8(s->f, outer, s->r.n, inner, x->data, (int32_t)first, sums);
     else if (s->type == EDGERT_UINT8) plain_uint8(s->f, outer, s->r.n, inner, x->data, (int32_t)first, sums);
     else if (s->type != EDGERT_FLOAT32) return false;
     else if (s->f == REDUCE_SUM && inner == 1) er_sum_rows(outer, s->r.n, er_f32(x), er_f32(y));
