@@ -15,7 +15,7 @@ typedef struct {
     float min, max;
 } pool;
 
-typedef struct { const er_op *op; const pool *s; } task_arg;
+typedef struct { const er_op *op; const pool *s; const er_pool *pool; } task_arg;
 
 typedef enum { AVERAGE, MOST, ROOT_OF_SQUARES } kind;
 
@@ -106,6 +106,7 @@ static void run_row(void *arg, size_t i, int thread)
         size_t taps = 0;
         for (int32_t yy = y_from; yy < y_to; yy++)
             for (int32_t xx = x_from; xx < x_to; xx++) tap[taps++] = image + ((size_t)yy * (size_t)s->in_w + (size_t)xx) * pixel;
+        if (taps > 4096 && er_pool_stopped(t->pool)) return;      // a row of such windows may take minutes
         if (s->is_float) pool_floats(s, taps, (const float *const *)(const void *)tap, (float *)(void *)y);
         else if (element == 2) pool_int16(s, taps, (const int16_t *const *)(const void *)tap, (int16_t *)(void *)y);
         else (s->average ? s->kernels->qaverage_pool : s->kernels->qmax_pool)((size_t)s->channels, taps, tap, s->is_signed, s->out.min, s->out.max, y);
@@ -115,7 +116,7 @@ static void run_row(void *arg, size_t i, int thread)
 static void run_pool(const er_op *op, er_pool *threads)
 {
     const pool *s = op->state;
-    task_arg t = {op, s};
+    task_arg t = {op, s, threads};
     size_t rows = s->out_w && s->channels ? op->outputs[0]->count / ((size_t)s->out_w * (size_t)s->channels) : 0;
     er_for(threads, rows, (double)op->outputs[0]->count * s->o.filter_h * s->o.filter_w, run_row, &t);
 }
