@@ -172,8 +172,8 @@ void check_words(const er_kernels *generic, const er_kernels *k)
             generic->sigmoid_words(ALL, x, want);
             k->sigmoid_words(ALL, x, got);
         } else {
-            generic->tanh_words(ALL, x, bits, want);
-            k->tanh_words(ALL, x, bits, got);
+            generic->tanh_words(ALL, x, want, bits);
+            k->tanh_words(ALL, x, got, bits);
         }
         CHECK(!memcmp(want, got, ALL * sizeof *want), "words of %s: function %d differs", k->isa, (int)bits);
     }

@@ -218,7 +218,7 @@ typedef void er_float_function(size_t n, const float *x, float *y);
 // Gates of int8 LSTMs. y[i] = sigmoid(x[i]) of Q3.12, and tanh(x[i]) of Q(bits).(15 - bits), in Q0.15; x and y may be the same (base/q15.h).
 // And y[i] = clamp(clamp(requantize(a[i], a_m)) + requantize(b[i], b_m)), to int16.
 typedef void er_sigmoid_words(size_t n, const int16_t *x, int16_t *y);
-typedef void er_tanh_words(size_t n, const int16_t *x, int32_t bits, int16_t *y);
+typedef void er_tanh_words(size_t n, const int16_t *x, int16_t *y, int32_t bits);
 typedef void er_gate_words(size_t n, const int32_t *a, er_multiplier a_m, const int32_t *b, er_multiplier b_m, int16_t *y);
 
 // Around products of a float32 input that is quantized when it comes. The least and the largest of n numbers and 0; NaN counts as

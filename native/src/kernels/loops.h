@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/exponential.h"
+#include "base/one_value.h"
 #include "base/q15.h"
 #include "kernels/kernels.h"
 
@@ -21,31 +22,15 @@ static inline float from_ordered(int32_t v)
     return x;
 }
 
-// In place, after a copy: of what may be in place or not, vectors need a test, which in place fails.
-#define FUNCTION(name, function) \
-    static void name(size_t n, const float *x, float *y) \
-    { \
-        if (x != y) memcpy(y, x, n * sizeof *y); \
-        for (size_t i = 0; i < n; i++) y[i] = function(y[i]); \
-    }
-FUNCTION(tanh_floats, er_tanhf)
-FUNCTION(sigmoid_floats, er_sigmoidf)
-FUNCTION(logistic_floats, er_logisticf)
-FUNCTION(exp_floats, er_exp_of_float)
-FUNCTION(elu_floats, er_eluf)
-FUNCTION(gelu_floats, er_geluf)
-FUNCTION(gelu_tanh_floats, er_gelu_tanhf)
-#undef FUNCTION
-
-static void sigmoid_words(size_t n, const int16_t *x, int16_t *y)
-{
-    for (size_t i = 0; i < n; i++) y[i] = er_sigmoid_q15(x[i]);
-}
-
-static void tanh_words(size_t n, const int16_t *x, int32_t bits, int16_t *y)
-{
-    for (size_t i = 0; i < n; i++) y[i] = er_tanh_q15(x[i], bits);
-}
+ER_FLOAT_LOOP(tanh_floats, er_tanhf(v), )
+ER_FLOAT_LOOP(sigmoid_floats, er_sigmoidf(v), )
+ER_FLOAT_LOOP(logistic_floats, er_logisticf(v), )
+ER_FLOAT_LOOP(exp_floats, er_exp_of_float(v), )
+ER_FLOAT_LOOP(elu_floats, er_eluf(v), )
+ER_FLOAT_LOOP(gelu_floats, er_geluf(v), )
+ER_FLOAT_LOOP(gelu_tanh_floats, er_gelu_tanhf(v), )
+ER_LOOP(int16_t, sigmoid_words, er_sigmoid_q15(v), )
+ER_LOOP(int16_t, tanh_words, er_tanh_q15(v, bits), , int32_t bits)
 
 // er_requantize without the case that no multiplier makes, both factors INT32_MIN, which would be a branch.
 static inline int32_t requantized(int32_t x, er_multiplier m)

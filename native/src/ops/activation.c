@@ -5,7 +5,7 @@
 #include <math.h>
 
 #include "base/exponential.h"
-#include "ops/float_loops.h"
+#include "base/one_value.h"
 #include "ops/table16.h"
 
 // On float32 either a kernel, or a loop of its own with two numbers.

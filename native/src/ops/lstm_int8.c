@@ -113,7 +113,7 @@ static void finish_gate(const er_lstm *d, const room *m, int g, const int16_t *c
         for (size_t i = 0; peephole && i < n; i++) row[i] = clamp16((int64_t)row[i] + er_requantize(((const int16_t *)peephole->data)[i] * cell[b * n + i], q->peephole));
         if (d->w.norm[g]) normalize(d->w.norm[g], d->w.bias[g], q->norm, q->guard, n, row);
     }
-    if (g == GATE_CELL) d->kernels->tanh_words(batches * s->lanes, m->gate[g], 3, m->gate[g]);
+    if (g == GATE_CELL) d->kernels->tanh_words(batches * s->lanes, m->gate[g], m->gate[g], 3);
     else d->kernels->sigmoid_words(batches * s->lanes, m->gate[g], m->gate[g]);
 }
 
@@ -147,7 +147,7 @@ static void run_step(const er_lstm *d, const room *m, size_t step, int8_t *state
         memcpy(m->tanh + b * s->lanes, c, n * sizeof *c);
     }
     finish_gate(d, m, GATE_OUTPUT, cell);
-    d->kernels->tanh_words(batches * s->lanes, m->tanh, 15 + s->cell_exponent, m->tanh);
+    d->kernels->tanh_words(batches * s->lanes, m->tanh, m->tanh, 15 + s->cell_exponent);
     int8_t *y = w->projection ? m->wide : state;
     const int32_t zero = w->projection ? -s->hidden_zero : s->hidden_zero;
     for (size_t b = 0; b < batches; b++) {

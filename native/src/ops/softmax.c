@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/float_loops.h"
+#include "base/one_value.h"
 #include "ops/table16.h"
 
 typedef struct {

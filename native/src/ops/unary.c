@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/exponential.h"
-#include "ops/float_loops.h"
+#include "base/one_value.h"
 #include "ops/table16.h"
 #include "ops/whole.h"
 
