@@ -44,11 +44,6 @@ static void add_columns(size_t rows, size_t n, const uint8_t *x, uint8_t flip, i
         for (size_t i = j; i < n; i++) sum[i] += (uint8_t)(x[r * n + i] ^ flip);
 }
 
-static int32_t sum_row(const uint8_t *x, size_t n, bool is_signed)
-{
-    return (int32_t)(is_signed ? er_sum_int8((const int8_t *)x, n) : er_sum_uint8(x, n));
-}
-
 // int8 as uint8 with another zero point: one loop for both, which the compiler turns into vectors.
 static void add_bytes(size_t rows, size_t n, const uint8_t *x, bool is_signed, int32_t *sum, size_t step)
 {
@@ -59,7 +54,7 @@ static void add_bytes(size_t rows, size_t n, const uint8_t *x, bool is_signed, i
         for (size_t j = 0; j < n; j++) sum[j] += offset * (int32_t)rows;
         return;
     }
-    sum[0] += sum_row(x, rows * n, is_signed);
+    sum[0] += (int32_t)er_sum_bytes(x, rows * n, is_signed);
 }
 
 static void add_up(const mean *s, const er_tensor *x, int32_t *sums, float *fsums, size_t count)
@@ -87,7 +82,7 @@ static void run_mean(const er_op *op, er_pool *pool)
     size_t rows_kept, columns;
     const bool by_rows = er_reduction_is_plain(&s->r, &rows_kept, &columns) && columns == 1;
     if (by_rows && s->is_float) er_sum_rows(rows_kept, s->r.n, er_f32(x), fsums);
-    else if (by_rows) for (size_t r = 0; r < rows_kept; r++) sums[r] = sum_row(er_u8(x) + r * s->r.n, s->r.n, s->is_signed);
+    else if (by_rows) for (size_t r = 0; r < rows_kept; r++) sums[r] = (int32_t)er_sum_bytes(er_u8(x) + r * s->r.n, s->r.n, s->is_signed);
     else add_up(s, x, sums, fsums, y->count);
     for (size_t i = 0; i < y->count; i++) {
         if (s->is_float) {

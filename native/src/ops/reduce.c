@@ -136,6 +136,9 @@ static void take_whole(void *arg, size_t i, size_t o)
     }
 }
 
+// The reference begins with the lowest and highest finite numbers.
+static float first_float(function f) { return f == REDUCE_SUM ? 0 : f == REDUCE_PROD ? 1 : f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f; }
+
 // ---- [outer][n][inner]: columns of the output together, or, of a single number, lanes along the n
 
 enum { LANES = 64 };
@@ -144,7 +147,7 @@ enum { LANES = 64 };
 
 // Of type `type` by sums of `wide`, which begin with `first`, to elements of `result`. `f` is a constant.
 #define PLAIN(name, type, wide, result) \
-    __attribute__((always_inline)) static inline void name##_by(const function f, size_t outer, size_t n, size_t inner, const type *x, wide first, result *y) \
+    __attribute__((always_inline)) static inline void name(const function f, size_t outer, size_t n, size_t inner, const type *x, wide first, result *y) \
     { \
         wide lane[LANES]; \
         for (size_t o = 0; o < outer; o++, x += n * inner, y += inner) { \
@@ -167,36 +170,39 @@ enum { LANES = 64 };
                 for (size_t j = 0; j < some; j++) y[c + j] = (result)lane[j]; \
             } \
         } \
-    } \
-    static void name(function f, size_t outer, size_t n, size_t inner, const void *x, wide first, result *y) \
-    { \
-        if (f == REDUCE_SUM) name##_by(REDUCE_SUM, outer, n, inner, x, first, y); \
-        else if (f == REDUCE_MAX) name##_by(REDUCE_MAX, outer, n, inner, x, first, y); \
-        else name##_by(REDUCE_MIN, outer, n, inner, x, first, y); \
     }
-PLAIN(plain_int8, int8_t, int32_t, int64_t)
-PLAIN(plain_uint8, uint8_t, int32_t, int64_t)
-PLAIN(ends_int8, int8_t, int8_t, int64_t)
-PLAIN(ends_uint8, uint8_t, uint8_t, int64_t)
+PLAIN(sum_int8, int8_t, int32_t, int64_t)
+PLAIN(sum_uint8, uint8_t, int32_t, int64_t)
+PLAIN(end_int8, int8_t, int8_t, int64_t)
+PLAIN(end_uint8, uint8_t, uint8_t, int64_t)
 PLAIN(plain_float, float, float, float)
 #undef PLAIN
+
+// The functions as constants.
+#define END(name, ...) do { if (s->f == REDUCE_MAX) name(REDUCE_MAX, __VA_ARGS__); else name(REDUCE_MIN, __VA_ARGS__); } while (0)
 
 // Sums of up to 2^23 bytes fit 32 bits.
 static bool run_plain(const reduce *s, const er_tensor *x, const er_tensor *y, int64_t *sums, int64_t first)
 {
     size_t outer, inner;
-    if (s->f > REDUCE_MIN || s->f == REDUCE_PROD || s->r.n > 1 << 23 || !er_reduction_is_plain(&s->r, &outer, &inner)) return false;
-    if (s->f == REDUCE_SUM && inner == 1 && (s->type == EDGERT_INT8 || s->type == EDGERT_UINT8)) {
-        for (size_t o = 0; o < outer; o++) sums[o] = s->type == EDGERT_INT8 ? er_sum_int8(er_i8(x) + o * s->r.n, s->r.n) : er_sum_uint8(er_u8(x) + o * s->r.n, s->r.n);
-    } else if (s->f != REDUCE_SUM && s->type == EDGERT_INT8) ends_int8(s->f, outer, s->r.n, inner, x->data, (int8_t)first, sums);
-    else if (s->f != REDUCE_SUM && s->type == EDGERT_UINT8) ends_uint8(s->f, outer, s->r.n, inner, x->data, (uint8_t)first, sums);
-    else if (s->type == EDGERT_INT8) plain_int8(s->f, outer, s->r.n, inner, x->data, (int32_t)first, sums);
-    else if (s->type == EDGERT_UINT8) plain_uint8(s->f, outer, s->r.n, inner, x->data, (int32_t)first, sums);
-    else if (s->type != EDGERT_FLOAT32) return false;
-    else if (s->f == REDUCE_SUM && inner == 1) er_sum_rows(outer, s->r.n, er_f32(x), er_f32(y));
-    else plain_float(s->f, outer, s->r.n, inner, x->data, s->f == REDUCE_SUM ? 0 : s->f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f, er_f32(y));
+    const size_t n = s->r.n;
+    const bool is_sum = s->f == REDUCE_SUM, is_signed = s->type == EDGERT_INT8;
+    if (s->f > REDUCE_MIN || s->f == REDUCE_PROD || n > 1 << 23 || !er_reduction_is_plain(&s->r, &outer, &inner)) return false;
+    if (s->type == EDGERT_FLOAT32) {
+        if (is_sum && inner == 1) er_sum_rows(outer, n, er_f32(x), er_f32(y));
+        else if (is_sum) plain_float(REDUCE_SUM, outer, n, inner, er_f32(x), 0, er_f32(y));
+        else END(plain_float, outer, n, inner, er_f32(x), first_float(s->f), er_f32(y));
+        return true;
+    }
+    if (!is_signed && s->type != EDGERT_UINT8) return false;
+    if (is_sum && inner == 1) for (size_t o = 0; o < outer; o++) sums[o] = er_sum_bytes(er_u8(x) + o * n, n, is_signed);
+    else if (is_sum && is_signed) sum_int8(REDUCE_SUM, outer, n, inner, er_i8(x), 0, sums);
+    else if (is_sum) sum_uint8(REDUCE_SUM, outer, n, inner, er_u8(x), 0, sums);
+    else if (is_signed) END(end_int8, outer, n, inner, er_i8(x), (int8_t)first, sums);
+    else END(end_uint8, outer, n, inner, er_u8(x), (uint8_t)first, sums);
     return true;
 }
+#undef END
 
 static void run_reduce(const er_op *op, er_pool *pool)
 {
@@ -206,9 +212,7 @@ static void run_reduce(const er_op *op, er_pool *pool)
     walk_arg w = {s, x, y, (int64_t *)(void *)op->scratch};
     if (s->type == EDGERT_FLOAT32) {
         if (run_plain(s, x, y, NULL, 0)) return;
-        // The reference begins with the lowest and highest finite numbers.
-        const float first = s->f == REDUCE_SUM ? 0 : s->f == REDUCE_PROD ? 1 : s->f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f;
-        for (size_t o = 0; o < y->count; o++) er_f32(y)[o] = first;
+        for (size_t o = 0; o < y->count; o++) er_f32(y)[o] = first_float(s->f);
         er_reduction_walk(&s->r, x->count, take_float, &w);
         return;
     }
