@@ -9,10 +9,9 @@
 typedef struct {
     er_broadcast bc;
     er_qadd *kernel;
-    er_float_binary *floats;
+    er_float_pair floats;
     er_qadd_params q;
     int expand;                 // er_broadcast_plan_expansion
-    float min, max;
 } add;
 
 typedef struct { const er_op *op; const add *s; er_broadcast bc; const uint8_t *a, *b; size_t chunk, chunks; } task_arg;
@@ -30,20 +29,14 @@ static void run_part(void *arg, size_t i, int thread)
     b += from * bc->b_step;
     size_t y = run * bc->run + from;
     if (s->kernel) s->kernel(n, t->a + a, bc->a_step, t->b + b, bc->b_step, &s->q, er_u8(t->op->outputs[0]) + y);
-    else s->floats(n, er_f32(t->op->inputs[0]) + a, bc->a_step, er_f32(t->op->inputs[1]) + b, bc->b_step, s->min, s->max, er_f32(t->op->outputs[0]) + y);
-}
-
-static void add_floats(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
-{
-    const add *s = state;
-    s->floats(n, a, a_step, b, b_step, s->min, s->max, y);
+    else s->floats.kernel(n, er_f32(t->op->inputs[0]) + a, bc->a_step, er_f32(t->op->inputs[1]) + b, bc->b_step, s->floats.min, s->floats.max, er_f32(t->op->outputs[0]) + y);
 }
 
 static void run_floats(const er_op *op, er_pool *pool)
 {
     (void)pool;
     const add *s = op->state;
-    er_broadcast_each(&s->bc, sizeof(float), op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, add_floats, s);
+    er_broadcast_floats(op, &s->bc, &s->floats);
 }
 
 static void run_add(const er_op *op, er_pool *pool)
@@ -85,8 +78,8 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
     // One long run is divided among threads; many short ones are taken together.
     op->run = er_is_8bit(a) || s->bc.outer == 1 ? run_add : run_floats;
     s->q.subtract = subtract;
-    s->floats = subtract ? p->kernels->sub_floats : p->kernels->add_floats;
-    if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->min, &s->max);
+    s->floats.kernel = subtract ? p->kernels->sub_floats : p->kernels->add_floats;
+    if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->floats.min, &s->floats.max);
     ER_TRY(er_expect_quantized(p, a, "first input"));
     ER_TRY(er_expect_quantized(p, b, "second input"));
     ER_TRY(er_expect_quantized(p, y, "output"));

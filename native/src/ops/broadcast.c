@@ -83,6 +83,17 @@ void er_broadcast_each(const er_broadcast *bc, size_t element, const void *a, co
     }
 }
 
+static void run_pair(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
+{
+    const er_float_pair *pair = state;
+    pair->kernel(n, a, a_step, b, b_step, pair->min, pair->max, y);
+}
+
+void er_broadcast_floats(const er_op *op, const er_broadcast *bc, const er_float_pair *pair)
+{
+    er_broadcast_each(bc, sizeof(float), op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, run_pair, pair);
+}
+
 int er_broadcast_plan_expansion(er_op *op, const er_broadcast *bc)
 {
     enum { SHORT = 128 };

@@ -7,23 +7,16 @@
 typedef struct {
     er_broadcast bc;
     er_qmul *kernel;
-    er_float_binary *floats;
+    er_float_pair floats;
     er_qmul_params q;
     int expand;                 // er_broadcast_plan_expansion
-    float min, max;
 } mul;
-
-static void multiply_floats(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
-{
-    const mul *s = state;
-    s->floats(n, a, a_step, b, b_step, s->min, s->max, y);
-}
 
 static void run_floats(const er_op *op, er_pool *pool)
 {
     (void)pool;
     const mul *s = op->state;
-    er_broadcast_each(&s->bc, sizeof(float), op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, multiply_floats, s);
+    er_broadcast_floats(op, &s->bc, &s->floats);
 }
 
 static void run_mul(const er_op *op, er_pool *pool)
@@ -53,8 +46,8 @@ er_status er_prepare_mul(er_prepare *p, er_op *op)
     ER_TRY(er_broadcast_shapes(p, a, b, y, &s->bc));
     er_activation activation = er_read_activation(op->def->options);
     op->run = er_is_8bit(a) ? run_mul : run_floats;
-    s->floats = p->kernels->mul_floats;
-    if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->min, &s->max);
+    s->floats.kernel = p->kernels->mul_floats;
+    if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->floats.min, &s->floats.max);
     ER_TRY(er_expect_quantized(p, a, "first input"));
     ER_TRY(er_expect_quantized(p, b, "second input"));
     ER_TRY(er_expect_quantized(p, y, "output"));
