@@ -6,6 +6,7 @@
 
 #include "base/exponential.h"
 #include "base/one_value.h"
+#include "base/q15.h"
 #include "ops/table16.h"
 
 // On float32 either a kernel, or a loop of its own with two numbers.
@@ -202,14 +203,8 @@ er_status er_prepare_leaky_relu(er_prepare *p, er_op *op)
 
 ER_FLOAT_LOOP(hard_swish, v * clamp(v + low, 0, high) / high, , float low, float high)
 
-static int16_t saturate16(int32_t x) { return (int16_t)er_clamp32(x, INT16_MIN, INT16_MAX); }
-
-static int16_t doubling_high_mul16(int16_t a, int16_t b, bool round)
-{
-    if (a == INT16_MIN && b == INT16_MIN) return INT16_MAX;
-    int32_t ab = a * b;
-    return (int16_t)(round ? (ab + (ab >= 0 ? 1 << 14 : 1 - (1 << 14))) / (1 << 15) : ab / (1 << 15));
-}
+// er_times16, but cut towards zero.
+static int16_t times16_cut(int16_t a, int16_t b) { return (int16_t)er_saturate16(a * b / (1 << 15)); }
 
 // gemmlowp's division by 2^n, halves away from zero, on 16 bits: from n = 16 on its mask is all ones, and zero becomes one.
 static int32_t rounding_shift16(int16_t x, int32_t n)
@@ -236,14 +231,14 @@ er_status er_prepare_hard_swish(er_prepare *p, er_op *op)
     for (int32_t i = 0; i < 256; i++) {
         int16_t v = (int16_t)(er_byte_value(x, i) - er_zero(x));
         int16_t fine = (int16_t)(v * (1 << 7));
-        int16_t on_output_scale = doubling_high_mul16(fine, qo, true);
+        int16_t on_output_scale = (int16_t)er_times16(fine, qo);
         int16_t r = fine;
-        if (mr.shift > 0) r = saturate16(er_saturating_left_shift(r, mr.shift - 1));
-        r = doubling_high_mul16(r, qr, true);
-        if (mr.shift > 0) r = saturate16(r * 2);
+        if (mr.shift > 0) r = (int16_t)er_saturate16(er_saturating_left_shift(r, mr.shift - 1));
+        r = (int16_t)er_times16(r, qr);
+        if (mr.shift > 0) r = (int16_t)er_saturate16(r * 2);
         if (mr.shift < 0) r = (int16_t)rounding_shift16(r, -mr.shift);
         r = (int16_t)((r + (1 << 15)) >> 1);
-        int32_t out = rounding_shift16(doubling_high_mul16(r, on_output_scale, false), -mo.shift);
+        int32_t out = rounding_shift16(times16_cut(r, on_output_scale), -mo.shift);
         table[i] = clamped((int64_t)out + er_zero(y), min, max);
     }
     return ER_OK;

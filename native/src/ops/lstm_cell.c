@@ -52,14 +52,6 @@ static void run_float(const er_op *op, er_pool *pool)
     remember(op);
 }
 
-// a * b in Q0.15, halves away from zero.
-static int32_t times(int32_t a, int32_t b)
-{
-    if (a == INT16_MIN && b == INT16_MIN) return INT16_MAX;
-    const int32_t ab = a * b;
-    return (ab + (ab >= 0 ? 1 << 14 : 1 - (1 << 14))) / (1 << 15);
-}
-
 // Rounded twice, as er_requantize, but both times halves up: so does the reference here, and nowhere else.
 static int32_t scaled(int32_t x, er_multiplier m)
 {
@@ -88,8 +80,8 @@ static void run_bytes(const er_op *op, er_pool *pool)
             const int32_t in = er_sigmoid_q15(sums[c]), value = er_tanh_q15(sums[s->cells + c], 3);
             const int32_t forget = er_sigmoid_q15(sums[2 * s->cells + c]), out = er_sigmoid_q15(sums[3 * s->cells + c]);
             // Q0.15 to Q4.11 is a shift by four.
-            state[c] = (int16_t)er_clamp32(er_rounding_shift(times(in, value), 4) + times(forget, before[c]), INT16_MIN, INT16_MAX);
-            y[c] = (uint8_t)(128 + er_clamp32(er_rounding_shift(times(out, er_tanh_q15(state[c], 4)), 8), -128, 127));
+            state[c] = (int16_t)er_clamp32(er_rounding_shift(er_times16(in, value), 4) + er_times16(forget, before[c]), INT16_MIN, INT16_MAX);
+            y[c] = (uint8_t)(128 + er_clamp32(er_rounding_shift(er_times16(out, er_tanh_q15(state[c], 4)), 8), -128, 127));
         }
     }
     remember(op);
