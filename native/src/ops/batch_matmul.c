@@ -52,8 +52,6 @@ static const uint8_t *turned(const uint8_t *x, size_t rows, size_t k, size_t eac
 // The memory of one product: the two matrices as rows of k, what the kernel reads of them, and a block of the first one's rows, with their sums.
 typedef struct { uint8_t *x, *z; uint8_t *packed; int64_t *sums; int8_t *quantized; uint8_t *rows; int32_t *products; } room;
 
-static size_t lanes(const matmul *s) { return er_round_up(s->n, s->mm.nr); }
-
 static void lay_out(const matmul *s, er_carver *c, room *m)
 {
     const er_sgemm *g = &s->kernels->sgemm;
@@ -61,11 +59,11 @@ static void lay_out(const matmul *s, er_carver *c, room *m)
     m->z = !s->transposed_z && s->way != FLOATS ? er_carve(c, s->n * s->k * s->z_bytes) : NULL;
     m->packed = NULL;
     if (s->way == FLOATS) m->packed = er_carve(c, (s->n + (size_t)g->nr - 1) / (size_t)g->nr * er_sgemm_panel_floats(g, s->k) * sizeof(float));
-    else if (s->packs) m->packed = er_carve(c, lanes(s) / s->mm.nr * s->mm.panel_bytes + ER_SLACK);
+    else if (s->packs) m->packed = er_carve(c, er_matmul_lanes(&s->mm) / s->mm.nr * s->mm.panel_bytes + ER_SLACK);
     m->sums = er_carve(c, s->n * sizeof *m->sums);
     m->quantized = er_carve(c, s->way == HYBRID ? s->k : 0);
     m->rows = er_carve(c, s->packs ? BLOCK * er_matmul_run_bytes(&s->mm) + ER_SLACK : 0);
-    m->products = er_carve(c, (s->packs ? BLOCK * lanes(s) : s->n) * sizeof *m->products);
+    m->products = er_carve(c, (s->packs ? BLOCK * er_matmul_lanes(&s->mm) : s->n) * sizeof *m->products);
 }
 
 static void product_floats(const matmul *s, const float *x, const float *z, float *packed, float *y)
@@ -178,10 +176,9 @@ static void product_packed(const matmul *s, const er_pool *pool, const er_quanti
             er_matmul_convert(&mm, to, row, s->k);
             memset(to + s->k * mm.element, 0, row_bytes - s->k * mm.element);
         }
-        const er_rows block = {.a = m->rows, .lines = 1, .m = rows, .row_stride = row_bytes, .segments = 1};
-        er_matmul_run(&mm, 0, &block, NULL, 0, s->n, m->products, lanes(s) * sizeof *m->products);
+        er_matmul_run_sums(&mm, m->rows, row_bytes, rows, NULL, m->products);
         for (size_t r = 0; r < rows; r++) {
-            const int32_t *sums = m->products + r * lanes(s);
+            const int32_t *sums = m->products + r * er_matmul_lanes(&s->mm);
             const size_t to = y + (r0 + r) * s->n;
             if (s->way == HYBRID) {
                 for (size_t c = 0; c < s->n; c++) {
@@ -242,10 +239,7 @@ static er_status plan(er_prepare *p, er_op *op, matmul *s)
 {
     s->packs = (s->way == BYTES || s->way == HYBRID) && s->m >= LEAST_ROWS && s->n && s->k && s->k <= INT32_MAX / 65536 * 256;
     if (s->packs) {
-        const er_qgemm *g = &p->kernels->qgemm;
-        s->mm = (er_matmul){.kernels = p->kernels, .gemm = g, .is_signed = true, .groups = 1, .n = s->n, .segments = 1, .length = s->k, .element = (size_t)g->a_size,
-                            .k_groups = (s->k + (size_t)g->kr - 1) / (size_t)g->kr, .nr = (size_t)g->nr, .panel_bytes = er_qgemm_panel_bytes(g, 1, s->k, 0),
-                            .pad = (s->way == BYTES ? s->x_zero : 0) + er_qgemm_offset(g, true), .o = {.min = -128, .max = 127, .sums = true}};
+        s->mm = er_matmul_of_sums(p->kernels, s->way == BYTES ? s->x_zero : 0, s->n, s->k);
         er_status status;
         s->channels = er_alloc(p, s->n * sizeof *s->channels, &status);
         ER_TRY(status);

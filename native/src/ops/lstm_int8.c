@@ -60,19 +60,13 @@ static size_t lay_out(const er_lstm *d, er_carver *c, room *m)
     m->recurrent = er_carve(c, batches * s->lanes * sizeof(int32_t));
     m->tanh = er_carve(c, batches * s->lanes * sizeof(int16_t));
     if (!d->w.projection) return cleared;
-    m->projected = er_carve(c, batches * er_round_up(d->outputs, s->projection.nr) * sizeof(int32_t));
+    m->projected = er_carve(c, batches * er_matmul_lanes(&s->projection) * sizeof(int32_t));
     m->wide = er_carve(c, batches * d->cells);
     return cleared;
 }
 
 static int16_t clamp16(int64_t v) { return (int16_t)er_clamp64(v, INT16_MIN, INT16_MAX); }
 static int8_t clamp8(int64_t v) { return (int8_t)er_clamp64(v, INT8_MIN, INT8_MAX); }
-
-static void multiply(const er_matmul *mm, const uint8_t *a, size_t rows, size_t row_bytes, size_t *scratch, int32_t *sums)
-{
-    const er_rows product = {.a = a, .lines = 1, .m = rows, .row_stride = row_bytes, .segments = 1};
-    er_matmul_run(mm, 0, &product, scratch, 0, mm->n, sums, er_round_up(mm->n, mm->nr) * sizeof *sums);
-}
 
 static void normalize(const er_tensor *norm, const er_tensor *bias, er_multiplier m, int32_t guard, size_t n, int16_t *x)
 {
@@ -98,7 +92,7 @@ static void sum_gate(const er_lstm *d, const room *m, int g, size_t step)
     const lstm8 *s = d->int8;
     const gate *q = &s->gates[g];
     const size_t batches = er_lstm_together(d), all = batches * s->lanes;
-    multiply(&q->recurrent, m->state, batches, m->state_row, m->scratch, m->recurrent);
+    er_matmul_run_sums(&q->recurrent, m->state, m->state_row, batches, m->scratch, m->recurrent);
     d->kernels->gate_words(all, m->from_input[g] + step * all, q->input, m->recurrent, q->state, m->gate[g]);
 }
 
@@ -117,12 +111,6 @@ static void finish_gate(const er_lstm *d, const room *m, int g, const int16_t *c
     else d->kernels->sigmoid_words(batches * s->lanes, m->gate[g], m->gate[g]);
 }
 
-// Rows of int8 as rows of a product.
-static void put_rows(const er_matmul *mm, uint8_t *a, size_t row_bytes, const int8_t *x, size_t rows)
-{
-    for (size_t r = 0; r < rows; r++) er_matmul_convert(mm, a + r * row_bytes, x + r * mm->length, mm->length);
-}
-
 // `state` and `cell` are those of the batches that go together.
 static void run_step(const er_lstm *d, const room *m, size_t step, int8_t *state, int16_t *cell)
 {
@@ -130,7 +118,7 @@ static void run_step(const er_lstm *d, const room *m, size_t step, int8_t *state
     const er_lstm_weights *w = &d->w;
     const size_t batches = er_lstm_together(d), n = d->cells;
     const bool coupled = !w->from_input[GATE_INPUT];
-    put_rows(&s->gates[GATE_OUTPUT].recurrent, m->state, m->state_row, state, batches);
+    er_matmul_put_rows(&s->gates[GATE_OUTPUT].recurrent, m->state, m->state_row, state, batches);
     for (int g = coupled ? GATE_FORGET : GATE_INPUT; g < GATES; g++) {
         sum_gate(d, m, g, step);
         if (g != GATE_OUTPUT) finish_gate(d, m, g, cell);
@@ -155,10 +143,10 @@ static void run_step(const er_lstm *d, const room *m, size_t step, int8_t *state
         for (size_t i = 0; i < n; i++) y[b * n + i] = clamp8((int64_t)er_requantize(out[i] * value[i], s->hidden) + zero);
     }
     if (!w->projection) return;
-    put_rows(&s->projection, m->hidden, m->hidden_row, m->wide, batches);
-    multiply(&s->projection, m->hidden, batches, m->hidden_row, m->scratch, m->projected);
+    er_matmul_put_rows(&s->projection, m->hidden, m->hidden_row, m->wide, batches);
+    er_matmul_run_sums(&s->projection, m->hidden, m->hidden_row, batches, m->scratch, m->projected);
     for (size_t b = 0; b < batches; b++) {
-        const int32_t *sums = m->projected + b * er_round_up(d->outputs, s->projection.nr);
+        const int32_t *sums = m->projected + b * er_matmul_lanes(&s->projection);
         int8_t *to = state + b * d->outputs;
         for (size_t i = 0; i < d->outputs; i++) {
             to[i] = clamp8((int64_t)er_requantize(sums[i], s->project) + s->state_zero);
@@ -183,8 +171,8 @@ void er_lstm_run_int8(const er_op *op, const er_pool *pool, const er_lstm *d)
         for (size_t step = 0; step < d->steps; step += s->ahead) {
             if (er_pool_stopped(pool)) return;
             const size_t steps = d->steps - step < s->ahead ? d->steps - step : s->ahead, row = d->time_major ? step * d->batches : b * d->steps + step;
-            put_rows(&s->gates[GATE_OUTPUT].from_input, m.x, m.x_row, er_i8(op->inputs[0]) + row * d->inputs, steps * together);
-            for (int g = first; g < GATES; g++) multiply(&s->gates[g].from_input, m.x, steps * together, m.x_row, m.scratch, m.from_input[g]);
+            er_matmul_put_rows(&s->gates[GATE_OUTPUT].from_input, m.x, m.x_row, er_i8(op->inputs[0]) + row * d->inputs, steps * together);
+            for (int g = first; g < GATES; g++) er_matmul_run_sums(&s->gates[g].from_input, m.x, m.x_row, steps * together, m.scratch, m.from_input[g]);
             for (size_t i = 0; i < steps; i++) {
                 run_step(d, &m, i, state, cell);
                 memcpy(y + (row + i * together) * d->outputs, state, together * d->outputs);
@@ -267,7 +255,7 @@ er_status er_lstm_prepare_int8(er_prepare *p, const er_op *op, er_lstm *d)
     }
     if (d->cell_clip > 0) s->cell_limit = (int16_t)fminf(INT16_MAX, d->cell_clip / er_scale(w->cell));
     const size_t together = er_lstm_together(d);
-    s->lanes = er_round_up(d->cells, s->gates[GATE_OUTPUT].recurrent.nr);
+    s->lanes = er_matmul_lanes(&s->gates[GATE_OUTPUT].recurrent);
     s->ahead = together < 16 ? 16 / (together ? together : 1) : 1;
     s->ahead = s->ahead < d->steps ? s->ahead : d->steps ? d->steps : 1;
     size_t most;        // more than the bytes of a run

@@ -195,11 +195,17 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
     return status;
 }
 
+er_matmul er_matmul_of_sums(const er_kernels *kernels, int32_t zero, size_t n, size_t length)
+{
+    const er_qgemm *g = &kernels->qgemm;
+    return (er_matmul){.kernels = kernels, .gemm = g, .is_signed = true, .groups = 1, .n = n, .segments = 1, .length = length, .element = (size_t)g->a_size,
+                       .k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr, .nr = (size_t)g->nr, .panel_bytes = er_qgemm_panel_bytes(g, 1, length, 0),
+                       .pad = zero + er_qgemm_offset(g, true), .o = {.min = -128, .max = 127, .sums = true}};
+}
+
 er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t n, size_t length)
 {
-    *mm = (er_matmul){.kernels = p->kernels, .gemm = &p->kernels->qgemm, .is_signed = true, .groups = 1, .n = n, .segments = 1, .length = length};
-    mm->o = (er_output){.min = -128, .max = 127, .sums = true};
-    mm->pad = zero + er_qgemm_offset(mm->gemm, true);
+    *mm = er_matmul_of_sums(p->kernels, zero, n, length);
     const er_gemm_weights all = {n, 1, length, w->data, false, 0};
     er_channel *channels = malloc((n + 1) * sizeof *channels);
     if (!channels) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
@@ -242,6 +248,12 @@ void er_matmul_convert(const er_matmul *mm, void *a, const void *x, size_t n)
 {
     if (er_matmul_takes_raw(mm)) memcpy(a, x, n * mm->element);
     else mm->gemm->pack_a(a, x, n, mm->is_signed);
+}
+
+void er_matmul_put_rows(const er_matmul *mm, uint8_t *a, size_t row_bytes, const void *x, size_t rows)
+{
+    const size_t bytes = mm->length * (mm->is_float ? sizeof(float) : 1);
+    for (size_t r = 0; r < rows; r++) er_matmul_convert(mm, a + r * row_bytes, (const uint8_t *)x + r * bytes, mm->length);
 }
 
 void er_matmul_fill(const er_matmul *mm, void *a, size_t n) { er_matmul_fill_with(mm, a, mm->pad, n); }
@@ -288,6 +300,12 @@ void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_
     for (size_t e = 0; e < mm->extras; e++)
         scratch[e] = mm->extra_list[e] / mm->k_groups * r.segment_stride + mm->extra_list[e] % mm->k_groups * (size_t)g->kr * mm->element;
     g->run(&r, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &mm->o, (uint8_t *)out + n0 * (mm->o.sums ? sizeof(int32_t) : 1), out_stride);
+}
+
+void er_matmul_run_sums(const er_matmul *mm, const uint8_t *a, size_t row_bytes, size_t rows, size_t *scratch, void *sums)
+{
+    const er_rows product = {.a = a, .lines = 1, .m = rows, .row_stride = row_bytes, .segments = 1};
+    er_matmul_run(mm, 0, &product, scratch, 0, mm->n, sums, er_matmul_lanes(mm) * (mm->is_float ? 1 : sizeof(int32_t)));
 }
 
 // The first channel of part i: where a strip begins.

@@ -39,6 +39,16 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
 // w * (a - zero), plus an int32 bias or NULL, as int32, n rounded up to whole panels (mm->nr), and strides are in bytes.
 er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t n, size_t length);
 
+// The same for weights that come while the model runs: all but `packed`, which er_qgemm_pack makes without extras, in memory of panel_bytes for each panel of
+// nr channels.
+er_matmul er_matmul_of_sums(const er_kernels *kernels, int32_t zero, size_t n, size_t length);
+
+// Rows of `length`, int8 or float32, as rows of A, `row_bytes` apart; what is behind them stays. And the sums of such rows: int32, or float32,
+// [rows][n rounded up to whole panels].
+void er_matmul_put_rows(const er_matmul *mm, uint8_t *a, size_t row_bytes, const void *x, size_t rows);
+void er_matmul_run_sums(const er_matmul *mm, const uint8_t *a, size_t row_bytes, size_t rows, size_t *scratch, void *sums);
+static inline size_t er_matmul_lanes(const er_matmul *mm) { return er_round_up(mm->n, mm->nr); }
+
 // For products that will be of one row, once prepared: makes them faster where the kernel can.
 er_status er_matmul_prepare_row(er_prepare *p, er_matmul *mm);
 

@@ -75,14 +75,6 @@ static void scatter(const product *d, const uint8_t *products, int32_t ix, int32
                                                                             open + open_row(d, top + ky) + (size_t)(left + from) * n * each);
 }
 
-static void multiply(const product *d, const room *m, const uint8_t *x, size_t pixels)
-{
-    const size_t bytes = row_bytes(d), length = (size_t)d->s.in_c;
-    const er_rows rows = {.a = m->rows, .lines = 1, .m = pixels, .row_stride = bytes, .segments = 1};
-    for (size_t i = 0; i < pixels; i++) er_matmul_convert(&d->mm, m->rows + i * bytes, x + i * length * (d->is_float ? sizeof(float) : 1), length);
-    er_matmul_run(&d->mm, 0, &rows, m->scratch, 0, d->mm.n, m->products, d->is_float ? d->lanes : d->lanes * sizeof(int32_t));
-}
-
 static void run_band(void *arg, size_t task, int thread)
 {
     const task_arg *t = arg;
@@ -106,7 +98,8 @@ static void run_band(void *arg, size_t task, int thread)
         if (top + s->kh <= first) continue;
         for (int32_t ix = 0; ix < s->in_w; ix += (int32_t)d->block) {
             const int32_t pixels = er_min32(s->in_w - ix, (int32_t)d->block);
-            multiply(d, &m, x + (size_t)iy * in_row + (size_t)ix * (size_t)s->in_c * each, (size_t)pixels);
+            er_matmul_put_rows(&d->mm, m.rows, row_bytes(d), x + (size_t)iy * in_row + (size_t)ix * (size_t)s->in_c * each, (size_t)pixels);
+            er_matmul_run_sums(&d->mm, m.rows, row_bytes(d), (size_t)pixels, m.scratch, m.products);
             for (int32_t i = 0; i < pixels; i++) scatter(d, m.products + (size_t)i * d->lanes * sizeof(int32_t), ix + i, top, next, end, m.open);
         }
     }
@@ -183,7 +176,7 @@ er_status er_prepare_transpose_product(er_prepare *p, er_op *op, const er_transp
         ER_TRY(take_channels(p, op, d));
         ER_TRY(er_matmul_prepare_sums(p, &d->mm, &turned, NULL, er_zero(x), n, (size_t)s->in_c));
     }
-    d->lanes = er_round_up(n, d->mm.nr);
+    d->lanes = er_matmul_lanes(&d->mm);
     d->block = 32;
     while (d->block > 8 && d->block * d->lanes * sizeof(int32_t) > 128 * 1024) d->block /= 2;
     d->bands = p->threads > 1 ? (size_t)er_min32(s->out_h, p->threads) : 1;
