@@ -48,24 +48,31 @@ static void gate_words(size_t n, const int32_t *a, er_multiplier am, const int32
     }
 }
 
+// Numbers come to where they are bytes in pieces of so many: between 64 bits and 8 gcc finds no vectors in one step.
+enum { TOGETHER = 64 };
+
+// y[i] = zero + clamp(v[i], min, max).
+static inline void put_bytes(size_t n, const int32_t *v, int32_t zero, int32_t min, int32_t max, uint8_t *y)
+{
+    for (size_t i = 0; i < n; i++) {
+        const int32_t least = v[i] < min ? min : v[i];
+        y[i] = (uint8_t)(zero + (least > max ? max : least));
+    }
+}
+
 static void requantize_sums(size_t n, const int32_t *sums, int32_t less, er_multiplier m, const er_output *o, uint8_t *y)
 {
-    enum { TOGETHER = 64 };
     const int32_t zero = o->zero, min = o->min - zero, max = o->max - zero;
-    int32_t part[TOGETHER];     // between 64 bits and 8 gcc finds no vectors in one step
+    int32_t part[TOGETHER];
     for (size_t i = 0, some; i < n; i += some, sums += some, y += some) {
         some = n - i < TOGETHER ? n - i : TOGETHER;
         for (size_t j = 0; j < some; j++) part[j] = requantized((int32_t)((uint32_t)sums[j] - (uint32_t)less), m);
-        for (size_t j = 0; j < some; j++) {
-            const int32_t v = part[j] < min ? min : part[j];
-            y[j] = (uint8_t)(zero + (v > max ? max : v));
-        }
+        put_bytes(some, part, zero, min, max, y);
     }
 }
 
 static void requantize_channels(size_t pixels, size_t n, const int32_t *sums, const er_channel_multipliers *m, const er_output *o, uint8_t *y)
 {
-    enum { TOGETHER = 64 };
     const int32_t zero = o->zero, min = o->min - zero, max = o->max - zero;
     int32_t part[TOGETHER];
     for (size_t i = 0; i < pixels; i++, sums += n, y += n) {
@@ -76,10 +83,7 @@ static void requantize_channels(size_t pixels, size_t n, const int32_t *sums, co
                 const int64_t product = (int64_t)(int32_t)(((uint32_t)x[j] + (uint32_t)bias[j]) << left[j]) * q[j];
                 part[j] = er_rounding_shift((int32_t)((product + (INT64_C(1) << 30)) >> 31), right[j]);
             }
-            for (size_t j = 0; j < some; j++) {
-                const int32_t v = part[j] < min ? min : part[j];
-                y[c + j] = (uint8_t)(zero + (v > max ? max : v));
-            }
+            put_bytes(some, part, zero, min, max, y + c);
         }
     }
 }
@@ -100,7 +104,6 @@ static void add_to_sums(size_t n, const void *x, void *y)
 
 static void prelu(size_t n, const uint8_t *x, size_t x_step, const uint8_t *alpha, size_t alpha_step, const er_prelu_params *p, uint8_t *y)
 {
-    enum { TOGETHER = 64 };
     const int32_t x_zero = p->x_zero, alpha_zero = p->alpha_zero, zero = p->zero, min = p->min - zero, max = p->max - zero, flip = p->is_signed ? 128 : 0;
     const er_multiplier positive = p->positive, negative = p->negative;
     int32_t v[TOGETHER], product[TOGETHER];
@@ -113,10 +116,7 @@ static void prelu(size_t n, const uint8_t *x, size_t x_step, const uint8_t *alph
             const int32_t a = requantized(v[j], positive), b = requantized(product[j], negative);
             v[j] = v[j] >= 0 ? a : b;
         }
-        for (size_t j = 0; j < some; j++) {
-            const int32_t r = v[j] < min ? min : v[j];
-            y[j] = (uint8_t)(zero + (r > max ? max : r));
-        }
+        put_bytes(some, v, zero, min, max, y);
     }
 }
 

@@ -75,7 +75,10 @@ void er_broadcast_each(const er_broadcast *bc, size_t element, const void *a, co
         together = inner - r % inner < most ? inner - r % inner : most;
         if (tiled) {
             const uint8_t **repeated = repeats_a ? &p : &q;
-            if (in_tile != *repeated) for (size_t i = 0; i < most; i++) memcpy(tile + i * bytes, *repeated, bytes);
+            if (in_tile != *repeated) {
+                memcpy(tile, *repeated, bytes);
+                er_repeat(tile, bytes, most * bytes);
+            }
             in_tile = *repeated;
             *repeated = tile;
         }
@@ -111,9 +114,9 @@ static void expand_input(const er_broadcast *bc, bool second, const uint8_t *fro
     const size_t *strides = second ? bc->b_strides : bc->a_strides;
     bool repeats = step == 1;
     for (int32_t d = 0; d < bc->rank; d++) repeats = repeats && strides[d] == 0;
-    if (repeats) {      // one run over and over: each copy is twice as long as the last
+    if (repeats) {      // one run over and over
         memcpy(to, from, bc->run);
-        for (size_t have = bc->run; have < all; have *= 2) memcpy(to + have, to, have < all - have ? have : all - have);
+        er_repeat(to, bc->run, all);
         return;
     }
     for (size_t r = 0; r < bc->outer; r++, to += bc->run) {

@@ -65,7 +65,8 @@ static void run_fill(const er_op *op, er_pool *pool)
     (void)pool;
     const er_tensor *value = op->inputs[1], *y = op->outputs[0];
     const size_t each = er_type_size(y->def->type);
-    for (size_t i = 0; i < y->count; i++) memcpy(er_u8(y) + i * each, value->data, each);
+    if (y->count) memcpy(y->data, value->data, each);
+    er_repeat(y->data, each, y->count * each);
 }
 
 er_status er_prepare_fill(er_prepare *p, er_op *op)

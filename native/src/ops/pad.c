@@ -20,14 +20,8 @@ static void run_pad(const er_op *op, er_pool *pool)
     uint8_t *y = er_u8(op->outputs[0]);
     const uint8_t *value = s->value_tensor ? s->value_tensor->data : s->value;
     const size_t bytes = op->outputs[0]->count * s->element;
-    bool zero = true;
-    for (size_t i = 0; i < s->element; i++) zero = zero && !value[i];
-    if (zero || s->element == 1) {
-        memset(y, value[0], bytes);
-    } else if (bytes) {     // each copy is twice as long as the last
-        memcpy(y, value, s->element);
-        for (size_t have = s->element; have < bytes; have *= 2) memcpy(y + have, y, have < bytes - have ? have : bytes - have);
-    }
+    if (bytes) memcpy(y, value, s->element);
+    er_repeat(y, s->element, bytes);
     er_move_run(&s->move, op->inputs[0]->data, y);
 }
 
