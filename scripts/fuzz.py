@@ -1,16 +1,17 @@
 """Fuzzes the C core: opening models, and opening, planning and running them, under address and undefined-behaviour sanitizers.
 
-usage: fuzz.py [--minutes M | --runs N] [--build DIR] [--corpus DIR] [--coverage]
+usage: fuzz.py [--minutes M | --runs N] [--seed S] [--build DIR] [--corpus DIR] [--coverage]
        fuzz.py --seeds DIR          chooses seeds for native/fuzz/seeds from the models that tests left (EDGERT_CORPUS=DIR pytest tests/ops)
 
 Needs clang with libFuzzer, cmake and ninja. Both fuzzers run at once, on a process each. What they find lies in BUILD/crash-*; the exit
-status is 1 then. `--coverage` prints the share of lines that the corpus reaches, by folder (needs llvm-profdata and llvm-cov).
+status is 1 then. What they draw differs from run to run (the log names the seed), but for --runs, which is for tests. `--coverage` prints the share of lines that the corpus reaches, by folder (needs llvm-profdata and llvm-cov).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -66,14 +67,19 @@ def choose_seeds(folder: Path) -> None:
     print(f"{len(best)} seeds, {sum(p.stat().st_size for p in best.values())} bytes")
 
 
-def fuzz(folder: Path, corpus: Path, minutes: float, runs: int) -> int:
+def children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def fuzz(folder: Path, corpus: Path, minutes: float, runs: int, seed: int) -> int:
     corpus.mkdir(parents=True, exist_ok=True)
     limit = [f"-runs={runs}"] if runs else [f"-max_total_time={int(minutes * 60)}"]
-    running = []
+    running, before = [], children_seconds()
     for name in ("open", "run"):
         (corpus / name).mkdir(exist_ok=True)
         command = [folder / f"tests/fuzz_{name}", corpus / name, FUZZ / "seeds", FUZZ / "regressions", *limit, "-max_len=60000", "-timeout=20", "-rss_limit_mb=3000",
-                   f"-artifact_prefix={folder}/crash-{name}-", "-print_final_stats=1", "-verbosity=0", "-seed=1"]  # fmt: skip
+                   f"-artifact_prefix={folder}/crash-{name}-", "-print_final_stats=1", f"-seed={seed}"]  # fmt: skip
         log = (folder / f"{name}.log").open("w")
         running.append((name, subprocess.Popen(command, stderr=log, stdout=log), folder / f"{name}.log"))
     failed = 0
@@ -85,6 +91,7 @@ def fuzz(folder: Path, corpus: Path, minutes: float, runs: int) -> int:
         if status:
             failed = 1
             print(text[-6000:])
+    print(f"{(children_seconds() - before) / 3600:.2f} CPU-hours")
     return failed
 
 
@@ -125,6 +132,7 @@ def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--minutes", type=float, default=5)
     p.add_argument("--runs", type=int, default=0)
+    p.add_argument("--seed", type=int, help="of what is drawn; default: a new one, and 1 with --runs")
     p.add_argument("--build", type=Path, default=ROOT / "build/fuzz")
     p.add_argument("--corpus", type=Path, default=ROOT / "build/fuzz-corpus")
     p.add_argument("--coverage", action="store_true")
@@ -137,7 +145,7 @@ def main() -> int:
         coverage(a.build.with_name(a.build.name + "-coverage"), a.corpus)
         return 0
     build(a.build, False)
-    return fuzz(a.build, a.corpus, a.minutes, a.runs)
+    return fuzz(a.build, a.corpus, a.minutes, a.runs, a.seed if a.seed is not None else 1 if a.runs else 0)
 
 
 if __name__ == "__main__":
