@@ -39,9 +39,9 @@ static int64_t dot_whole(const transpose_conv *s, const er_tensor *x, size_t fro
         for (size_t i = 0; i < n; i++) part += (er_i8(x)[from + i] - s->x_zero) * er_i8(w)[at + i];
         sum = part;
     } else {
-        int32_t part = 0;
-        for (size_t i = 0; i < n; i++) part += (er_u8(x)[from + i] - s->x_zero) * (er_u8(w)[at + i] - s->w_zero);
-        sum = part;
+        uint32_t part = 0;      // 65536 products of 255 by 255 wrap
+        for (size_t i = 0; i < n; i++) part += (uint32_t)((er_u8(x)[from + i] - s->x_zero) * (er_u8(w)[at + i] - s->w_zero));
+        sum = (int32_t)part;
     }
     return sum;
 }

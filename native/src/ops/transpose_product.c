@@ -39,7 +39,7 @@ static size_t lay_out(const product *d, uint8_t *base, room *m)
     return c.used;
 }
 
-static size_t open_row(const product *d, int32_t oy) { return (size_t)(oy % d->s.kh) * (size_t)d->s.out_w * (size_t)d->s.out_c * sizeof(int32_t); }
+static size_t open_row(const product *d, int64_t oy) { return (size_t)(oy % d->s.kh) * (size_t)d->s.out_w * (size_t)d->s.out_c * sizeof(int32_t); }
 
 // The sums of an output row become outputs, and zeros.
 static void finish_row(const product *d, const float *bias, uint8_t *sums, uint8_t *y)
@@ -64,13 +64,14 @@ static void finish_row(const product *d, const float *bias, uint8_t *sums, uint8
 }
 
 // Products of input pixel ix to the rows [first, end) of the output that are open, where row 0 of the filter lies over `top`.
-static void scatter(const product *d, const uint8_t *products, int32_t ix, int32_t top, int32_t first, int32_t end, uint8_t *open)
+static void scatter(const product *d, const uint8_t *products, int64_t ix, int64_t top, int32_t first, int32_t end, uint8_t *open)
 {
     const er_transpose_shape *s = &d->s;
     const size_t n = (size_t)s->out_c, each = sizeof(int32_t);
-    const int32_t left = ix * s->stride_w - s->pad_left, from = er_max32(0, -left), to = er_min32(s->kw, s->out_w - left);
+    const int64_t left = ix * s->stride_w - s->pad_left;        // any stride is allowed, so that int32_t would not hold it
+    const int64_t from = left < 0 ? -left : 0, to = s->kw < s->out_w - left ? s->kw : s->out_w - left;
     if (from >= to) return;
-    for (int32_t ky = er_max32(0, first - top); ky < s->kh && top + ky < end; ky++)
+    for (int64_t ky = first > top ? first - top : 0; ky < s->kh && top + ky < end; ky++)
         (d->is_float ? d->kernels->add_to_floats : d->kernels->add_to_sums)((size_t)(to - from) * n, products + (size_t)(ky * s->kw + from) * n * each,
                                                                             open + open_row(d, top + ky) + (size_t)(left + from) * n * each);
 }
@@ -91,16 +92,16 @@ static void run_band(void *arg, size_t task, int thread)
     memset(m.rows, 0, d->block * row_bytes(d) + ER_SLACK);      // what products read beyond a row's end is zero
     memset(m.open, 0, (size_t)s->kh * (size_t)s->out_w * (size_t)s->out_c * sizeof(int32_t));
     int32_t next = first;
-    for (int32_t iy = er_max32(0, (first + s->pad_top - s->kh) / s->stride_h); iy < s->in_h; iy++) {
-        const int32_t top = iy * s->stride_h - s->pad_top;
+    for (int64_t iy = er_max32(0, (first + s->pad_top - s->kh) / s->stride_h); iy < s->in_h; iy++) {
+        const int64_t top = iy * s->stride_h - s->pad_top;
         if (top >= end) break;
         for (; next < top; next++) finish_row(d, m.bias, m.open + open_row(d, next), y + (size_t)next * out_row);
         if (top + s->kh <= first) continue;
-        for (int32_t ix = 0; ix < s->in_w; ix += (int32_t)d->block) {
-            const int32_t pixels = er_min32(s->in_w - ix, (int32_t)d->block);
-            er_matmul_put_rows(&d->mm, m.rows, row_bytes(d), x + (size_t)iy * in_row + (size_t)ix * (size_t)s->in_c * each, (size_t)pixels);
-            er_matmul_run_sums(&d->mm, m.rows, row_bytes(d), (size_t)pixels, m.scratch, m.products);
-            for (int32_t i = 0; i < pixels; i++) scatter(d, m.products + (size_t)i * d->lanes * sizeof(int32_t), ix + i, top, next, end, m.open);
+        for (size_t ix = 0, in_w = (size_t)s->in_w; ix < in_w; ix += d->block) {
+            const size_t pixels = in_w - ix < d->block ? in_w - ix : d->block;
+            er_matmul_put_rows(&d->mm, m.rows, row_bytes(d), x + (size_t)iy * in_row + ix * (size_t)s->in_c * each, pixels);
+            er_matmul_run_sums(&d->mm, m.rows, row_bytes(d), pixels, m.scratch, m.products);
+            for (size_t i = 0; i < pixels; i++) scatter(d, m.products + i * d->lanes * sizeof(int32_t), (int64_t)(ix + i), top, next, end, m.open);
         }
     }
     for (; next < end; next++) finish_row(d, m.bias, m.open + open_row(d, next), y + (size_t)next * out_row);
