@@ -51,8 +51,6 @@ static const int16_t *tap_at(const conv16 *s, const int16_t *image, int32_t y0, 
 
 static int16_t finished(const conv16 *s, int32_t c, int64_t sum)
 {
-    sum += s->channels[c].bias;
-    if (!s->wide) sum = (int32_t)(uint32_t)sum;
     return (int16_t)er_clamp64((int64_t)er_finish16(&s->channels[c], sum, s->wide) + s->o.zero, s->o.min, s->o.max);
 }
 

@@ -16,8 +16,11 @@ typedef struct er_channel16 { int64_t bias; er_multiplier m; double real; } er_c
 er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, const er_tensor *bias, const er_tensor *y, int32_t dimension,
                         size_t channels, bool real, er_channel16 **out, bool *wide);
 
+// `sum`: of products alone. Sums wrap.
 static inline int32_t er_finish16(const er_channel16 *c, int64_t sum, bool wide)
 {
+    sum = (int64_t)((uint64_t)sum + (uint64_t)c->bias);
+    if (!wide) sum = (int32_t)(uint32_t)sum;
     if (c->real > 0) return er_round_real((double)sum * c->real);
     return wide ? er_requantize64(sum, c->m) : er_requantize((int32_t)sum, c->m);
 }

@@ -86,12 +86,8 @@ static void run_row(void *arg, size_t row, int thread)
                 continue;
             }
             int32_t v;
-            if (er_is_16bit(x)) {
-                sum += s->channels[c].bias;
-                v = er_finish16(&s->channels[c], s->wide ? sum : (int64_t)(int32_t)(uint32_t)sum, s->wide);
-            } else {
-                v = er_requantize((int32_t)((uint32_t)sum + (uint32_t)s->bias[c]), s->multipliers[c]);
-            }
+            if (er_is_16bit(x)) v = er_finish16(&s->channels[c], sum, s->wide);
+            else v = er_requantize((int32_t)((uint32_t)sum + (uint32_t)s->bias[c]), s->multipliers[c]);
             er_put_whole(y, to, er_clamp64((int64_t)v + s->o.zero, s->o.min, s->o.max));
         }
 }
