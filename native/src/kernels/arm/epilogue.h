@@ -30,15 +30,19 @@ static inline range range_of(const er_output *o)
 static inline vi load_ints(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
 
 // Sums begin with biases. Compilers would load them once and copy them for each row: an instruction for each vector, where two are
-// loaded by one.
+// loaded by one. The offset `at` is a constant: compilers would keep every sum of it and the pointer, on the stack at last.
 #if defined(__aarch64__)
-#define LOAD_TWO(x, y, from) __asm__ volatile("ldp %q0, %q1, [%2]" : "=w"(x), "=w"(y) : "r"(from) : "memory");
+#if defined(__OPTIMIZE__)
+#define LOAD_TWO(x, y, from, at) __asm__ volatile("ldp %q0, %q1, [%2, %3]" : "=w"(x), "=w"(y) : "r"(from), "i"(at) : "memory");
+#else
+#define LOAD_TWO(x, y, from, at) __asm__ volatile("ldp %q0, %q1, [%2]" : "=w"(x), "=w"(y) : "r"(from + at) : "memory");
+#endif
 // Two vectors of weights, and the pointer behind them.
 #define NEXT_TWO(x, y, from) __asm__("ldp %q0, %q1, [%2], #32" : "=w"(x), "=w"(y), "+r"(from) : : "memory");
 #else
-#define LOAD_TWO(x, y, from) \
-    x = load_ints(from); \
-    y = load_ints(from + 16);
+#define LOAD_TWO(x, y, from, at) \
+    x = load_ints(from + at); \
+    y = load_ints(from + at + 16);
 #endif
 
 #if defined(__aarch64__)
@@ -133,6 +137,18 @@ __attribute__((always_inline)) static inline int8x16_t packed_bytes(vi y0, vi y1
     const int8x16_t bytes = narrowed8(vqaddq_s16(narrowed16(y0, y1), r->zero), vqaddq_s16(narrowed16(y2, y3), r->zero));
     return how == FULL ? bytes : clamped(bytes, r);
 }
+
+#if defined(__aarch64__)
+// Outputs that fit 16 bits lose nothing when the upper half of each is dropped, which is one instruction for two vectors.
+static inline int16x8_t lower_halves(vi a, vi b) { return vuzp1q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)); }
+
+// packed_bytes of such outputs; PLAIN or FULL.
+__attribute__((always_inline)) static inline int8x16_t bytes_of_16(int16x8_t a, int16x8_t b, const range *r, rounding how)
+{
+    if (how == PLAIN) return vreinterpretq_s8_u8(veorq_u8(vqmovun_high_s16(vqmovun_s16(a), b), vdupq_n_u8(0x80)));
+    return narrowed8(vqaddq_s16(a, r->zero), vqaddq_s16(b, r->zero));
+}
+#endif
 
 // The first n bytes of x, at most all.
 static inline void store_bytes(uint8_t *out, int8x16_t x, size_t n)

@@ -5,15 +5,27 @@
 //                                         `rows` on, of the er_rows r: bias and all products. `none` is 0.
 //     FULL_TILES                          whether FULL is worth code of its own (1) or goes as RIGHT (0)
 //     SIXTEEN(t, out)                     (a macro, where there is one) lines of plain rows of one segment with 16 products by four panels
-//     BEGINNING(strip, panels, to)        what sums begin with, made in 32 bytes of each panel (not needed where it is the biases)
+//     BEGINNING(strip, panels, to)        what sums begin with, made in 96 bytes of each panel (not needed where it is the biases)
+//     FIT_16                              (a macro) PLAIN and FULL are only strips whose outputs fit 16 bits, whatever A is: their last byte tells it
+//     PAIRED                              (a macro) sums of two rows lie together, until SPLIT sets s<row>_<panel>; of more than two panels FINISH_PAIRS
+//                                         stores them, PLAIN or FULL, as they are
 // A is int8. Panels have LANES channels.
 #ifndef ER_ARM_QGEMM_H
 #define ER_ARM_QGEMM_H
+
+#include <math.h>
 
 #include "kernels/arm/epilogue.h"
 
 #ifndef BEGINNING
 #define BEGINNING(strip, panels, to) ((void)(to), (strip))
+#endif
+#ifdef PAIRED
+enum { TOGETHER = 2 };      // rows
+#else
+enum { TOGETHER = 1 };
+#define SPLIT
+#define FINISH_PAIRS if (0) {}
 #endif
 
 enum { MAX_PANELS = 4, MOST_ROWS = 12, CHUNK = LANES * KR };        // bytes of a panel's group
@@ -39,9 +51,9 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
 // A row's sums begin with the biases.
 #define BEGIN_ROW(i) \
     if (i < mr && panels == 1) s##i##_0 = load_ints(t->begin); \
-    if (i < mr && panels > 1) LOAD_TWO(s##i##_0, s##i##_1, t->begin) \
+    if (i < mr && panels > 1) LOAD_TWO(s##i##_0, s##i##_1, t->begin, 0) \
     if (i < mr && panels == 3) s##i##_2 = load_ints(t->begin + 32); \
-    if (i < mr && panels > 3) LOAD_TWO(s##i##_2, s##i##_3, third)
+    if (i < mr && panels > 3) LOAD_TWO(s##i##_2, s##i##_3, t->begin, 32)
 
 // Sums are variables, as on x86.
 #define DECLARE(i) vi s##i##_0 = none, s##i##_1 = none, s##i##_2 = none, s##i##_3 = none;
@@ -56,7 +68,16 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
     }
 #define FIX(i, p, y) if (i < mr && p < panels) y = s##i##_##p;
 #define FOUR_VECTORS vi y0 = none, y1 = y0, y2 = y0, y3 = y0;
+// STORE_WHOLE: a row's outputs of three panels or four. Rows follow each other, so that the pointer can, too.
+#ifdef FIT_16
+#define STORE_WHOLE(bytes_of_row, i) \
+    if (how != RIGHT && panels == 4) STORE_ROW(bytes_of_row, to, out_stride) \
+    else store_bytes(out + i * out_stride, bytes_of_row, n < panels * LANES ? n : panels * LANES);
+#define PACKED (how == RIGHT ? packed_bytes(y0, y1, y2, y3, &bytes, RIGHT) : bytes_of_16(lower_halves(y0, y1), lower_halves(y2, y3), &bytes, how))
+#else
+#define STORE_WHOLE(bytes_of_row, i) store_bytes(out + i * out_stride, bytes_of_row, n < panels * LANES ? n : panels * LANES);
 #define PACKED packed_bytes(y0, y1, y2, y3, &bytes, how)
+#endif
 #define FINISH_FOUR(i, j, k, l) \
     if (panels == 1 && i < mr) { \
         FOUR_VECTORS \
@@ -75,7 +96,7 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
     if (panels > 2 && i < mr) { \
         FOUR_VECTORS \
         FIX(i, 0, y0) FIX(i, 1, y1) FIX(i, 2, y2) FIX(i, 3, y3) \
-        store_rows(out + i * out_stride, out_stride, PACKED, 1, 1, n < panels * LANES ? n : panels * LANES); \
+        STORE_WHOLE(PACKED, i) \
     }
 #define FINISH_ALL SCALE_PANEL(0) SCALE_PANEL(1) SCALE_PANEL(2) SCALE_PANEL(3) FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11)
 #define SAVE(i, p) if (i < mr && p < panels) vst1q_s32(sums + (i * panels + p) * LANES, s##i##_##p);
@@ -100,11 +121,10 @@ static __attribute__((noinline, cold)) void finish_slowly(const job *t, const in
 __attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const er_rows *r, const job *slow, const uint8_t *rows, uint8_t *out)
 {
     const vi none = vdupq_n_s32(0);
-    const uint8_t *third = t->begin + 32;
-    (void)third;
     EACH_ROW(DECLARE)
     SUMS(mr, panels)
     if (__builtin_expect(t->how == SLOW, 0)) {
+        SPLIT
         int32_t sums[MOST_ROWS * MAX_PANELS * LANES];
         EACH_ROW(SAVE_ROW)
         finish_slowly(slow, sums, mr, panels, out);
@@ -112,17 +132,20 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
     }
     const range bytes = t->range;
     const size_t out_stride = t->out_stride;
+    uint8_t *to = out;
+    (void)to;
     if (t->how == PLAIN) {
         const rounding how = PLAIN;
         const size_t n = panels * LANES;
-        FINISH_ALL
+        FINISH_PAIRS else { SPLIT FINISH_ALL }
     } else if (FULL_TILES && t->how == FULL) {
         const rounding how = FULL;
         const size_t n = panels * LANES;
-        FINISH_ALL
+        FINISH_PAIRS else { SPLIT FINISH_ALL }
     } else {
         const rounding how = RIGHT;
         const size_t n = t->n;
+        SPLIT
         FINISH_ALL
     }
 }
@@ -155,6 +178,59 @@ static size_t tile_height(size_t m, size_t panels)
     return panels < 3 && m > 4 ? (m + 1) / 2 * 2 : m;
 }
 
+#ifdef FIT_16
+static size_t fit_bytes(size_t segments, size_t groups)
+{
+    (void)segments, (void)groups;
+    return 1;
+}
+
+static bool outputs_fit(const uint8_t *strip, size_t panels, size_t panel_bytes) { return strip[panels * panel_bytes - 1]; }
+
+// sums[j] + the sizes of channel j's weights in a chunk.
+static inline uint32x4_t add_sizes(uint32x4_t sums, const int8_t *w)
+{
+    const uint16x8_t first = vpaddlq_u8(vreinterpretq_u8_s8(vabsq_s8(vld1q_s8(w))));
+    if (KR == 4) return vpadalq_u16(sums, first);
+    const uint16x8_t second = vpaddlq_u8(vreinterpretq_u8_s8(vabsq_s8(vld1q_s8(w + 16))));
+    return vaddq_u32(sums, vpaddq_u32(vpaddlq_u16(first), vpaddlq_u16(second)));
+}
+
+// Whether no output of a packed strip is larger than 16 bits: of the sums that its weights and biases can make, bytes of A being -128 at the least.
+static bool fits_16(const uint8_t *strip, size_t panels, size_t panel_bytes)
+{
+    const int8_t *w = (const int8_t *)strip + panels * HEADER;
+    uint32x4_t sums[MAX_PANELS];
+    for (size_t p = 0; p < panels; p++) sums[p] = vdupq_n_u32(0);
+    for (size_t g = 0; g < (panel_bytes - HEADER) / CHUNK; g++)         // with extras, and zeros
+        for (size_t p = 0; p < panels; p++, w += CHUNK) sums[p] = add_sizes(sums[p], w);
+    for (size_t p = 0; p < panels; p++) {
+        uint32_t weights[LANES];
+        int32_t header[3][LANES];       // biases, multipliers, shifts
+        vst1q_u32(weights, sums[p]);
+        for (size_t i = 0; i < 3; i++) vst1q_s32(header[i], load_ints(strip + 16 * (i * panels + p)));
+        for (size_t j = 0; j < LANES; j++) {
+            const double most = fabs((double)header[0][j]) + 128.0 * weights[j];
+            if (!(ldexp(most * header[1][j], header[2][j] - 31) < INT16_MAX)) return false;
+        }
+    }
+    return true;
+}
+
+static void note_fit(void *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups)
+{
+    (void)segments, (void)groups;
+    const bool fits = fits_16(strip, panels, panel_bytes);
+    ((uint8_t *)strip)[panels * panel_bytes - 1] = fits;
+}
+#else
+static bool outputs_fit(const uint8_t *strip, size_t panels, size_t panel_bytes)
+{
+    (void)strip, (void)panels, (void)panel_bytes;
+    return true;        // or need not
+}
+#endif
+
 // How many of the panels that are left make the next strip.
 static size_t next_panels(size_t left)
 {
@@ -166,7 +242,8 @@ static size_t next_panels(size_t left)
 // One line of rows: even tiles, then one for the rest, which may begin with rows that are done already, and come out the same.
 static void run_line(size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
-    const size_t m = t->rows->m, highest = tile_height(m, panels), tiles = (m + highest - 1) / highest, mr = tile_height((m + tiles - 1) / tiles, panels);
+    const size_t m = t->rows->m, highest = tile_height(m, panels), tiles = (m + highest - 1) / highest, each = (m + tiles - 1) / tiles;
+    const size_t mr = tile_height(tiles > 1 ? er_round_up(each, TOGETHER) : each, panels);
     if (mr > m) {       // no tile is as low: one less, and the rest
         run_tiles(1, mr - 2, panels, t, rows, out);
         run_tiles(1, 1, panels, t, rows + (m - 1) * t->rows->row_stride, out + (m - 1) * t->out_stride);
@@ -181,12 +258,12 @@ static void run_line(size_t panels, const job *t, const uint8_t *rows, uint8_t *
 static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)
 {
     if (!r->m) return;
-    uint8_t begin[MAX_PANELS * 32];
+    uint8_t begin[MAX_PANELS * 96];
     job t = {r, o, packed, begin, n, panel_bytes, range_of(o), SLOW, out_stride};
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.begin = BEGINNING(t.strip, panels, begin);
-        t.how = rounding_of(largest_shift(t.strip, panels), o, t.range.free && t.n >= panels * LANES);
+        t.how = rounding_of(largest_shift(t.strip, panels), o, t.range.free && t.n >= panels * LANES && outputs_fit(t.strip, panels, panel_bytes));
 #ifdef SIXTEEN
         if (panels == 4 && t.how == PLAIN && r->segments == 1 && !r->extras && r->groups * KR == 16 && r->m > 1) SIXTEEN(&t, out);
         else

@@ -14,7 +14,7 @@
     p##0 = vdotq_s32(p##0, c0, w##kx##0); \
     p##1 = vdotq_s32(p##1, c1, w##kx##1);
 #define BEGIN(p) \
-    LOAD_TWO(p##0, p##1, header) \
+    LOAD_TWO(p##0, p##1, header, 0) \
     p##0 = vdotq_s32(p##0, c0, w00); \
     p##1 = vdotq_s32(p##1, c1, w01);
 #define OUTPUT(p) \

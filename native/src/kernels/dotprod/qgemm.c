@@ -62,6 +62,7 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
         LAST_GROUPS(1) \
     }
 
+#define FIT_16
 #define SIXTEEN rows_of_sixteen
 typedef struct job job;
 static void rows_of_sixteen(const job *t, uint8_t *out);
@@ -87,13 +88,13 @@ static void rows_of_sixteen(const job *t, uint8_t *out)
             int8x16_t x;
             vi s0, s1, s2, s3;
             NEXT_ROW(x, a, r.row_stride)
-            LOAD_TWO(s0, s1, begin)
-            LOAD_TWO(s2, s3, begin + 32)
+            LOAD_TWO(s0, s1, begin, 0)
+            LOAD_TWO(s2, s3, begin, 32)
 #define ALL_LANES(p) \
     s##p = vdotq_laneq_s32(vdotq_laneq_s32(vdotq_laneq_s32(vdotq_laneq_s32(s##p, w0##p, x, 0), w1##p, x, 1), w2##p, x, 2), w3##p, x, 3); \
     s##p = scaled(s##p, q##p, shift##p, PLAIN);
             ALL_LANES(0) ALL_LANES(1) ALL_LANES(2) ALL_LANES(3)
-            STORE_ROW(packed_bytes(s0, s1, s2, s3, &bytes, PLAIN), out, out_stride)
+            STORE_ROW(bytes_of_16(lower_halves(s0, s1), lower_halves(s2, s3), &bytes, PLAIN), out, out_stride)
         }
     }
 }
@@ -101,5 +102,5 @@ static void rows_of_sixteen(const job *t, uint8_t *out)
 void er_dotprod_qgemm(er_kernels *k)
 {
     k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .a_signed = true, .bundle = BUNDLE, .least = -128, .one_header = true, .pack_a = pack_a, .strip = next_panels,
-                            .run = qgemm};
+                            .note_bytes = fit_bytes, .arrange = note_fit, .run = qgemm};
 }

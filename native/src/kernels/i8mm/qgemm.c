@@ -15,14 +15,14 @@ enum { KR = 8, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 12, MOST_3 = 8,
 #define EACH_PANEL_OF_PAIR(X, i, j) X(i, j, 0) X(i, j, 1) X(i, j, 2) X(i, j, 3)
 #define PAIR_SUMS(i, j, p) vi m##i##_##p = none, n##i##_##p = none;
 #define DECLARE_PAIR(i, j) EACH_PANEL_OF_PAIR(PAIR_SUMS, i, j)
-#define BEGIN_PANEL(i, j, p) if (i < mr && p < panels) LOAD_TWO(m##i##_##p, n##i##_##p, t->begin + 32 * p)
+#define BEGIN_PANEL(i, j, p) if (i < mr && p < panels) LOAD_TWO(m##i##_##p, n##i##_##p, t->begin, 32 * p)
 #define BEGIN_PAIR(i, j) EACH_PANEL_OF_PAIR(BEGIN_PANEL, i, j)
-#define BEGINNING repeat_biases
+#define BEGINNING repeat_header
 
-// Biases of two channels, twice.
-static const uint8_t *repeat_biases(const uint8_t *strip, size_t panels, uint8_t *to)
+// Of two channels twice: biases, then multipliers, then shifts.
+static const uint8_t *repeat_header(const uint8_t *strip, size_t panels, uint8_t *to)
 {
-    for (size_t i = 0; i < 4 * panels; i++) memcpy(to + 8 * i, strip + i / 2 * 8, 8);
+    for (size_t i = 0; i < 12 * panels; i++) memcpy(to + 8 * i, strip + i / 2 * 8, 8);
     return to;
 }
 
@@ -85,9 +85,39 @@ static inline vi second_halves(vi a, vi b)
         const int8_t *a = (const int8_t *)rows + r->extra_at[e]; \
         EACH_PAIR(ROW_POINTER) \
         GROUP \
-    } \
-    EACH_PAIR(SPLIT_PAIR)
+    }
 
+#define PAIRED
+#define SPLIT EACH_PAIR(SPLIT_PAIR)
+// Outputs are scaled as they lie, panel by panel (compilers would load all multipliers first, and have no registers for them), and two rows parted when they are bytes: two channels of the one, two of the other, and so on.
+#define SCALE_TWO(i, p) \
+    if (i < mr) { \
+        m##i##_##p = scaled(m##i##_##p, qm, shift_m, how); \
+        n##i##_##p = scaled(n##i##_##p, qn, shift_n, how); \
+        __asm__ volatile("" : "+w"(m##i##_##p), "+w"(n##i##_##p)); \
+    }
+#define SCALE_PAIRS(p) \
+    if (p < panels) { \
+        vi qm, qn, shift_m, shift_n; \
+        LOAD_TWO(qm, qn, t->begin, 32 * (panels + p)) \
+        LOAD_TWO(shift_m, shift_n, t->begin, 32 * (2 * panels + p)) \
+        SCALE_TWO(0, p) SCALE_TWO(2, p) SCALE_TWO(4, p) SCALE_TWO(6, p) \
+    }
+#define HALVES(i, p) lower_halves(m##i##_##p, n##i##_##p)
+#define STORE_PAIR(i, j) \
+    if (i < mr) { \
+        const int16x8_t y2 = HALVES(i, 2), y3 = panels > 3 ? HALVES(i, 3) : y2; \
+        const int16x8_t low = vreinterpretq_s16_s8(bytes_of_16(HALVES(i, 0), HALVES(i, 1), &bytes, how)), high = vreinterpretq_s16_s8(bytes_of_16(y2, y3, &bytes, how)); \
+        STORE_WHOLE(vreinterpretq_s8_s16(vuzp1q_s16(low, high)), i) \
+        if (j < mr) { STORE_WHOLE(vreinterpretq_s8_s16(vuzp2q_s16(low, high)), j) } \
+    }
+#define FINISH_PAIRS \
+    if (panels > 2) { \
+        SCALE_PAIRS(0) SCALE_PAIRS(1) SCALE_PAIRS(2) SCALE_PAIRS(3) \
+        STORE_PAIR(0, 1) STORE_PAIR(2, 3) STORE_PAIR(4, 5) STORE_PAIR(6, 7) \
+    }
+
+#define FIT_16
 #define SIXTEEN rows_of_sixteen
 typedef struct job job;
 static void rows_of_sixteen(const job *t, uint8_t *out);
@@ -99,8 +129,8 @@ static void rows_of_sixteen(const job *t, uint8_t *out)
 {
     const er_rows r = *t->rows;
     const size_t out_stride = t->out_stride, stride = r.row_stride;
-    const uint8_t *begin = t->begin, *strip = t->strip;
-    const int8_t *w = (const int8_t *)strip + 4 * HEADER;
+    const uint8_t *begin = t->begin;
+    const int8_t *w = (const int8_t *)t->strip + 4 * HEADER;
     const range bytes = t->range;
 #define WEIGHT(g, p) const int8x16_t w##g##p = vld1q_s8(w + (g * 4 + p) * CHUNK), v##g##p = vld1q_s8(w + (g * 4 + p) * CHUNK + 16);
     WEIGHT(0, 0) WEIGHT(0, 1) WEIGHT(0, 2) WEIGHT(0, 3) WEIGHT(1, 0) WEIGHT(1, 1) WEIGHT(1, 2) WEIGHT(1, 3)
@@ -120,18 +150,19 @@ static void rows_of_sixteen(const job *t, uint8_t *out)
             const int8x16_t low = vreinterpretq_s8_s32(first), high = vreinterpretq_s8_s32(second);
 #define BOTH_ROWS(p) \
     vi m##p, n##p; \
-    LOAD_TWO(m##p, n##p, begin + 32 * p) \
+    LOAD_TWO(m##p, n##p, begin, 32 * p) \
     m##p = vmmlaq_s32(vmmlaq_s32(m##p, low, w0##p), high, w1##p); \
     n##p = vmmlaq_s32(vmmlaq_s32(n##p, low, v0##p), high, v1##p);
             BOTH_ROWS(0) BOTH_ROWS(1) BOTH_ROWS(2) BOTH_ROWS(3)
-#define SCALED(half, p) scaled(half##_halves(m##p, n##p), q##p, shift##p, PLAIN)
-            vi q0, q1, q2, q3, shift0, shift1, shift2, shift3;
-            LOAD_TWO(q0, q1, strip + 64)
-            LOAD_TWO(q2, q3, strip + 96)
-            LOAD_TWO(shift0, shift1, strip + 128)
-            LOAD_TWO(shift2, shift3, strip + 160)
-            STORE_ROW(packed_bytes(SCALED(first, 0), SCALED(first, 1), SCALED(first, 2), SCALED(first, 3), &bytes, PLAIN), out, out_stride)
-            STORE_ROW(packed_bytes(SCALED(second, 0), SCALED(second, 1), SCALED(second, 2), SCALED(second, 3), &bytes, PLAIN), out, out_stride)
+#define SCALED(p) \
+    vi qm##p, qn##p, shift_m##p, shift_n##p; \
+    LOAD_TWO(qm##p, qn##p, begin, 128 + 32 * p) \
+    LOAD_TWO(shift_m##p, shift_n##p, begin, 256 + 32 * p) \
+    const int16x8_t y##p = lower_halves(scaled(m##p, qm##p, shift_m##p, PLAIN), scaled(n##p, qn##p, shift_n##p, PLAIN));
+            SCALED(0) SCALED(1) SCALED(2) SCALED(3)
+            const int16x8_t one = vreinterpretq_s16_s8(bytes_of_16(y0, y1, &bytes, PLAIN)), other = vreinterpretq_s16_s8(bytes_of_16(y2, y3, &bytes, PLAIN));
+            STORE_ROW(vreinterpretq_s8_s16(vuzp1q_s16(one, other)), out, out_stride)
+            STORE_ROW(vreinterpretq_s8_s16(vuzp2q_s16(one, other)), out, out_stride)
         }
     }
 }
@@ -139,5 +170,5 @@ static void rows_of_sixteen(const job *t, uint8_t *out)
 void er_i8mm_qgemm(er_kernels *k)
 {
     k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .a_signed = true, .bundle = BUNDLE, .least = -128, .one_header = true, .pack_a = pack_a, .strip = next_panels,
-                            .run = qgemm};
+                            .note_bytes = fit_bytes, .arrange = note_fit, .run = qgemm};
 }
