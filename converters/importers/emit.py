@@ -149,7 +149,13 @@ class Emitter:
     # ---- short forms
 
     def reshape(self, x: str, shape: Iterable[int], name: str = "reshape") -> str:
-        shape = tuple(int(n) for n in shape)
+        """One size may be -1: what the others leave."""
+        sizes, total = [int(n) for n in shape], int(np.prod(self.shape(x)))
+        if -1 in sizes:
+            sizes[sizes.index(-1)] = total // max(1, -int(np.prod(sizes)))
+        if int(np.prod(sizes)) != total:
+            raise UnsupportedUseError(f"{list(self.shape(x))} cannot become {sizes}")
+        shape = tuple(sizes)
         if shape == self.shape(x):
             return x
         value = self.value(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,12 +74,33 @@ def along_axis(e: Emitter, op: str, x: str, axis: int, **attrs: Any) -> str:
     return e.transpose(e.unary(op, e.transpose(x, order), **attrs), back)
 
 
-def normalize(e: Emitter, x: str, axes: list[int], epsilon: float, centre: bool = True) -> str:
-    """(x - mean) / sqrt(variance + epsilon) over some axes; not centred, x over the root of its mean square."""
-    if centre:
-        x = e.binary("SUB", x, e.reduce("MEAN", x, axes, True))
-    mean_square = e.reduce("MEAN", e.unary("SQUARE", x), axes, True)
-    return e.binary("MUL", x, e.unary("RSQRT", e.binary("ADD", mean_square, epsilon)))
+class Moments(NamedTuple):
+    mean: str
+    centred: str
+    variance: str
+
+
+def moments(e: Emitter, x: str, axes: list[int], keep_dims: bool = True) -> Moments:
+    """Mean, x - mean, and variance over some axes; `keep_dims` is the variance's."""
+    mean = e.reduce("MEAN", x, axes, True)
+    centred = e.binary("SUB", x, mean)
+    return Moments(mean, centred, e.reduce("MEAN", e.unary("SQUARE", centred), axes, keep_dims))
+
+
+def inverse_root(e: Emitter, x: str, epsilon: float) -> str:
+    """1 / sqrt(x + epsilon)"""
+    return e.unary("RSQRT", e.binary("ADD", x, epsilon))
+
+
+def normalize(e: Emitter, x: str, axes: list[int], epsilon: float) -> str:
+    """(x - mean) / sqrt(variance + epsilon) over some axes."""
+    m = moments(e, x, axes)
+    return e.binary("MUL", m.centred, inverse_root(e, m.variance, epsilon))
+
+
+def rms_normalize(e: Emitter, x: str, axes: list[int], epsilon: float) -> str:
+    """x over the root of its mean square over some axes."""
+    return e.binary("MUL", x, inverse_root(e, e.reduce("MEAN", e.unary("SQUARE", x), axes, True), epsilon))
 
 
 def scale(e: Emitter, x: str, factor: Any, offset: Any) -> str:

@@ -32,6 +32,14 @@ class Quantization:
         zero = self.zero_point.reshape(shape).astype(np.float32)
         return np.asarray((integers.astype(np.float32) - zero) * self.scale.reshape(shape), np.float32)
 
+    def integers(self, values: NDArray[Any], low: int, high: int) -> NDArray[np.int64]:
+        """round(values / scale) + zero point, halves to even, clipped to [low, high]."""
+        scale, zero = self.scale.astype(np.float64), self.zero_point
+        shape = [1] * values.ndim
+        if len(scale) > 1:
+            shape[self.axis] = -1
+        return np.clip(np.rint(values.astype(np.float64) / scale.reshape(shape)) + zero.reshape(shape), low, high).astype(np.int64)
+
     def range(self, dtype: str) -> tuple[float, float]:
         """What integers of a type can stand for; of the first channel, where there are several."""
         limits, scale, zero = np.iinfo(dtype), float(self.scale[0]), int(self.zero_point[0])

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ir import Graph, Node
+from ..ir.layers import CHANNEL_AXIS
 
 _ROUNDS, _NEARLY = 20, 1.02
-_LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # f(s x) = s f(x) for s > 0
 _HOMOGENEOUS = ("NONE", "RELU")
 
@@ -40,13 +40,13 @@ def equalize(g: Graph) -> bool:
 
 def _next(g: Graph, a: Node) -> Node | None:
     """The layer that alone reads the outputs of this one, channel by channel."""
-    if a.op not in _LAYERS or a.attrs.get("fused_activation_function", "NONE") not in _HOMOGENEOUS or not _constant(g, a):
+    if a.op not in CHANNEL_AXIS or a.attrs.get("fused_activation_function", "NONE") not in _HOMOGENEOUS or not _constant(g, a):
         return None
     readers = g.consumers(a.outputs[0])
     if len(readers) != 1 or a.outputs[0] in g.outputs or readers[0].inputs[0] != a.outputs[0]:
         return None
     b = readers[0]
-    if b.op not in _LAYERS or not _constant(g, b):
+    if b.op not in CHANNEL_AXIS or not _constant(g, b):
         return None
     channels = g.tensors[a.outputs[0]].shape[-1]
     if b.op == "DEPTHWISE_CONV_2D":

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ir import Graph, Node
-
-# Axis of the output channels in the weights.
-CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+from ..ir.layers import CHANNEL_AXIS
 
 
 def fold_batch_norm(g: Graph) -> bool:

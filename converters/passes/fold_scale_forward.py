@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir import Graph
-from .fold_batch_norm import CHANNEL_AXIS
+from ..ir.layers import CHANNEL_AXIS
 
 
 def fold_scale_forward(g: Graph) -> bool:

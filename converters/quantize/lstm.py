@@ -58,9 +58,8 @@ def _constant(g: Graph, node: Node, i: int, data: NDArray[Any], dtype: str, limi
 
 def _put(g: Graph, node: Node, i: int, data: NDArray[Any], dtype: str, scale: float) -> None:
     limits = np.iinfo(dtype)
-    low = limits.min + 1 if dtype != "int32" else limits.min
-    values = np.clip(np.rint(data.astype(np.float64) / scale), low, limits.max).astype(dtype)
     if not np.isfinite(scale) or scale <= 0:
         raise ConversionError(f'{OP} "{node.name}": its weights have no scale')
-    name = f"{node.inputs[i]}/{dtype}"
-    node.inputs[i] = g.add_tensor(Tensor(name, values.shape, dtype, values, Quantization.per_tensor(scale, 0)))
+    q = Quantization.per_tensor(scale, 0)
+    values = q.integers(data, limits.min + 1 if dtype != "int32" else limits.min, limits.max).astype(dtype)
+    node.inputs[i] = g.add_tensor(Tensor(f"{node.inputs[i]}/{dtype}", values.shape, dtype, values, q))

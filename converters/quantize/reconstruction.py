@@ -23,6 +23,7 @@ from edgert.interpreter import Interpreter
 from ..calibrate import Samples
 from ..export import to_tflite
 from ..ir import Graph
+from ..ir.layers import CHANNEL_AXIS
 from .expectations import of_layer
 from .products import Array, Product
 
@@ -110,7 +111,7 @@ def reconstruct(
     readers = Counter(n.inputs[1] for n in float_graph.nodes if len(n.inputs) > 1)
     layers = [
         n for n in float_graph.nodes
-        if n.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") and float_graph.data(n.inputs[1]) is not None
+        if n.op in CHANNEL_AXIS and float_graph.data(n.inputs[1]) is not None
         # What several layers share, such as the steps of a recurrent one, is to stay one.
         and readers[n.inputs[1]] == 1
     ]  # fmt: skip

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..ir import Graph, Node, Tensor
+from ..ir.layers import CHANNEL_AXIS
 from .mixed import cost, fewest
 from .rules import RULES
 from .static import channel_scale
 
-OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _LIMIT = 127
 
 
 def splittable(g: Graph) -> list[Node]:
     """Layers with constant float weights."""
-    return [n for n in g.nodes if n.op in OPS and (w := g.data(n.inputs[1])) is not None and w.dtype == np.float32]
+    return [n for n in g.nodes if n.op in CHANNEL_AXIS and (w := g.data(n.inputs[1])) is not None and w.dtype == np.float32]
 
 
 def split_weights(graph: Graph, names: Iterable[str]) -> Graph:

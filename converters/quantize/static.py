@@ -7,7 +7,6 @@ Both can be mixed with float layers, and with each other: where kinds meet there
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,17 +36,6 @@ def activation_quantization(low: float, high: float, kind: str = "int8") -> Quan
     if scale < _TINY:
         return Quantization.per_tensor(_NOTHING / 255, 0)
     return Quantization.per_tensor(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
-
-
-def quantize_array(values: NDArray[Any], q: Quantization, low: int, high: int) -> NDArray[np.int64]:
-    """round(values / scale) + zero point, halves to even, clipped to [low, high]."""
-    shape = [1] * values.ndim
-    if len(q.scale) > 1:
-        shape[q.axis] = -1
-    scale, zero = q.scale.astype(np.float64).reshape(shape), q.zero_point.reshape(shape)
-    if values.ndim == 0:
-        scale, zero = scale.reshape(()), zero.reshape(())
-    return np.clip(np.rint(values.astype(np.float64) / scale) + zero, low, high).astype(np.int64)
 
 
 def quantize_static(
@@ -248,7 +236,7 @@ def _quantize_constants(graph: Graph, node: Node, kind: str, rounded: Rounded | 
         # A constant that shares the output's quantization takes it; any other covers its own range.
         q = graph.tensors[node.outputs[0]].quantization if i in shared else None
         q = q or activation_quantization(float(t.data.min(initial=0)), float(t.data.max(initial=0)), kind)
-        data = quantize_array(t.data, q, low, high).astype(kind)
+        data = q.integers(t.data, low, high).astype(kind)
         node.inputs[i] = graph.add_tensor(Tensor(f"{name}/{kind}", t.shape, kind, data, q))
 
 
@@ -278,13 +266,13 @@ def _quantize_weights(graph: Graph, node: Node, kind: str, rounded: Rounded | No
         scale = np.maximum(scale, np.abs(offset) / (x_scale * room))
     q = Quantization(scale.astype(np.float32), np.zeros(len(scale), np.int64), axis)
     kept = rounded is not None and np.array_equal(q.scale, rounded.scale)
-    data = rounded.weights if rounded and kept else quantize_array(w.data, q, -127, 127).astype(np.int8)
+    data = rounded.weights if rounded and kept else q.integers(w.data, -127, 127).astype(np.int8)
     node.inputs[rule.weights] = _shared_constant(graph, Tensor(f"{w.name}/int8", w.shape, "int8", data, q))
     if offset is not None:
         wide = "int32" if kind == "int8" else "int64"
         bq = Quantization((np.float32(x_scale) * q.scale).astype(np.float32), np.zeros(len(scale), np.int64), 0)
         limits = np.iinfo(wide)
-        values = quantize_array(offset, bq, limits.min, limits.max).astype(wide)
+        values = bq.integers(offset, limits.min, limits.max).astype(wide)
         name = f"{bias.name if bias else node.outputs[0] + '/bias'}/{wide}"
         node.inputs = [*node.inputs[:at], _shared_constant(graph, Tensor(name, offset.shape, wide, values, bq))]
 

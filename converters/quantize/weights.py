@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from edgert.errors import ConversionError
 
 from ..ir import Graph, Node, Quantization, Tensor, lstm
+from ..ir.layers import CHANNEL_AXIS
 from .rules import RULES
-from .static import channel_scale, quantize_array
+from .static import channel_scale
 
 SCHEMES = ("dynamic", "weight-int8", "weight-int4", "float16")
 # Constants below this many values stay float: they cost less than what it takes to restore them.
 _SMALLEST = 256
-_HYBRID = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def quantize_weights(float_graph: Graph, scheme: str) -> Graph:
@@ -38,7 +38,7 @@ def quantize_weights(float_graph: Graph, scheme: str) -> Graph:
             _recurrent(g, node, scheme)
             continue
         rule = RULES.get(node.op)
-        if rule is None or rule.weights is None or (scheme == "dynamic" and node.op not in _HYBRID):
+        if rule is None or rule.weights is None or (scheme == "dynamic" and node.op not in CHANNEL_AXIS):
             continue
         name = node.inputs[rule.weights]
         t = g.tensors[name]
@@ -58,7 +58,7 @@ def _small(g: Graph, name: str, bits: int, scale: NDArray[np.float64], axis: int
     t, limit = g.tensors[name], 2 ** (bits - 1) - 1
     assert t.data is not None
     q = Quantization(scale.astype(np.float32), np.zeros(len(scale), np.int64), axis)
-    data = quantize_array(t.data, q, -limit, limit).astype(np.int8)
+    data = q.integers(t.data, -limit, limit).astype(np.int8)
     return g.add_tensor(Tensor(f"{name}/int{bits}", t.shape, f"int{bits}", data, q))
 
 

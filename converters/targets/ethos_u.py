@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir import Graph, Node
+from ..ir.layers import CHANNEL_AXIS
 from .finding import Check, Rules, constant, types, values
 
 
@@ -44,7 +45,7 @@ def _weights(g: Graph, node: Node) -> str | None:
     w = g.data(node.inputs[1])
     if w is None:
         return "its weights are not constant"
-    axis = 3 if node.op == "DEPTHWISE_CONV_2D" else 0
+    axis = CHANNEL_AXIS.get(node.op, 0)
     total = np.abs(w.astype(np.int64)).sum(axis=tuple(i for i in range(w.ndim) if i != axis)).max(initial=0)
     return f"the weights of a channel add up to {total}, at most {127 * 65536} are possible" if total > 127 * 65536 else None
 

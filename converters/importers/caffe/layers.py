@@ -272,7 +272,7 @@ def normalize(layer: Layer) -> str:
         raise UnsupportedUseError("normalization across the whole image is not supported")
     e = layer.emitter
     square = e.reduce("SUM", e.unary("SQUARE", layer.x), [1], True)
-    y = e.binary("MUL", layer.x, e.unary("RSQRT", e.binary("ADD", square, float(layer.get("eps", 1e-10)))))
+    y = e.binary("MUL", layer.x, functions.inverse_root(e, square, float(layer.get("eps", 1e-10))))
     return e.binary("MUL", y, _along(layer, layer.blob(0, "factors").reshape(-1), 1, "scale"))
 
 
@@ -325,11 +325,6 @@ def reshape(layer: Layer) -> str:
     axis, count = layer.axis("axis", 0), int(layer.get("num_axes", -1))
     end = len(shape) if count == -1 else axis + count
     sizes = [shape[axis + i] if d == 0 else d for i, d in enumerate(wanted)]
-    total = int(np.prod(shape[axis:end]))
-    if -1 in sizes:
-        sizes[sizes.index(-1)] = total // max(1, -int(np.prod(sizes)))
-    if int(np.prod(sizes)) != total:
-        raise UnsupportedUseError(f"{list(shape)} cannot become {wanted}")
     return e.reshape(layer.x, (*shape[:axis], *sizes, *shape[end:]))
 
 

@@ -26,13 +26,7 @@ def flatten(layer: Layer) -> str:
 
 
 def reshape(layer: Layer) -> str:
-    shape, target = layer.emitter.shape(layer.x), [int(n) for n in layer.config["target_shape"]]
-    total = int(np.prod(shape[1:]))
-    if -1 in target:
-        target[target.index(-1)] = total // max(1, -int(np.prod(target)))
-    if int(np.prod(target)) != total:
-        raise UnsupportedUseError(f"{list(shape[1:])} cannot become {target}")
-    return layer.emitter.reshape(layer.x, (shape[0], *target))
+    return layer.emitter.reshape(layer.x, (layer.emitter.shape(layer.x)[0], *layer.config["target_shape"]))
 
 
 def permute(layer: Layer) -> str:
@@ -112,13 +106,13 @@ def _scaled(layer: Layer, y: str, axes: list[int], scale: bool, center: bool) ->
 
 def layer_normalization(layer: Layer) -> str:
     axes, rms = layer.axes(), bool(layer.get("rms_scaling", False))
-    y = functions.normalize(layer.emitter, layer.x, axes, float(layer.get("epsilon", 1e-3)), centre=not rms)
+    y = (functions.rms_normalize if rms else functions.normalize)(layer.emitter, layer.x, axes, float(layer.get("epsilon", 1e-3)))
     return _scaled(layer, y, axes, bool(layer.get("scale", True)), bool(layer.get("center", True)))
 
 
 def rms_normalization(layer: Layer) -> str:
     axes = layer.axes()
-    y = functions.normalize(layer.emitter, layer.x, axes, float(layer.get("epsilon", 1e-6)), centre=False)
+    y = functions.rms_normalize(layer.emitter, layer.x, axes, float(layer.get("epsilon", 1e-6)))
     return _scaled(layer, y, axes, True, False)
 
 

@@ -149,13 +149,7 @@ def _softmax(op: str, **attrs: Any) -> Operation:
 
 
 def _reshape(c: Call) -> str:
-    shape, target = c.e.shape(c.x), c.numbers(1, "newshape", "shape")
-    total = int(np.prod(shape))
-    if -1 in target:
-        target[target.index(-1)] = total // max(1, -int(np.prod(target)))
-    if int(np.prod(target)) != total:
-        raise UnsupportedUseError(f"{list(shape)} cannot become {target}")
-    return c.e.reshape(c.x, target)
+    return c.e.reshape(c.x, c.numbers(1, "newshape", "shape"))
 
 
 def _transpose(c: Call) -> str:
@@ -340,8 +334,7 @@ def _elu(c: Call) -> str:
 def _variance(c: Call) -> str:
     e, x, axes = c.e, c.x, c.get(1, "axis")
     axes = list(range(e.rank(x))) if axes is None else [int(a) for a in np.atleast_1d(axes)]
-    centred = e.binary("SUB", x, e.reduce("MEAN", x, axes, True))
-    return e.reduce("MEAN", e.unary("SQUARE", centred), axes, bool(c.get(2, "keepdims", default=False)))
+    return functions.moments(e, x, axes, bool(c.get(2, "keepdims", default=False))).variance
 
 
 def _swapaxes(c: Call) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import functions
 from ..emit import Emitter, UnsupportedUseError
 from ..windows import keep_scales, local_response_normalization, to_first, to_last
 from .node import Handler, OnnxNode
@@ -95,26 +96,17 @@ def batch_normalization(e: Emitter, n: OnnxNode) -> str:
         factor = g / np.sqrt(s + eps)
         a, c = e.const(factor.astype(np.float32), name="scale"), e.const((b - m * factor).astype(np.float32), name="offset")
     else:
-        a = e.binary("MUL", scale, e.unary("RSQRT", e.binary("ADD", variance, eps)))
+        a = e.binary("MUL", scale, functions.inverse_root(e, variance, eps))
         c = e.binary("SUB", bias, e.binary("MUL", mean, a))
     rank = e.rank(x)
     y = e.binary("ADD", e.binary("MUL", x, _channels(e, a, rank)), _channels(e, c, rank))
     return y if values[0] is None or values[1] is None else e.seen(y, values[1], values[0])
 
 
-def _normalize(e: Emitter, x: str, axes: list[int], eps: float) -> tuple[str, str, str]:
-    """(x - mean) / sqrt(variance + eps) over some axes; with the mean and 1 / sqrt."""
-    mean = e.reduce("MEAN", x, axes, True)
-    centred = e.binary("SUB", x, mean)
-    variance = e.reduce("MEAN", e.unary("SQUARE", centred), axes, True)
-    inverse = e.unary("RSQRT", e.binary("ADD", variance, eps))
-    return e.binary("MUL", centred, inverse), mean, inverse
-
-
 def instance_normalization(e: Emitter, n: OnnxNode) -> str:
     x = n.get(0)
     rank = e.rank(x)
-    y, _, _ = _normalize(e, x, list(range(2, rank)), float(n.attr("epsilon", 1e-5)))
+    y = functions.normalize(e, x, list(range(2, rank)), float(n.attr("epsilon", 1e-5)))
     return e.binary("ADD", e.binary("MUL", y, _channels(e, n.get(1), rank)), _channels(e, n.get(2), rank))
 
 
@@ -122,7 +114,7 @@ def group_normalization(e: Emitter, n: OnnxNode) -> str:
     x, groups = n.get(0), int(n.attr("num_groups"))
     shape, rank = e.shape(x), e.rank(x)
     y = e.reshape(x, (shape[0], groups, int(np.prod(shape[1:])) // groups))
-    y, _, _ = _normalize(e, y, [2], float(n.attr("epsilon", 1e-5)))
+    y = functions.normalize(e, y, [2], float(n.attr("epsilon", 1e-5)))
     scale, bias = n.get(1), n.get(2)
     if n.opset < 21 and e.shape(scale)[0] == groups and groups != shape[1]:  # one value a group
         index = np.repeat(np.arange(groups), shape[1] // groups)
@@ -135,27 +127,25 @@ def layer_normalization(e: Emitter, n: OnnxNode) -> list[str]:
     x = n.get(0)
     rank = e.rank(x)
     axis = n.axis(-1, rank)
-    y, mean, inverse = _normalize(e, x, list(range(axis, rank)), float(n.attr("epsilon", 1e-5)))
-    y = e.binary("MUL", y, n.get(1))
+    m = functions.moments(e, x, list(range(axis, rank)))
+    inverse = functions.inverse_root(e, m.variance, float(n.attr("epsilon", 1e-5)))
+    y = e.binary("MUL", e.binary("MUL", m.centred, inverse), n.get(1))
     if n.has(2):
         y = e.binary("ADD", y, n.get(2))
-    return [y, mean, inverse][: max(1, n.outputs)]
+    return [y, m.mean, inverse][: max(1, n.outputs)]
 
 
 def rms_normalization(e: Emitter, n: OnnxNode) -> str:
     x = n.get(0)
     rank = e.rank(x)
     axes = list(range(n.axis(-1, rank), rank))
-    mean = e.reduce("MEAN", e.unary("SQUARE", x), axes, True)
-    return e.binary("MUL", e.binary("MUL", x, e.unary("RSQRT", e.binary("ADD", mean, float(n.attr("epsilon", 1e-5))))), n.get(1))
+    return e.binary("MUL", functions.rms_normalize(e, x, axes, float(n.attr("epsilon", 1e-5))), n.get(1))
 
 
 def mean_variance_normalization(e: Emitter, n: OnnxNode) -> str:
     axes = [int(a) for a in n.attr("axes", [0, 2, 3])]
-    mean = e.reduce("MEAN", n.get(0), axes, True)
-    centred = e.binary("SUB", n.get(0), mean)
-    deviation = e.unary("SQRT", e.reduce("MEAN", e.unary("SQUARE", centred), axes, True))
-    return e.binary("DIV", centred, e.binary("ADD", deviation, 1e-9))
+    m = functions.moments(e, n.get(0), axes)
+    return e.binary("DIV", m.centred, e.binary("ADD", e.unary("SQRT", m.variance), 1e-9))
 
 
 def lp_normalization(e: Emitter, n: OnnxNode) -> str:

@@ -45,16 +45,7 @@ def reshape(e: Emitter, n: OnnxNode) -> str:
         raise UnsupportedUseError("it has no shape")
     if not n.attr("allowzero", 0):
         wanted = [e.shape(x)[i] if s == 0 else s for i, s in enumerate(wanted)]
-    return e.reshape(x, _open_size(wanted, int(np.prod(e.shape(x)))))
-
-
-def _open_size(shape: list[int], total: int) -> list[int]:
-    if -1 in shape:
-        rest = int(np.prod([s for s in shape if s != -1]))
-        shape = [total // rest if s == -1 and rest else s for s in shape]
-    if int(np.prod(shape)) != total:
-        raise UnsupportedUseError(f"{total} elements do not fit the shape {shape}")
-    return shape
+    return e.reshape(x, wanted)
 
 
 def flatten(e: Emitter, n: OnnxNode) -> str:
