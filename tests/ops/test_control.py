@@ -138,7 +138,20 @@ def wide_pool(n: int) -> bytes:
     return b.bytes()
 
 
-@pytest.mark.parametrize(("content", "value"), [(long_lstm(3_000_000), 1.0), (large_product(2500), 1), (wide_pool(20_000), 1.0)])
+def many_in_order(n: int) -> bytes:
+    """All elements, sorted."""
+    b = Builder()
+    x, k = b.main.input((n,), "int32"), b.main.constant(np.array([n], np.int32))
+    y, places = b.main.tensor((n,), "int32"), b.main.tensor((n,), "int32")
+    b.main.op("TOPK_V2", [x, k], [y, places])
+    b.main.outputs(y, places)
+    return b.bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [(long_lstm(3_000_000), 1.0), (large_product(2500), 1), (wide_pool(20_000), 1.0), (many_in_order(1_000_000), 1)],
+)
 def test_a_time_limit_ends_an_operator(content: bytes, value: float) -> None:
     """It takes far longer than its limit; its last output shows that it did not run to the end."""
     it = Interpreter(model_content=content, time_limit=0.001)

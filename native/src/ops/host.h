@@ -64,14 +64,13 @@ er_variable *er_variable_get(er_host *h, int32_t id);
 // Room for so many bytes.
 er_status er_variable_reserve(er_host *h, er_variable *v, size_t bytes, edgert_error *error);
 
-// ---- hash tables: from int64 to int64
+// ---- hash tables: from int64 to int64. They are sorted lists: keys that collide would make a table slow.
 
 typedef struct er_hash_table {
     int32_t id;
     bool filled;
-    size_t n, mask;             // pairs; slots - 1
-    int64_t *keys, *values;     // [mask + 1]
-    bool *used;                 // [mask + 1]
+    size_t n;
+    int64_t *keys, *values;     // [n], the largest key first
 } er_hash_table;
 
 // Makes the table where there is none.

@@ -1,59 +1,55 @@
 // TOPK_V2, UNIQUE, CUMSUM, ADD_N, BUCKETIZE.
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/rank.h"
 #include "ops/whole.h"
+
+// What orders elements. Of floats: their bits, so that 0 and -0 are equal; NaN has a place, too.
+static int64_t rank_of(const er_tensor *x, size_t i)
+{
+    if (x->def->type != EDGERT_FLOAT32) return er_whole(x, i);
+    int32_t bits;
+    memcpy(&bits, er_f32(x) + i, sizeof bits);
+    return bits < 0 ? (int64_t)INT32_MIN - bits : bits;
+}
 
 // ---- TOPK_V2: the k largest of each row, of equal ones the first; in descending order
 
 typedef struct { size_t rows, n, k; } top;
 
-// Whether element a comes after b.
-static bool after(const er_tensor *x, size_t row, int32_t a, int32_t b)
-{
-    if (x->def->type == EDGERT_FLOAT32) {
-        const float v = er_f32(x)[row + (size_t)a], w = er_f32(x)[row + (size_t)b];
-        return v < w || (!(v > w) && a > b);
-    }
-    const int64_t v = er_whole(x, row + (size_t)a), w = er_whole(x, row + (size_t)b);
-    return v < w || (v == w && a > b);
-}
+enum { OFTEN = 4096 };      // elements after which time limits are looked at
 
-// heap[0] comes last of the n.
-static void sift(const er_tensor *x, size_t row, int32_t *heap, size_t i, size_t n)
+// The k first of n elements of a row; false where there is no more time.
+static bool find_top(const er_tensor *x, size_t row, size_t n, er_ranked *heap, size_t k, const er_pool *pool)
 {
-    for (;;) {
-        size_t last = i, child = 2 * i + 1;
-        if (child < n && after(x, row, heap[child], heap[last])) last = child;
-        if (child + 1 < n && after(x, row, heap[child + 1], heap[last])) last = child + 1;
-        if (last == i) return;
-        const int32_t t = heap[i];
-        heap[i] = heap[last];
-        heap[last] = t;
-        i = last;
+    for (size_t i = 0; i < k; i++) heap[i] = (er_ranked){rank_of(x, row + i), (int32_t)i};
+    er_rank_heap(heap, k);
+    for (size_t i = k; i < n; i++) {
+        if (i % OFTEN == 0 && er_pool_stopped(pool)) return false;
+        const er_ranked one = {rank_of(x, row + i), (int32_t)i};
+        if (!er_ranks_after(heap[0], one)) continue;
+        heap[0] = one;
+        er_rank_sift(heap, 0, k);
     }
+    for (size_t i = k; i > 1; i--) {
+        if (i % OFTEN == 0 && er_pool_stopped(pool)) return false;
+        er_rank_take(heap, i);
+    }
+    return true;
 }
 
 static void run_top(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const top *s = op->state;
     const er_tensor *x = op->inputs[0], *values = op->outputs[0], *indices = op->outputs[1];
     const size_t each = er_type_size(x->def->type);
-    int32_t *heap = (int32_t *)(void *)op->scratch;
-    for (size_t r = 0; r < s->rows && s->k; r++) {
-        const size_t row = r * s->n;
-        for (size_t i = 0; i < s->k; i++) heap[i] = (int32_t)i;
-        for (size_t i = s->k / 2; i-- > 0;) sift(x, row, heap, i, s->k);
-        for (size_t i = s->k; i < s->n; i++) {
-            if (!after(x, row, heap[0], (int32_t)i)) continue;
-            heap[0] = (int32_t)i;
-            sift(x, row, heap, 0, s->k);
-        }
-        for (size_t i = s->k; i-- > 0;) {
-            memcpy(er_u8(values) + (r * s->k + i) * each, er_u8(x) + (row + (size_t)heap[0]) * each, each);
-            er_put_whole(indices, r * s->k + i, heap[0]);
-            heap[0] = heap[i];
-            sift(x, row, heap, 0, i);
+    er_ranked *heap = (er_ranked *)(void *)op->scratch;
+    for (size_t r = 0, out = 0; r < s->rows && s->k; r++) {
+        if (!find_top(x, r * s->n, s->n, heap, s->k, pool)) return;
+        for (size_t i = 0; i < s->k; i++, out++) {
+            memcpy(er_u8(values) + out * each, er_u8(x) + (r * s->n + (size_t)heap[i].at) * each, each);
+            er_put_whole(indices, out, heap[i].at);
         }
     }
 }
@@ -76,7 +72,7 @@ er_status er_prepare_topk_v2(er_prepare *p, er_op *op)
     memcpy(dims, x->dims, sizeof dims);
     dims[x->rank - 1] = (int32_t)k;
     *s = (top){n ? x->count / (size_t)n : 0, (size_t)n, (size_t)k};
-    op->scratch_bytes = (size_t)k * sizeof(int32_t);
+    op->scratch_bytes = (size_t)k * sizeof(er_ranked);
     op->run = run_top;
     ER_TRY(er_set_shape(p, op->outputs[0], dims, x->rank));
     return er_set_shape(p, op->outputs[1], dims, x->rank);
@@ -90,20 +86,6 @@ static bool same(const er_tensor *x, size_t a, size_t b)
 {
     if (x->def->type == EDGERT_FLOAT32) return er_f32(x)[a] == er_f32(x)[b];
     return er_whole(x, a) == er_whole(x, b);
-}
-
-static size_t hash(const er_tensor *x, size_t i)
-{
-    uint64_t v;
-    if (x->def->type == EDGERT_FLOAT32) {
-        const float f = er_f32(x)[i] == 0 ? 0 : er_f32(x)[i];       // 0 and -0 are the same
-        uint32_t bits;
-        memcpy(&bits, &f, 4);
-        v = bits;
-    } else {
-        v = (uint64_t)er_whole(x, i);
-    }
-    return (size_t)((v * UINT64_C(0x9E3779B97F4A7C15)) >> 24);
 }
 
 static void run_unique(const er_op *op, er_pool *pool)
@@ -127,22 +109,23 @@ er_status er_prepare_unique(er_prepare *p, er_op *op)
     er_status status;
     unique *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    size_t slots = 16;
-    while (slots < 2 * x->count) slots *= 2;
-    int32_t *table = er_alloc(p, slots * sizeof *table, &status);
-    ER_TRY(status);
     s->number = er_alloc(p, (x->count + 1) * sizeof *s->number, &status);
     ER_TRY(status);
     s->first = er_alloc(p, (x->count + 1) * sizeof *s->first, &status);
     ER_TRY(status);
+    er_ranked *order = malloc((x->count + 1) * sizeof *order);
+    if (!order) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for its values");
+    for (size_t i = 0; i < x->count; i++) order[i] = (er_ranked){rank_of(x, i), (int32_t)i};
+    er_rank(order, x->count);
+    for (size_t i = 0; i < x->count; i++) {         // the first place of each element's value
+        const int32_t at = order[i].at;
+        s->number[at] = i && same(x, (size_t)at, (size_t)order[i - 1].at) ? s->number[order[i - 1].at] : at;
+    }
+    free(order);
     for (size_t i = 0; i < x->count; i++) {
-        size_t at = hash(x, i) & (slots - 1);
-        while (table[at] && !same(x, i, (size_t)s->first[table[at] - 1])) at = (at + 1) & (slots - 1);
-        if (!table[at]) {
-            s->first[s->n] = (int32_t)i;
-            table[at] = ++s->n;
-        }
-        s->number[i] = table[at] - 1;
+        const int32_t first = s->number[i];
+        if (first == (int32_t)i) s->first[s->n] = first;
+        s->number[i] = first == (int32_t)i ? s->n++ : s->number[first];
     }
     op->run = run_unique;
     ER_TRY(er_set_shape(p, op->outputs[0], &s->n, 1));

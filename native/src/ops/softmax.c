@@ -95,8 +95,9 @@ static void softmax_int16(const softmax16 *s, const int16_t *x, int16_t *y)
         y[i] = er_table16_at(s->exps, (int16_t)er_clamp64(d, INT16_MIN, INT16_MAX));
         sum = (int32_t)((uint32_t)sum + (uint32_t)y[i]);
     }
-    const int32_t lead = sum > 0 ? __builtin_clz((uint32_t)sum) : 1;
-    const int32_t shifted = (int32_t)((((int64_t)sum << (lead - 1)) + (1 << 13)) >> 14) - ((1 << 15) + (1 << 16));
+    // Sums of more than 65536 elements wrap.
+    const int32_t lead = sum > 1 ? __builtin_clz((uint32_t)sum) : 1;
+    const int32_t shifted = (int32_t)((sum * (INT64_C(1) << (lead - 1)) + (1 << 13)) >> 14) - ((1 << 15) + (1 << 16));
     const int16_t reciprocal = er_table16_at(s->reciprocals, (int16_t)er_clamp32(shifted, INT16_MIN, INT16_MAX));
     const int32_t right = 31 - lead;
     for (size_t i = 0; i < s->depth; i++)

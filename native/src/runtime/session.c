@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rank.h"
 #include "base/system.h"
 #include "runtime/interpreter.h"
 
@@ -87,7 +88,6 @@ static void free_table(er_hash_table *t)
 {
     free(t->keys);
     free(t->values);
-    free(t->used);
 }
 
 void er_session_free(er_session *s)
@@ -172,43 +172,38 @@ er_hash_table *er_table_get(er_host *h, int32_t id)
     return NULL;
 }
 
-static size_t slot_of(const er_hash_table *t, int64_t key)
-{
-    size_t at = (size_t)(((uint64_t)key * UINT64_C(0x9E3779B97F4A7C15)) >> 20) & t->mask;
-    while (t->used[at] && t->keys[at] != key) at = (at + 1) & t->mask;
-    return at;
-}
-
 er_status er_table_fill(er_hash_table *t, size_t n, const int64_t *keys, const int64_t *values, edgert_error *error)
 {
-    size_t slots = 16;
-    while (slots < 2 * n) slots *= 2;
-    t->mask = slots - 1;
-    t->keys = malloc(slots * sizeof *t->keys);
-    t->values = malloc(slots * sizeof *t->values);
-    t->used = calloc(slots, sizeof *t->used);
-    if (!t->keys || !t->values || !t->used) {
+    er_ranked *order = n < INT32_MAX ? malloc((n + 1) * sizeof *order) : NULL;
+    t->keys = malloc((n + 1) * sizeof *t->keys);
+    t->values = malloc((n + 1) * sizeof *t->values);
+    if (!order || !t->keys || !t->values) {
+        free(order);
         free_table(t);
         t->keys = t->values = NULL;
-        t->used = NULL;
         return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for a hash table");
     }
     t->filled = true;
+    for (size_t i = 0; i < n; i++) order[i] = (er_ranked){keys[i], (int32_t)i};
+    er_rank(order, n);
     for (size_t i = 0; i < n; i++) {        // of equal keys the first counts
-        const size_t at = slot_of(t, keys[i]);
-        if (t->used[at]) continue;
-        t->used[at] = true;
-        t->keys[at] = keys[i];
-        t->values[at] = values[i];
-        t->n++;
+        if (t->n && t->keys[t->n - 1] == order[i].value) continue;
+        t->keys[t->n] = order[i].value;
+        t->values[t->n++] = values[order[i].at];
     }
+    free(order);
     return ER_OK;
 }
 
 bool er_table_look_up(const er_hash_table *t, int64_t key, int64_t *value)
 {
-    if (!t->filled) return false;
-    const size_t at = slot_of(t, key);
-    *value = t->values[at];
-    return t->used[at];
+    size_t low = 0, high = t->n;        // the first key that is not larger
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (t->keys[middle] > key) low = middle + 1;
+        else high = middle;
+    }
+    if (low == t->n || t->keys[low] != key) return false;
+    *value = t->values[low];
+    return true;
 }
