@@ -190,6 +190,18 @@ typedef struct er_qmul_params {
 } er_qmul_params;
 typedef void er_qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qmul_params *p, uint8_t *out);
 
+// ---- addition and multiplication, 16-bit
+//
+// sum:     out[i] = clamp(zero + requantize(requantize((a[i*a_step] - a_zero) << shift, a) +- requantize((b[i*b_step] - b_zero) << shift, b), out))
+// product: out[i] = clamp(zero + requantize((a[i*a_step] - a_zero) * (b[i*b_step] - b_zero), out)). Steps are 0 or 1.
+typedef struct er_words_params {
+    int32_t a_zero, b_zero, shift;
+    er_multiplier a, b, out;
+    er_output o;
+    bool subtract;
+} er_words_params;
+typedef void er_words(size_t n, const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, const er_words_params *p, int16_t *out);
+
 // ---- pooling, 8-bit: one output pixel of `channels` channels from `taps` input pixels
 //
 // max: clamp(max over taps). average: clamp(sum / taps), for int8 rounded half away from zero, for uint8 half up.
@@ -303,6 +315,7 @@ typedef struct er_kernels {
     er_float_binary *add_floats, *sub_floats, *mul_floats;
     er_dot_words *dot_words;
     er_add_products *add_products;
+    er_words *add_words, *mul_words;
 } er_kernels;
 
 // The table in use, or NULL with an error where EDGERT_ISA names one that cannot be used.

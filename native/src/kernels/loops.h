@@ -88,6 +88,49 @@ static void requantize_channels(size_t pixels, size_t n, const int32_t *sums, co
     }
 }
 
+// n terms of a 16-bit sum, or as many times the only one.
+static inline void word_terms(size_t n, const int16_t *x, size_t step, int32_t zero, int32_t shift, er_multiplier m, int32_t *y)
+{
+    const int32_t first = requantized((int32_t)((uint32_t)(x[0] - zero) << shift), m);
+    for (size_t j = 0; j < n; j++) y[j] = step ? requantized((int32_t)((uint32_t)(x[j] - zero) << shift), m) : first;
+}
+
+static inline void put_words(size_t n, const int32_t *v, const er_output *o, int16_t *y)
+{
+    const int32_t zero = o->zero, min = o->min - zero, max = o->max - zero;
+    for (size_t i = 0; i < n; i++) {
+        const int32_t least = v[i] < min ? min : v[i];
+        y[i] = (int16_t)(zero + (least > max ? max : least));
+    }
+}
+
+static void add_words(size_t n, const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, const er_words_params *p, int16_t *out)
+{
+    const er_multiplier m = p->out;
+    const uint32_t sign = p->subtract ? UINT32_MAX : 1;
+    int32_t u[TOGETHER], v[TOGETHER];
+    for (size_t i = 0, some; i < n; i += some, a += some * a_step, b += some * b_step, out += some) {
+        some = n - i < TOGETHER ? n - i : TOGETHER;
+        word_terms(some, a, a_step, p->a_zero, p->shift, p->a, u);
+        word_terms(some, b, b_step, p->b_zero, p->shift, p->b, v);
+        for (size_t j = 0; j < some; j++) u[j] = requantized((int32_t)((uint32_t)u[j] + sign * (uint32_t)v[j]), m);
+        put_words(some, u, &p->o, out);
+    }
+}
+
+static void mul_words(size_t n, const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, const er_words_params *p, int16_t *out)
+{
+    const er_multiplier m = p->out;
+    const int32_t a_zero = p->a_zero, b_zero = p->b_zero;
+    int32_t v[TOGETHER];
+    for (size_t i = 0, some; i < n; i += some, a += some * a_step, b += some * b_step, out += some) {
+        some = n - i < TOGETHER ? n - i : TOGETHER;
+        for (size_t j = 0; j < some; j++) v[j] = b[b_step ? j : 0] - b_zero;
+        for (size_t j = 0; j < some; j++) v[j] = requantized((int32_t)((uint32_t)(a[a_step ? j : 0] - a_zero) * (uint32_t)v[j]), m);
+        put_words(some, v, &p->o, out);
+    }
+}
+
 static void add_to_floats(size_t n, const void *x, void *y)
 {
     const float *from = x;
@@ -281,6 +324,8 @@ FLOATS(mul_floats, p * q)
     (k)->sub_floats = sub_floats; \
     (k)->mul_floats = mul_floats; \
     (k)->dot_words = dot_words; \
-    (k)->add_products = add_products;
+    (k)->add_products = add_products; \
+    (k)->add_words = add_words; \
+    (k)->mul_words = mul_words;
 
 #endif

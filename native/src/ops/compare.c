@@ -33,24 +33,53 @@ static inline int32_t on_common_scale(int64_t v, int32_t zero, er_multiplier m)
     return m.shift <= 0 ? er_rounding_shift(h, er_min32(-m.shift, 31)) : er_requantize(x, m);
 }
 
+// Elements of one type, side by side. The other relations are these three, of operands in the other order, or what they are not: NaN is in no
+// order, and unequal.
+#define RELATE(name, type) \
+    static void name(relation r, size_t n, const type *x, const type *z, uint8_t *y) \
+    { \
+        const uint8_t inverted = r == IS_NOT_EQUAL; \
+        if (r == IS_EQUAL || r == IS_NOT_EQUAL) for (size_t i = 0; i < n; i++) y[i] = (x[i] == z[i]) ^ inverted; \
+        else if (r == IS_LESS) for (size_t i = 0; i < n; i++) y[i] = x[i] < z[i]; \
+        else if (r == IS_LESS_EQUAL) for (size_t i = 0; i < n; i++) y[i] = x[i] <= z[i]; \
+        else name(r == IS_GREATER ? IS_LESS : IS_LESS_EQUAL, n, z, x, y); \
+    }
+RELATE(relate_floats, float)
+RELATE(relate_ints, int32_t)
+
+static void relate_bools(bool both, size_t n, const uint8_t *x, const uint8_t *z, uint8_t *y)
+{
+    if (both) for (size_t i = 0; i < n; i++) y[i] = (x[i] != 0) & (z[i] != 0);
+    else for (size_t i = 0; i < n; i++) y[i] = (x[i] | z[i]) != 0;
+}
+
+static bool relate_one(const compare *s, const er_tensor *x, const er_tensor *z, size_t a, size_t b)
+{
+    uint8_t y;
+    if (s->relation >= IS_AND) {
+        relate_bools(s->relation == IS_AND, 1, er_u8(x) + a, er_u8(z) + b, &y);
+        return y;
+    }
+    if (x->def->type == EDGERT_FLOAT32) {
+        relate_floats(s->relation, 1, er_f32(x) + a, er_f32(z) + b, &y);
+        return y;
+    }
+    int64_t v = er_whole(x, a), w = er_whole(z, b);
+    if (s->scaled) {
+        v = on_common_scale(v, s->a_zero, s->a);
+        w = on_common_scale(w, s->b_zero, s->b);
+    }
+    return holds(s->relation, v < w, v == w);
+}
+
 static void compare_run(const compare *s, const er_tensor *x, const er_tensor *z, size_t a, size_t b, uint8_t *y)
 {
-    for (size_t i = 0; i < s->bc.run; i++, a += s->bc.a_step, b += s->bc.b_step) {
-        if (x->def->type == EDGERT_FLOAT32) {
-            const float v = er_f32(x)[a], w = er_f32(z)[b];
-            const bool ordered = v == v && w == w;      // NaN is in no order
-            y[i] = ordered ? holds(s->relation, v < w, v == w) : s->relation == IS_NOT_EQUAL;
-        } else if (s->relation >= IS_AND) {
-            y[i] = s->relation == IS_AND ? er_u8(x)[a] && er_u8(z)[b] : er_u8(x)[a] || er_u8(z)[b];
-        } else {
-            int64_t v = er_whole(x, a), w = er_whole(z, b);
-            if (s->scaled) {
-                v = on_common_scale(v, s->a_zero, s->a);
-                w = on_common_scale(w, s->b_zero, s->b);
-            }
-            y[i] = holds(s->relation, v < w, v == w);
-        }
-    }
+    const size_t n = s->bc.run, a_step = s->bc.a_step, b_step = s->bc.b_step;
+    const bool beside = a_step == 1 && b_step == 1;
+    if (beside && s->relation >= IS_AND) relate_bools(s->relation == IS_AND, n, er_u8(x) + a, er_u8(z) + b, y);
+    else if (beside && x->def->type == EDGERT_FLOAT32) relate_floats(s->relation, n, er_f32(x) + a, er_f32(z) + b, y);
+    else if (beside && x->def->type == EDGERT_INT32) relate_ints(s->relation, n, er_i32(x) + a, er_i32(z) + b, y);
+    else for (size_t i = 0; i < n; i++) y[i] = relate_one(s, x, z, a + i * a_step, b + i * b_step);
 }
 
 static void run_compare(const er_op *op, er_pool *pool)

@@ -10,11 +10,10 @@ typedef struct elementwise elementwise;
 
 struct elementwise {
     er_broadcast bc;
+    er_words *kernel;           // int16, or
     int32_t (*value)(const elementwise *s, int32_t x, int32_t z);       // of values less their zero points
-    er_multiplier a, b, y;
-    int32_t a_zero, b_zero, shift;
-    bool subtract, zero_divides;
-    er_output o;
+    er_words_params p;
+    bool zero_divides;
 };
 
 static void run_elementwise(const er_op *op, er_pool *pool)
@@ -25,11 +24,15 @@ static void run_elementwise(const er_op *op, er_pool *pool)
     for (size_t r = 0; r < s->bc.outer; r++) {
         size_t a, b;
         er_broadcast_offsets(&s->bc, r, &a, &b);
+        if (s->kernel) {
+            s->kernel(s->bc.run, (const int16_t *)x->data + a, s->bc.a_step, (const int16_t *)z->data + b, s->bc.b_step, &s->p, (int16_t *)y->data + r * s->bc.run);
+            continue;
+        }
         for (size_t i = 0; i < s->bc.run; i++) {
-            const int32_t divisor = (int32_t)er_whole(z, b + i * s->bc.b_step) - s->b_zero;
+            const int32_t divisor = (int32_t)er_whole(z, b + i * s->bc.b_step) - s->p.b_zero;
             if (s->zero_divides && divisor == 0) er_op_fault(op, "it divides by 0");
-            const int64_t v = (int64_t)s->value(s, (int32_t)er_whole(x, a + i * s->bc.a_step) - s->a_zero, divisor) + s->o.zero;
-            er_put_whole(y, r * s->bc.run + i, er_clamp64(v, s->o.min, s->o.max));
+            const int64_t v = (int64_t)s->value(s, (int32_t)er_whole(x, a + i * s->bc.a_step) - s->p.a_zero, divisor) + s->p.o.zero;
+            er_put_whole(y, r * s->bc.run + i, er_clamp64(v, s->p.o.min, s->p.o.max));
         }
     }
 }
@@ -48,20 +51,14 @@ static er_status prepare(er_prepare *p, er_op *op, er_activation activation, ele
     elementwise *s = op->state = *out = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     ER_TRY(er_broadcast_shapes(p, a, b, y, &s->bc));
-    ER_TRY(er_activation_output(p, activation, y, &s->o));
-    s->a_zero = er_zero(a);
-    s->b_zero = er_zero(b);
+    ER_TRY(er_activation_output(p, activation, y, &s->p.o));
+    s->p.a_zero = er_zero(a);
+    s->p.b_zero = er_zero(b);
     op->run = run_elementwise;
     return ER_OK;
 }
 
 // ---- ADD, SUB: both inputs on a common scale, with more bits
-
-static int32_t sum(const elementwise *s, int32_t x, int32_t z)
-{
-    const int32_t a = er_requantize((int32_t)((uint32_t)x << s->shift), s->a), b = er_requantize((int32_t)((uint32_t)z << s->shift), s->b);
-    return er_requantize((int32_t)(s->subtract ? (uint32_t)a - (uint32_t)b : (uint32_t)a + (uint32_t)b), s->y);
-}
 
 // Scales that are powers of two: shifts alone. The one of the inputs that is finer is brought to the other's.
 static int16_t saturated_shift(int32_t x, int32_t right)
@@ -72,8 +69,8 @@ static int16_t saturated_shift(int32_t x, int32_t right)
 
 static int32_t sum_of_powers(const elementwise *s, int32_t x, int32_t z)
 {
-    const int32_t a = saturated_shift(x, -s->a.shift), b = saturated_shift(z, -s->b.shift);
-    return er_clamp32(s->subtract ? a - b : a + b, INT16_MIN, INT16_MAX);
+    const int32_t a = saturated_shift(x, -s->p.a.shift), b = saturated_shift(z, -s->p.b.shift);
+    return er_clamp32(s->p.subtract ? a - b : a + b, INT16_MIN, INT16_MAX);
 }
 
 er_status er_prepare_add16(er_prepare *p, er_op *op, bool subtract)
@@ -81,37 +78,35 @@ er_status er_prepare_add16(er_prepare *p, er_op *op, bool subtract)
     elementwise *s;
     ER_TRY(prepare(p, op, er_read_activation(op->def->options), &s));
     const er_tensor *a = op->inputs[0], *b = op->inputs[1], *y = op->outputs[0];
-    s->subtract = subtract;
+    s->p.subtract = subtract;
     int32_t ea, eb, ey;
-    const bool powers = er_read_pot_scale_int16(op->def->options) && !s->a_zero && !s->b_zero && !er_zero(y) && er_is_power_of_two(er_scale(a), &ea) &&
+    const bool powers = er_read_pot_scale_int16(op->def->options) && !s->p.a_zero && !s->p.b_zero && !er_zero(y) && er_is_power_of_two(er_scale(a), &ea) &&
                         er_is_power_of_two(er_scale(b), &eb) && er_is_power_of_two(er_scale(y), &ey);
     if (powers) {
         if ((ea != ey && eb != ey) || ea > ey || eb > ey)
             return er_op_fail(p, EDGERT_ERROR_MODEL, "its scales are powers of two, and neither input has the output's, or one is larger");
-        s->a.shift = ea - ey;
-        s->b.shift = eb - ey;
+        s->p.a.shift = ea - ey;
+        s->p.b.shift = eb - ey;
         s->value = sum_of_powers;
         return ER_OK;
     }
     const double sa = (double)er_scale(a), sb = (double)er_scale(b), twice = 2 * (sa > sb ? sa : sb);
-    s->shift = 15;
-    s->a = er_make_multiplier(sa / twice);
-    s->b = er_make_multiplier(sb / twice);
-    s->y = er_make_multiplier(twice / ((double)(1 << s->shift) * (double)er_scale(y)));
-    s->value = sum;
+    s->p.shift = 15;
+    s->p.a = er_make_multiplier(sa / twice);
+    s->p.b = er_make_multiplier(sb / twice);
+    s->p.out = er_make_multiplier(twice / ((double)(1 << s->p.shift) * (double)er_scale(y)));
+    s->kernel = p->kernels->add_words;
     return ER_OK;
 }
 
 // ---- MUL
 
-static int32_t product(const elementwise *s, int32_t x, int32_t z) { return er_requantize(x * z, s->y); }
-
 er_status er_prepare_mul16(er_prepare *p, er_op *op)
 {
     elementwise *s;
     ER_TRY(prepare(p, op, er_read_activation(op->def->options), &s));
-    s->y = er_make_multiplier((double)(er_scale(op->inputs[0]) * er_scale(op->inputs[1]) / er_scale(op->outputs[0])));
-    s->value = product;
+    s->p.out = er_make_multiplier((double)(er_scale(op->inputs[0]) * er_scale(op->inputs[1]) / er_scale(op->outputs[0])));
+    s->kernel = p->kernels->mul_words;
     return ER_OK;
 }
 
@@ -126,8 +121,8 @@ static int32_t quotient(const elementwise *s, int32_t x, int32_t z)
     if (z < 0) inverse = -inverse;
     const int32_t magnitude = x ^ (x >> 31), left = magnitude ? __builtin_clz((uint32_t)magnitude) - 1 : 31;
     const int32_t scaled = er_doubling_high_mul((int32_t)((uint32_t)x << left), inverse);
-    const int32_t right = -(s->y.shift - (31 - room) - left);
-    const int32_t v = er_doubling_high_mul(scaled, s->y.q);
+    const int32_t right = -(s->p.out.shift - (31 - room) - left);
+    const int32_t v = er_doubling_high_mul(scaled, s->p.out.q);
     return right >= 0 ? right > 31 ? 0 : er_rounding_shift(v, right) : (int32_t)((uint32_t)v << er_min32(-right, 31));
 }
 
@@ -135,7 +130,7 @@ er_status er_prepare_quantized_div(er_prepare *p, er_op *op)
 {
     elementwise *s;
     ER_TRY(prepare(p, op, er_read_activation(op->def->options), &s));
-    s->y = er_make_multiplier((double)(er_scale(op->inputs[0]) / (er_scale(op->inputs[1]) * er_scale(op->outputs[0]))));
+    s->p.out = er_make_multiplier((double)(er_scale(op->inputs[0]) / (er_scale(op->inputs[1]) * er_scale(op->outputs[0]))));
     s->value = quotient;
     s->zero_divides = true;
     return ER_OK;
@@ -145,8 +140,8 @@ er_status er_prepare_quantized_div(er_prepare *p, er_op *op)
 
 static int32_t squared_difference(const elementwise *s, int32_t x, int32_t z)
 {
-    const int32_t a = er_requantize((int32_t)((uint32_t)x << s->shift), s->a), b = er_requantize((int32_t)((uint32_t)z << s->shift), s->b), d = a - b;
-    return er_requantize((int32_t)((uint32_t)d * (uint32_t)d), s->y);
+    const int32_t a = er_requantize((int32_t)((uint32_t)x << s->p.shift), s->p.a), b = er_requantize((int32_t)((uint32_t)z << s->p.shift), s->p.b), d = a - b;
+    return er_requantize((int32_t)((uint32_t)d * (uint32_t)d), s->p.out);
 }
 
 er_status er_prepare_quantized_squared_difference(er_prepare *p, er_op *op)
@@ -154,10 +149,10 @@ er_status er_prepare_quantized_squared_difference(er_prepare *p, er_op *op)
     elementwise *s;
     ER_TRY(prepare(p, op, ER_ACT_NONE, &s));
     const double sa = (double)er_scale(op->inputs[0]), sb = (double)er_scale(op->inputs[1]), twice = 2 * (sa > sb ? sa : sb);
-    s->shift = 7;
-    s->a = er_make_multiplier(sa / twice);
-    s->b = er_make_multiplier(sb / twice);
-    s->y = er_make_multiplier(twice * twice / ((double)(1 << (2 * s->shift)) * (double)er_scale(op->outputs[0])));
+    s->p.shift = 7;
+    s->p.a = er_make_multiplier(sa / twice);
+    s->p.b = er_make_multiplier(sb / twice);
+    s->p.out = er_make_multiplier(twice * twice / ((double)(1 << (2 * s->p.shift)) * (double)er_scale(op->outputs[0])));
     s->value = squared_difference;
     return ER_OK;
 }

@@ -139,29 +139,18 @@ static void take_whole(void *arg, size_t i, size_t o)
 // The reference begins with the lowest and highest finite numbers.
 static float first_float(function f) { return f == REDUCE_SUM ? 0 : f == REDUCE_PROD ? 1 : f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f; }
 
-// ---- [outer][n][inner]: columns of the output together, or, of a single number, lanes along the n
+// ---- [outer][n][inner]: columns of the output together
 
 enum { LANES = 64 };
 
 #define TAKE(acc, v) (f == REDUCE_SUM ? (acc) + (v) : f == REDUCE_MAX ? ((v) > (acc) ? (v) : (acc)) : ((v) < (acc) ? (v) : (acc)))
 
 // Of type `type` by sums of `wide`, which begin with `first`, to elements of `result`. `f` is a constant.
-#define PLAIN(name, type, wide, result) \
+#define COLUMNS(name, type, wide, result) \
     __attribute__((always_inline)) static inline void name(const function f, size_t outer, size_t n, size_t inner, const type *x, wide first, result *y) \
     { \
         wide lane[LANES]; \
-        for (size_t o = 0; o < outer; o++, x += n * inner, y += inner) { \
-            if (inner == 1) { \
-                size_t i = 0; \
-                for (size_t j = 0; j < LANES; j++) lane[j] = first; \
-                for (; i + LANES <= n; i += LANES) \
-                    for (size_t j = 0; j < LANES; j++) { const wide v = x[i + j]; lane[j] = TAKE(lane[j], v); } \
-                for (size_t half = LANES / 2; half; half /= 2) \
-                    for (size_t j = 0; j < half; j++) lane[j] = TAKE(lane[j], lane[j + half]); \
-                for (; i < n; i++) { const wide v = x[i]; lane[0] = TAKE(lane[0], v); } \
-                *y = (result)lane[0]; \
-                continue; \
-            } \
+        for (size_t o = 0; o < outer; o++, x += n * inner, y += inner) \
             for (size_t c = 0, some; c < inner; c += some) { \
                 some = inner - c < LANES ? inner - c : LANES; \
                 for (size_t j = 0; j < some; j++) lane[j] = first; \
@@ -169,40 +158,76 @@ enum { LANES = 64 };
                     for (size_t j = 0; j < some; j++) { const wide v = x[i * inner + c + j]; lane[j] = TAKE(lane[j], v); } \
                 for (size_t j = 0; j < some; j++) y[c + j] = (result)lane[j]; \
             } \
-        } \
     }
-PLAIN(sum_int8, int8_t, int32_t, int64_t)
-PLAIN(sum_uint8, uint8_t, int32_t, int64_t)
-PLAIN(end_int8, int8_t, int8_t, int64_t)
-PLAIN(end_uint8, uint8_t, uint8_t, int64_t)
-PLAIN(plain_float, float, float, float)
-#undef PLAIN
+COLUMNS(sum_int8, int8_t, int32_t, int64_t)
+COLUMNS(sum_uint8, uint8_t, int32_t, int64_t)
+COLUMNS(columns_int8, int8_t, int8_t, int64_t)
+COLUMNS(columns_uint8, uint8_t, uint8_t, int64_t)
+COLUMNS(columns_float, float, float, float)
+#undef COLUMNS
 
-// The functions as constants.
-#define END(name, ...) do { if (s->f == REDUCE_MAX) name(REDUCE_MAX, __VA_ARGS__); else name(REDUCE_MIN, __VA_ARGS__); } while (0)
+// The largest or the smallest of each row: vectors along it, by name, as gcc makes loads and stores of an array.
+#define ALONG(m, v, x, at) { vector w; memcpy(&w, (x) + (at), sizeof w); const mask takes = m ? w > v : w < v; v = (vector)(((mask)w & takes) | ((mask)v & ~takes)); }
+#define ROWS(name, type, mask_type, result) \
+    __attribute__((always_inline)) static inline void name##_of(const bool most, size_t outer, size_t n, const type *x, type first, result *y) \
+    { \
+        typedef type vector __attribute__((vector_size(16))); \
+        typedef mask_type mask __attribute__((vector_size(16))); \
+        enum { EACH = 16 / sizeof(type) }; \
+        vector begin; \
+        for (size_t j = 0; j < EACH; j++) begin[j] = first; \
+        for (size_t o = 0; o < outer; o++, x += n) { \
+            vector v0 = begin, v1 = begin, v2 = begin, v3 = begin; \
+            size_t i = 0; \
+            for (; i + 4 * EACH <= n; i += 4 * EACH) { \
+                ALONG(most, v0, x, i) ALONG(most, v1, x, i + EACH) ALONG(most, v2, x, i + 2 * EACH) ALONG(most, v3, x, i + 3 * EACH) \
+            } \
+            for (; i + EACH <= n; i += EACH) ALONG(most, v0, x, i) \
+            ALONG(most, v0, &v1, 0) ALONG(most, v2, &v3, 0) ALONG(most, v0, &v2, 0) \
+            type all = first; \
+            for (size_t j = 0; j < EACH; j++) all = (most ? v0[j] > all : v0[j] < all) ? v0[j] : all; \
+            for (; i < n; i++) all = (most ? x[i] > all : x[i] < all) ? x[i] : all; \
+            y[o] = all; \
+        } \
+    } \
+    static void name(bool most, size_t outer, size_t n, const type *x, type first, result *y) \
+    { \
+        if (most) name##_of(true, outer, n, x, first, y); \
+        else name##_of(false, outer, n, x, first, y); \
+    }
+ROWS(rows_int8, int8_t, int8_t, int64_t)
+ROWS(rows_uint8, uint8_t, int8_t, int64_t)
+ROWS(rows_float, float, int32_t, float)
+#undef ROWS
+#undef ALONG
 
-// Sums of up to 2^23 bytes fit 32 bits.
+// Sums of up to 2^23 bytes fit 32 bits. Any and all of bools are the ends of their bytes.
 static bool run_plain(const reduce *s, const er_tensor *x, const er_tensor *y, int64_t *sums, int64_t first)
 {
     size_t outer, inner;
     const size_t n = s->r.n;
-    const bool is_sum = s->f == REDUCE_SUM, is_signed = s->type == EDGERT_INT8;
-    if (s->f > REDUCE_MIN || s->f == REDUCE_PROD || n > 1 << 23 || !er_reduction_is_plain(&s->r, &outer, &inner)) return false;
+    const bool is_sum = s->f == REDUCE_SUM, most = s->f == REDUCE_MAX || s->f == REDUCE_ANY, is_signed = s->type == EDGERT_INT8;
+    if (s->f == REDUCE_PROD || n > 1 << 23 || !er_reduction_is_plain(&s->r, &outer, &inner)) return false;
     if (s->type == EDGERT_FLOAT32) {
         if (is_sum && inner == 1) er_sum_rows(outer, n, er_f32(x), er_f32(y));
-        else if (is_sum) plain_float(REDUCE_SUM, outer, n, inner, er_f32(x), 0, er_f32(y));
-        else END(plain_float, outer, n, inner, er_f32(x), first_float(s->f), er_f32(y));
+        else if (is_sum) columns_float(REDUCE_SUM, outer, n, inner, er_f32(x), 0, er_f32(y));
+        else if (inner == 1) rows_float(most, outer, n, er_f32(x), first_float(s->f), er_f32(y));
+        else if (most) columns_float(REDUCE_MAX, outer, n, inner, er_f32(x), first_float(s->f), er_f32(y));
+        else columns_float(REDUCE_MIN, outer, n, inner, er_f32(x), first_float(s->f), er_f32(y));
         return true;
     }
-    if (!is_signed && s->type != EDGERT_UINT8) return false;
+    if (!is_signed && s->type != EDGERT_UINT8 && s->type != EDGERT_BOOL) return false;
     if (is_sum && inner == 1) for (size_t o = 0; o < outer; o++) sums[o] = er_sum_bytes(er_u8(x) + o * n, n, is_signed);
     else if (is_sum && is_signed) sum_int8(REDUCE_SUM, outer, n, inner, er_i8(x), 0, sums);
     else if (is_sum) sum_uint8(REDUCE_SUM, outer, n, inner, er_u8(x), 0, sums);
-    else if (is_signed) END(end_int8, outer, n, inner, er_i8(x), (int8_t)first, sums);
-    else END(end_uint8, outer, n, inner, er_u8(x), (uint8_t)first, sums);
+    else if (inner == 1 && is_signed) rows_int8(most, outer, n, er_i8(x), (int8_t)first, sums);
+    else if (inner == 1) rows_uint8(most, outer, n, er_u8(x), (uint8_t)first, sums);
+    else if (is_signed && most) columns_int8(REDUCE_MAX, outer, n, inner, er_i8(x), (int8_t)first, sums);
+    else if (is_signed) columns_int8(REDUCE_MIN, outer, n, inner, er_i8(x), (int8_t)first, sums);
+    else if (most) columns_uint8(REDUCE_MAX, outer, n, inner, er_u8(x), (uint8_t)first, sums);
+    else columns_uint8(REDUCE_MIN, outer, n, inner, er_u8(x), (uint8_t)first, sums);
     return true;
 }
-#undef END
 
 static void run_reduce(const er_op *op, er_pool *pool)
 {
