@@ -51,6 +51,7 @@ void check_conversions(const er_kernels *generic, const er_kernels *k);
 void check_floats(const er_kernels *generic, const er_kernels *k);
 void check_blocks(const er_kernels *generic, const er_kernels *k);
 void check_words(const er_kernels *generic, const er_kernels *k);
+void check_word_arithmetic(const er_kernels *generic, const er_kernels *k);
 void check_dots(const er_kernels *generic, const er_kernels *k);
 
 #endif

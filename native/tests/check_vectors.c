@@ -195,6 +195,46 @@ void check_words(const er_kernels *generic, const er_kernels *k)
     free(b);
 }
 
+// ---- sums and products of words
+
+void check_word_arithmetic(const er_kernels *generic, const er_kernels *k)
+{
+    enum { MOST = 150 };
+    for (int round = 0; round < 3000; round++) {
+        const size_t n = below(&rng, MOST) + 1;
+        // Exactly so long: a sanitizer sees what is read or written behind them. A step of 0 repeats the first.
+        const size_t a_step = round % 7 != 0, b_step = round % 5 != 0;
+        int16_t *a = malloc((a_step ? n : 1) * sizeof *a), *b = malloc((b_step ? n : 1) * sizeof *b), *want = malloc(n * sizeof *want), *got = malloc(n * sizeof *got);
+        fill(a, (a_step ? n : 1) * sizeof *a, (int)below(&rng, 5), true);
+        fill(b, (b_step ? n : 1) * sizeof *b, (int)below(&rng, 5), true);
+        const double u = (double)(random64(&rng) >> 11) * 0x1p-53, v = (double)(random64(&rng) >> 11) * 0x1p-53;
+        const bool odd = round % 8 == 0;        // what models do not have
+        er_words_params p = {.shift = 15, .a = er_make_multiplier(0.5), .b = er_make_multiplier(0.5 * u + 1e-6), .out = er_make_multiplier(ldexp(4 * v + 1e-6, -16)),
+                             .o = {.min = INT16_MIN, .max = INT16_MAX}, .subtract = below(&rng, 2)};
+        if (below(&rng, 2)) {
+            const er_multiplier m = p.a;
+            p.a = p.b;
+            p.b = m;
+        }
+        if (below(&rng, 3) == 0) p.o.min = 0;
+        if (odd) {
+            p.a_zero = (int32_t)below(&rng, 65536) - 32768;
+            p.o.zero = (int32_t)below(&rng, 65536) - 32768;
+            p.out = er_make_multiplier(8 * u);
+        }
+        generic->add_words(n, a, a_step, b, b_step, &p, want);
+        k->add_words(n, a, a_step, b, b_step, &p, got);
+        CHECK(!memcmp(want, got, n * sizeof *want), "sum of words of %s: case %d differs", k->isa, round);
+        generic->mul_words(n, a, a_step, b, b_step, &p, want);
+        k->mul_words(n, a, a_step, b, b_step, &p, got);
+        CHECK(!memcmp(want, got, n * sizeof *want), "product of words of %s: case %d differs", k->isa, round);
+        free(a);
+        free(b);
+        free(want);
+        free(got);
+    }
+}
+
 // ---- dot products
 
 void check_dots(const er_kernels *generic, const er_kernels *k)

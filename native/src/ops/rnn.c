@@ -30,6 +30,18 @@ typedef struct {
     int32_t x_zero, y_zero;
 } svdf;
 
+// Sums wrap.
+#define DOT(name, type) \
+    static uint32_t name(size_t n, const type *a, const type *b) \
+    { \
+        uint32_t sum = 0; \
+        for (size_t i = 0; i < n; i++) sum += (uint32_t)(a[i] * b[i]); \
+        return sum; \
+    }
+DOT(dot_int8, int8_t)
+DOT(dot_int16, int16_t)
+#undef DOT
+
 static void run_svdf8(const er_op *op, er_pool *pool)
 {
     (void)pool;
@@ -46,9 +58,11 @@ static void run_svdf8(const er_op *op, er_pool *pool)
         }
     for (size_t b = 0; b < s->batches; b++)
         for (size_t u = 0; u < s->units; u++) {
-            uint32_t sum = bias ? (uint32_t)er_i32(bias)[u] : 0;
-            for (size_t f = u * s->rank; f < (u + 1) * s->rank; f++)
-                for (size_t m = 0; m < s->memory; m++) sum += (uint32_t)(er_whole(time, f * s->memory + m) * er_whole(state, (b * s->filters + f) * s->memory + m));
+            // A unit's filters lie next to each other.
+            const size_t n = s->rank * s->memory, weights = u * n, states = b * s->filters * s->memory + u * n;
+            const uint32_t products = each == 2 ? dot_int16(n, (const int16_t *)time->data + weights, (const int16_t *)state->data + states)
+                                                : dot_int8(n, er_i8(time) + weights, er_i8(state) + states);
+            const uint32_t sum = products + (bias ? (uint32_t)er_i32(bias)[u] : 0);
             const int64_t v = (int64_t)er_requantize((int32_t)sum, s->time) + s->y_zero;
             er_i8(y)[b * s->units + u] = (int8_t)er_clamp64(v, INT8_MIN, INT8_MAX);
         }

@@ -102,18 +102,16 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
 #define SAVE(i, p) if (i < mr && p < panels) vst1q_s32(sums + (i * panels + p) * LANES, s##i##_##p);
 #define SAVE_ROW(i) EACH_PANEL(SAVE, i)
 
-static __attribute__((noinline, cold)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
+static __attribute__((noinline)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
 {
-    for (size_t i = 0; i < mr; i++, out += t->out_stride) {
+    for (size_t i = 0; i < mr; i++, out += t->out_stride, sums += panels * LANES) {
         if (t->o->sums) {
             memcpy(out, sums, panels * LANES * sizeof *sums);
-            sums += panels * LANES;
             continue;
         }
-        for (size_t p = 0; p < panels && p * LANES < t->n; p++, sums += LANES) {
-            const vi y = scaled_slowly(vld1q_s32(sums), t->strip, panels * LANES, p * LANES, t->o);
-            store_rows(out + p * LANES, 0, packed_bytes(y, y, y, y, &t->range, SLOW), 4, 1, t->n - p * LANES);
-        }
+        vi y[MAX_PANELS];
+        for (size_t p = 0; p < MAX_PANELS; p++) y[p] = p < panels ? scaled_slowly(vld1q_s32(sums + p * LANES), t->strip, panels * LANES, p * LANES, t->o) : y[0];
+        store_bytes(out, packed_bytes(y[0], y[1], y[2], y[3], &t->range, SLOW), t->n < panels * LANES ? t->n : panels * LANES);
     }
 }
 

@@ -94,27 +94,106 @@ static void sgemm_exact(const er_rows *r, size_t n, const float *packed, size_t 
     run_lines(true, r, n, packed, panel_floats, min, max, out, out_stride);
 }
 
+#define ADD_TAP(exact, sum, x, w) ((exact) ? vaddq_f32(sum, vmulq_f32(x, w)) : vfmaq_f32(sum, x, w))
+
+typedef struct {
+    size_t n, channels, x_step;
+    const float *const *tap;
+    const float *bias, *w;
+    float32x4_t least, most;
+    float *out;
+    size_t out_stride;
+} dw_job;
+
+// Four channels from c on of nine taps, whose weights stay in registers. `slides`: taps are rows of three columns next to each other, so that
+// columns stay there, too, while they are part of an output.
+#define NINE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#define DW_WEIGHT(t) const float32x4_t w##t = vld1q_f32(j->w + t * j->channels + c);
+#define DW_TAP(t) const float *from##t = j->tap[t] + c;
+#define DW_PRODUCT(t) sum = ADD_TAP(exact, sum, vld1q_f32(from##t + x * j->x_step), w##t);
+#define DW_STORE \
+    vst1q_f32(out, clamped(vaddq_f32(sum, bias), j->least, j->most)); \
+    out += j->out_stride;
+// As assembly: compilers would add to each pointer by an instruction of its own.
+#define DW_LOAD(x, r) __asm__("ld1 {%0.4s}, [%1], %2" : "=w"(x), "+r"(r) : "r"(step) : "memory");
+#define DW_COLUMN(x) { DW_LOAD(x##0, r0) DW_LOAD(x##1, r1) DW_LOAD(x##2, r2) }
+#define DW_OUTPUT(a, b, c) \
+    { \
+        float32x4_t sum = vdupq_n_f32(0); \
+        sum = ADD_TAP(exact, ADD_TAP(exact, ADD_TAP(exact, sum, a##0, w0), b##0, w1), c##0, w2); \
+        sum = ADD_TAP(exact, ADD_TAP(exact, ADD_TAP(exact, sum, a##1, w3), b##1, w4), c##1, w5); \
+        sum = ADD_TAP(exact, ADD_TAP(exact, ADD_TAP(exact, sum, a##2, w6), b##2, w7), c##2, w8); \
+        DW_STORE \
+        if (--left == 0) break; \
+    }
+
+__attribute__((always_inline)) static inline void nine_taps(const bool exact, const dw_job *j, bool slides, size_t c)
+{
+    NINE(DW_WEIGHT)
+    const float32x4_t bias = vld1q_f32(j->bias + c);
+    float *out = j->out + c;
+    if (!slides) {
+        NINE(DW_TAP)
+        for (size_t x = 0; x < j->n; x++) {
+            float32x4_t sum = vdupq_n_f32(0);
+            NINE(DW_PRODUCT)
+            DW_STORE
+        }
+        return;
+    }
+    const size_t step = j->x_step * sizeof(float);
+    const float *r0 = j->tap[0] + c, *r1 = j->tap[3] + c, *r2 = j->tap[6] + c;
+    float32x4_t x0, x1, x2, y0, y1, y2, z0, z1, z2;
+    size_t left = j->n;
+    DW_COLUMN(x)
+    DW_COLUMN(y)
+    for (;;) {
+        DW_COLUMN(z)
+        DW_OUTPUT(x, y, z)
+        DW_COLUMN(x)
+        DW_OUTPUT(y, z, x)
+        DW_COLUMN(y)
+        DW_OUTPUT(z, x, y)
+    }
+}
+
+// Any taps: four outputs, or one, so that weights are loaded once for them, and no sum waits for the one before.
+__attribute__((always_inline)) static inline void any_taps(const bool exact, const dw_job *j, size_t taps, const size_t outputs, size_t x, size_t c)
+{
+    float32x4_t sum[4];
+    for (size_t i = 0; i < outputs; i++) sum[i] = vdupq_n_f32(0);
+    for (size_t t = 0; t < taps; t++) {
+        const float *from = j->tap[t] + x * j->x_step + c;
+        const float32x4_t w = vld1q_f32(j->w + t * j->channels + c);
+        for (size_t i = 0; i < outputs; i++) sum[i] = ADD_TAP(exact, sum[i], vld1q_f32(from + i * j->x_step), w);
+    }
+    const float32x4_t bias = vld1q_f32(j->bias + c);
+    for (size_t i = 0; i < outputs; i++) vst1q_f32(j->out + (x + i) * j->out_stride + c, clamped(vaddq_f32(sum[i], bias), j->least, j->most));
+}
+
 __attribute__((always_inline)) static inline void depthwise(const bool exact, size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step,
                                                             const float *bias, const float *w, float min, float max, float *out, size_t out_stride)
 {
-    const float32x4_t least = vdupq_n_f32(min), most = vdupq_n_f32(max);
-    for (size_t x = 0; x < n; x++) {
-        size_t c = 0;
-        for (; c + 4 <= channels; c += 4) {
-            float32x4_t sum = vdupq_n_f32(0);
-            for (size_t t = 0; t < taps; t++) {
-                const float32x4_t from = vld1q_f32(tap[t] + x * x_step + c), weight = vld1q_f32(w + t * channels + c);
-                sum = exact ? vaddq_f32(sum, vmulq_f32(from, weight)) : vfmaq_f32(sum, from, weight);
-            }
-            vst1q_f32(out + x * out_stride + c, clamped(vaddq_f32(sum, vld1q_f32(bias + c)), least, most));
+    const dw_job j = {n, channels, x_step, tap, bias, w, vdupq_n_f32(min), vdupq_n_f32(max), out, out_stride};
+    bool slides = taps == 9;
+    for (size_t t = 0; t < taps && slides; t++) slides = t % 3 == 0 || tap[t] == tap[t - 1] + x_step;
+    size_t c = 0;
+    for (; n && c + 4 <= channels; c += 4) {
+        if (taps == 9) {
+            nine_taps(exact, &j, slides, c);
+            continue;
         }
-        for (; c < channels; c++) {
+        size_t x = 0;
+        for (; x + 4 <= n; x += 4) any_taps(exact, &j, taps, 4, x, c);
+        for (; x < n; x++) any_taps(exact, &j, taps, 1, x, c);
+    }
+    for (; c < channels; c++)
+        for (size_t x = 0; x < n; x++) {
             float sum = 0;
-            for (size_t t = 0; t < taps; t++) sum += tap[t][x * x_step + c] * w[t * channels + c];
+            for (size_t t = 0; t < taps; t++) sum = exact ? sum + tap[t][x * x_step + c] * w[t * channels + c] : fmaf(tap[t][x * x_step + c], w[t * channels + c], sum);
             sum += bias[c];
             out[x * out_stride + c] = sum < min ? min : sum > max ? max : sum;
         }
-    }
 }
 
 static void sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias, const float *w, float min, float max,
