@@ -23,7 +23,8 @@ static inline int32_t er_shift_left16(int32_t x, int32_t n) { return er_saturate
 static inline int32_t er_constant16(int32_t q31) { return er_rounding_shift(q31, 16); }
 
 // exp(x) for x <= 0 in Q(bits).(15 - bits), bits <= 7.
-static inline int32_t er_exp_q15(int32_t x, int32_t bits)
+// (Inlined whatever it costs: clang makes no vectors of loops with a call.)
+__attribute__((always_inline)) static inline int32_t er_exp_q15(int32_t x, int32_t bits)
 {
     static const int32_t factor[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
     const int32_t fraction = 15 - bits, quarter = 1 << (fraction - 2);
@@ -45,7 +46,7 @@ static inline int32_t er_exp_q15(int32_t x, int32_t bits)
 }
 
 // 1 / ((1 + x) / 2) in Q2.13, for x in [0, 1].
-static inline int32_t er_reciprocal_q15(int32_t x)
+__attribute__((always_inline)) static inline int32_t er_reciprocal_q15(int32_t x)
 {
     const int32_t half = (x + INT16_MAX + 1) >> 1;
     int32_t y = (int16_t)(er_constant16(1515870810) + er_times16(half, -er_constant16(1010580540)));
