@@ -6,6 +6,7 @@
 #include "base/fixed_point.h"
 #include "base/memory.h"
 #include "base/pool.h"
+#include "base/rank.h"
 #include "check.h"
 #include "runtime/planner.h"
 #include "runtime/sharing.h"
@@ -110,6 +111,32 @@ static void test_planner(void)
     CHECK(er_plan_memory(large, 2, &total, NULL) == EDGERT_ERROR_MEMORY, "an overflow is not noticed");
 }
 
+// The largest first, of equal ones the first: all of them, and the first k by a heap.
+static void test_ranks(void)
+{
+    enum { MOST = 300 };
+    er_ranked all[MOST], spare[MOST], heap[MOST];
+    for (int round = 0; round < 300; round++) {
+        const size_t n = below(&rng, MOST) + 1, k = below(&rng, n) + 1;
+        const int few = round % 3;
+        for (size_t i = 0; i < n; i++) {
+            const uint64_t bits = random64(&rng);
+            all[i] = (er_ranked){few == 0 ? (int64_t)(bits % 5) - 2 : few == 1 ? (int64_t)bits : bits % 2 ? INT64_MIN : INT64_MAX, (int32_t)i};
+        }
+        memcpy(heap, all, k * sizeof *all);
+        er_rank_heap(heap, k);
+        for (size_t i = k; i < n; i++) {
+            if (!er_ranks_after(heap[0], all[i])) continue;
+            heap[0] = all[i];
+            er_rank_sift(heap, 0, k);
+        }
+        for (size_t i = k; i > 1; i--) er_rank_take(heap, i);
+        er_rank(all, spare, n);
+        for (size_t i = 1; i < n; i++) CHECK(er_ranks_after(all[i], all[i - 1]), "round %d: element %zu of %zu is out of order", round, i, n);
+        for (size_t i = 0; i < k; i++) CHECK(heap[i].value == all[i].value && heap[i].at == all[i].at, "round %d: element %zu of the first %zu", round, i, k);
+    }
+}
+
 // Which invokes of a brief model are shared: of those that follow each other, 8 to try that, 4 to try it alone, then whichever took less.
 static void test_sharing(void)
 {
@@ -140,6 +167,7 @@ int main(void)
     test_pool();
     test_planner();
     test_sharing();
+    test_ranks();
     puts("ok");
     return 0;
 }

@@ -1,4 +1,4 @@
-// Numbers in order: the largest first, of equal ones the first. By heapsort: what order a hostile file has them in makes no difference.
+// Numbers in order: the largest first, of equal ones the first. Whatever a hostile file has, it takes no longer.
 #ifndef ER_RANK_H
 #define ER_RANK_H
 
@@ -16,7 +16,7 @@ void er_rank_heap(er_ranked *all, size_t n);
 void er_rank_sift(er_ranked *heap, size_t i, size_t n);
 void er_rank_take(er_ranked *heap, size_t n);
 
-// All of them in order.
-void er_rank(er_ranked *all, size_t n);
+// All of them in order, byte by byte of their values, with as much memory again. What is equal stays in the order in which it is.
+void er_rank(er_ranked *all, er_ranked *spare, size_t n);
 
 #endif

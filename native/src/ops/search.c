@@ -113,10 +113,10 @@ er_status er_prepare_unique(er_prepare *p, er_op *op)
     ER_TRY(status);
     s->first = er_alloc(p, (x->count + 1) * sizeof *s->first, &status);
     ER_TRY(status);
-    er_ranked *order = malloc((x->count + 1) * sizeof *order);
+    er_ranked *order = malloc((2 * x->count + 1) * sizeof *order);
     if (!order) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory for its values");
     for (size_t i = 0; i < x->count; i++) order[i] = (er_ranked){rank_of(x, i), (int32_t)i};
-    er_rank(order, x->count);
+    er_rank(order, order + x->count, x->count);
     for (size_t i = 0; i < x->count; i++) {         // the first place of each element's value
         const int32_t at = order[i].at;
         s->number[at] = i && same(x, (size_t)at, (size_t)order[i - 1].at) ? s->number[order[i - 1].at] : at;

@@ -174,7 +174,7 @@ er_hash_table *er_table_get(er_host *h, int32_t id)
 
 er_status er_table_fill(er_hash_table *t, size_t n, const int64_t *keys, const int64_t *values, edgert_error *error)
 {
-    er_ranked *order = n < INT32_MAX ? malloc((n + 1) * sizeof *order) : NULL;
+    er_ranked *order = n < INT32_MAX ? malloc((2 * n + 1) * sizeof *order) : NULL;
     t->keys = malloc((n + 1) * sizeof *t->keys);
     t->values = malloc((n + 1) * sizeof *t->values);
     if (!order || !t->keys || !t->values) {
@@ -185,7 +185,7 @@ er_status er_table_fill(er_hash_table *t, size_t n, const int64_t *keys, const i
     }
     t->filled = true;
     for (size_t i = 0; i < n; i++) order[i] = (er_ranked){keys[i], (int32_t)i};
-    er_rank(order, n);
+    er_rank(order, order + n, n);
     for (size_t i = 0; i < n; i++) {        // of equal keys the first counts
         if (t->n && t->keys[t->n - 1] == order[i].value) continue;
         t->keys[t->n] = order[i].value;
