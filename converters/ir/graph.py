@@ -38,7 +38,9 @@ class Quantization:
         shape = [1] * values.ndim
         if len(scale) > 1:
             shape[self.axis] = -1
-        return np.clip(np.rint(values.astype(np.float64) / scale.reshape(shape)) + zero.reshape(shape), low, high).astype(np.int64)
+        return np.clip(np.rint(values.astype(np.float64) / scale.reshape(shape)) + zero.reshape(shape), low, high).astype(
+            np.int64
+        )
 
     def range(self, dtype: str) -> tuple[float, float]:
         """What integers of a type can stand for; of the first channel, where there are several."""
