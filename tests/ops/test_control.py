@@ -320,6 +320,27 @@ def test_shapes_computed_while_running() -> None:
         run(it, [np.arange(6, dtype=np.float32), np.array([4, 4], np.int32)])
 
 
+def test_a_plan_that_fails_while_running_leaves_no_output() -> None:
+    b = Builder()
+    x, z, y = b.main.input((2,), "int32"), b.main.input((2,), "int32"), b.main.tensor((2,), "int32")
+    b.main.op("BROADCAST_ARGS", [x, z], [y])
+    b.main.outputs(y)
+    it = Interpreter(model_content=b.bytes())
+    it.allocate_tensors()
+    inputs, output = [d["index"] for d in it.get_input_details()], it.get_output_details()[0]["index"]
+    for shape, fits in (([1, 3], True), ([4, 3], False), ([1, 3], True)):
+        it.set_tensor(inputs[0], np.array([2, 3], np.int32))
+        it.set_tensor(inputs[1], np.array(shape, np.int32))
+        if fits:
+            it.invoke()
+            assert list(it.get_tensor(output)) == [2, 3]
+            continue
+        with pytest.raises(RuntimeError, match="sizes 2 and 4 do not broadcast"):
+            it.invoke()
+        with pytest.raises(ValueError, match="does not keep its value"):
+            it.get_tensor(output)
+
+
 def test_memory_limit_names_the_tensor() -> None:
     b = Builder()
     m = b.main

@@ -248,8 +248,16 @@ static er_status make_plan(edgert_interpreter *it, edgert_error *error)
     return ER_OK;
 }
 
+// Stages from number i on, whose operators begin with `from`: tensors do not point at their memory any more.
+static void take_back(edgert_interpreter *it, int32_t i, int32_t from)
+{
+    drop_stages(it, i);
+    reset_tensors_of(it, from);
+}
+
 er_status er_plan_next(edgert_interpreter *it, int32_t i, edgert_error *error)
 {
+    const int32_t from = it->stages[i - 1].to;
     if (i < it->n_stages) {
         const er_stage *s = &it->stages[i];
         bool same = true;
@@ -258,15 +266,13 @@ er_status er_plan_next(edgert_interpreter *it, int32_t i, edgert_error *error)
             same = t->bytes == s->basis[b].bytes && !memcmp(t->data, s->basis[b].data, t->bytes);
         }
         if (same) return ER_OK;
-        drop_stages(it, i);
     }
-    const int32_t from = it->stages[i - 1].to;
-    reset_tensors_of(it, from);
+    take_back(it, i, from);
     // All that has been computed so far, and all that was there before, has its value.
     for (int32_t t = 0; t < it->graph->n_tensors; t++)
         it->tensors[t].known = it->tensors[t].constant || (it->tensors[t].has_shape && it->tensors[t].data && it->uses[t].writer < from);
     er_status status = plan_stage(it, from, error);
-    if (status != ER_OK) drop_stages(it, i);
+    if (status != ER_OK) take_back(it, i, from);
     return status;
 }
 

@@ -102,6 +102,14 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
 #define SAVE(i, p) if (i < mr && p < panels) vst1q_s32(sums + (i * panels + p) * LANES, s##i##_##p);
 #define SAVE_ROW(i) EACH_PANEL(SAVE, i)
 
+// A row of up to n channels, with any multipliers.
+__attribute__((always_inline)) static inline void store_slowly(const int32_t *sums, const uint8_t *strip, size_t panels, size_t n, const er_output *o, const range *bytes, uint8_t *out)
+{
+    vi y[MAX_PANELS];
+    for (size_t p = 0; p < MAX_PANELS; p++) y[p] = p < panels ? scaled_slowly(vld1q_s32(sums + p * LANES), strip, panels * LANES, p * LANES, o) : y[0];
+    store_bytes(out, packed_bytes(y[0], y[1], y[2], y[3], bytes, SLOW), n < panels * LANES ? n : panels * LANES);
+}
+
 static __attribute__((noinline)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
 {
     for (size_t i = 0; i < mr; i++, out += t->out_stride, sums += panels * LANES) {
@@ -109,9 +117,7 @@ static __attribute__((noinline)) void finish_slowly(const job *t, const int32_t 
             memcpy(out, sums, panels * LANES * sizeof *sums);
             continue;
         }
-        vi y[MAX_PANELS];
-        for (size_t p = 0; p < MAX_PANELS; p++) y[p] = p < panels ? scaled_slowly(vld1q_s32(sums + p * LANES), t->strip, panels * LANES, p * LANES, t->o) : y[0];
-        store_bytes(out, packed_bytes(y[0], y[1], y[2], y[3], &t->range, SLOW), t->n < panels * LANES ? t->n : panels * LANES);
+        store_slowly(sums, t->strip, panels, t->n, t->o, &t->range, out);
     }
 }
 
@@ -272,6 +278,44 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         out += panels * LANES * (o->sums ? sizeof(int32_t) : 1);
         t.n -= t.n < panels * LANES ? t.n : panels * LANES;
     }
+}
+
+// One row: what a tile does, without what it takes to go from strip to strip.
+__attribute__((always_inline)) static inline void row_of(const size_t panels, const uint8_t *rows, size_t groups, size_t n, const uint8_t *strip, size_t panel_bytes,
+                                                         const er_output *o, const range *bytes, uint8_t *out)
+{
+    uint8_t begin[MAX_PANELS * 96];
+    const er_rows row = {.segments = 1, .groups = groups}, *r = &row;
+    const job one = {.rows = r, .strip = strip, .begin = BEGINNING(strip, panels, begin), .panel_bytes = panel_bytes}, *t = &one;
+    const vi none = vdupq_n_s32(0);
+    const size_t mr = 1;
+    EACH_ROW(DECLARE)
+    SUMS(mr, panels)
+    SPLIT
+    int32_t sums[MAX_PANELS * LANES];
+    EACH_ROW(SAVE_ROW)
+    store_slowly(sums, strip, panels, n, o, bytes, out);
+}
+
+#define ROW_OF(panels) case panels: if (MOST_##panels) row_of(panels, row, groups, n, strip, panel_bytes, o, &bytes, out); break;
+
+static void qgemv(const void *row, size_t groups, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_row_scales *s, const er_output *o, uint8_t *out)
+{
+    (void)s;
+    const range bytes = range_of(o);
+    const uint8_t *strip = packed;
+    for (size_t panels, some; n; n -= some, out += some, strip += panels * panel_bytes) {
+        panels = next_panels((n + behind + LANES - 1) / LANES);
+        some = n < panels * LANES ? n : panels * LANES;
+        switch (panels) { ROW_OF(1) ROW_OF(2) ROW_OF(3) ROW_OF(4) }
+    }
+}
+
+// Multipliers are used as the headers have them.
+static void no_scales(size_t n, const void *packed, size_t panel_bytes, const er_output *o, float *scale)
+{
+    (void)packed, (void)panel_bytes, (void)o;
+    memset(scale, 0, 2 * er_round_up(n, LANES) * sizeof *scale);
 }
 
 static void pack_a(void *dst, const void *src, size_t n, bool is_signed)

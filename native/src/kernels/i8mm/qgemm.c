@@ -170,5 +170,5 @@ static void rows_of_sixteen(const job *t, uint8_t *out)
 void er_i8mm_qgemm(er_kernels *k)
 {
     k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .a_signed = true, .bundle = BUNDLE, .least = -128, .one_header = true, .pack_a = pack_a, .strip = next_panels,
-                            .note_bytes = fit_bytes, .arrange = note_fit, .run = qgemm};
+                            .note_bytes = fit_bytes, .arrange = note_fit, .run = qgemm, .run_row = qgemv, .scales = no_scales};
 }

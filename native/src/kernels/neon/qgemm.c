@@ -218,7 +218,7 @@ static void take_notes(void *strip, size_t panels, size_t panel_bytes, size_t se
 void er_neon_qgemm(er_kernels *k)
 {
     k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .a_signed = true, .bundle = BUNDLE, .least = -127, .one_header = true, .pack_a = pack_a, .strip = next_panels,
-                            .run = qgemm};
+                            .run = qgemm, .run_row = qgemv, .scales = no_scales};
 #if defined(__aarch64__)
     k->qgemm.note_bytes = note_bytes;
     k->qgemm.arrange = take_notes;
