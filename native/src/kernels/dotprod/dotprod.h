@@ -6,5 +6,6 @@
 
 void er_dotprod_qgemm(er_kernels *k);
 void er_dotprod_qdepthwise(er_kernels *k);
+void er_dotprod_dots(er_kernels *k);
 
 #endif
