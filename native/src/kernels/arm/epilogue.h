@@ -51,6 +51,9 @@ static inline vi load_ints(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q
 #define STORE_ROW(x, to, stride) __asm__ volatile("st1 {%1.16b}, [%0], %2" : "+r"(to) : "w"(x), "r"(stride) : "memory");
 #endif
 
+// What `scaled` can multiply with, but for 1/2, where there is nothing to round.
+static inline bool is_right_or_half(er_multiplier m) { return m.shift < 0 || er_is_half(m); }
+
 // The largest shift in a header of so many vectors of channels.
 static inline int32_t largest_shift(const uint8_t *header, size_t vectors)
 {

@@ -89,7 +89,8 @@ static inline vi second_halves(vi a, vi b)
 
 #define PAIRED
 #define SPLIT EACH_PAIR(SPLIT_PAIR)
-// Outputs are scaled as they lie, panel by panel (compilers would load all multipliers first, and have no registers for them), and two rows parted when they are bytes: two channels of the one, two of the other, and so on.
+// Outputs are scaled as they lie, panel by panel (compilers would load all multipliers first, and have no registers for them), and two rows
+// parted when they are bytes: two channels of the one, two of the other, and so on.
 #define SCALE_TWO(i, p) \
     if (i < mr) { \
         m##i##_##p = scaled(m##i##_##p, qm, shift_m, how); \

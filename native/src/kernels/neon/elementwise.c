@@ -88,7 +88,6 @@ static void add_some(size_t n, const uint8_t *a, const uint8_t *b, const sum_job
 }
 
 static bool in_range(int32_t zero, bool is_signed) { return zero >= (is_signed ? -128 : 0) && zero <= (is_signed ? 127 : 255); }
-static bool is_right_or_half(er_multiplier m) { return m.shift < 0 || er_is_half(m); }
 
 // An input of which there is only one is repeated, and the rest that does not fill a vector copied.
 static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)

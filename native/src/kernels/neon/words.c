@@ -26,7 +26,6 @@ static inline void put_eight(vi low, vi high, const output *o, int16_t *out)
 static inline int16x8_t load_eight(const int16_t *x, size_t step, size_t i) { return step ? vld1q_s16(x + i) : vdupq_n_s16(*x); }
 
 static bool is_plain(const er_words_params *p) { return !p->a_zero && !p->b_zero && !p->o.zero && p->out.shift < 0; }
-static bool is_right_or_half(er_multiplier m) { return m.shift < 0 || er_is_half(m); }
 
 static int16_t clamped_word(int32_t v, const er_words_params *p) { return (int16_t)er_clamp64((int64_t)v + p->o.zero, p->o.min, p->o.max); }
 
