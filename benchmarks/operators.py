@@ -1,14 +1,16 @@
 """Single operators beside LiteRT with XNNPACK, the slowest ratio first: where a model would lose time that the tables of whole models do not show.
 
-usage: operators.py [PATTERN] [--threads N] [--seconds S]
+usage: operators.py [PATTERN] [--threads N] [--seconds S] [--save DIR]
 
 PATTERN is a part of a name. Each model has one operator on a common shape. Needs: pip install "edgert[litert]". The ratio is LiteRT / edgert, medians over
-bursts of 10 ms in turns on one core: above 1, edgert is faster. XNNPACK rounds otherwise than the reference, edgert does not.
+bursts of 10 ms in turns on one core: above 1, edgert is faster. XNNPACK rounds otherwise than the reference, edgert does not. `--save` only writes the
+models, for benchmarks/arm/compare.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -192,13 +194,18 @@ def main() -> None:
     parser.add_argument("pattern", nargs="?", default="")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.3, help="for each operator")
+    parser.add_argument("--save", type=Path, metavar="DIR")
     args = parser.parse_args()
+    chosen = {name: content for name, content in models().items() if args.pattern.lower() in name.lower()}
+    if args.save:
+        args.save.mkdir(parents=True, exist_ok=True)
+        for name, content in chosen.items():
+            (args.save / (re.sub(r"\W+", "_", name) + ".tflite")).write_bytes(content)
+        return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "operator.tflite"
-        for name, content in models().items():
-            if args.pattern.lower() not in name.lower():
-                continue
+        for name, content in chosen.items():
             path.write_bytes(content)
             try:
                 found = compare(path, threads=args.threads, seconds=args.seconds)

@@ -1,6 +1,7 @@
 """Fuzzes the C core: opening models, and opening, planning and running them, under address and undefined-behaviour sanitizers.
 
 usage: fuzz.py [--minutes M | --runs N] [--seed S] [--build DIR] [--corpus DIR] [--coverage]
+       fuzz.py --pack               puts what the corpus reaches beyond the seeds into native/fuzz/corpus.tar.xz, where the next run of minutes begins
        fuzz.py --seeds DIR          chooses seeds for native/fuzz/seeds from the models that tests left (EDGERT_CORPUS=DIR pytest tests/ops)
 
 Needs clang with libFuzzer, cmake and ninja. Both fuzzers run at once, on a process each. What they find lies in BUILD/crash-*; the exit
@@ -15,10 +16,13 @@ import resource
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FUZZ = ROOT / "native/fuzz"
+PACKED = FUZZ / "corpus.tar.xz"
 
 
 def tool(name: str) -> str:
@@ -72,8 +76,37 @@ def children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def unpack(corpus: Path) -> None:
+    if PACKED.exists() and not any(corpus.glob("*/*")):
+        with tarfile.open(PACKED) as tar:
+            tar.extractall(corpus, filter="data")
+
+
+def pack(folder: Path, corpus: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in ("open", "run"):
+            kept = Path(temporary) / name
+            kept.mkdir()
+            known = [p for where in ("seeds", "regressions") for p in sorted((FUZZ / where).iterdir())]
+            for path in known:
+                shutil.copy(path, kept / path.name)
+            command = [folder / f"tests/fuzz_{name}", "-merge=1", kept, corpus / name, "-max_len=60000", "-rss_limit_mb=3000"]
+            subprocess.run(command, check=True, stderr=subprocess.DEVNULL, cwd=temporary)
+            for path in known:
+                (kept / path.name).unlink()
+            print(f"{name}: {sum(1 for _ in kept.iterdir())} of {sum(1 for _ in (corpus / name).iterdir())} files")
+        whole = Path(temporary) / PACKED.name
+        with tarfile.open(whole, "w:xz") as tar:
+            for name in ("open", "run"):
+                tar.add(Path(temporary) / name, name)
+        shutil.move(whole, PACKED)
+    print(f"{PACKED}: {PACKED.stat().st_size} bytes")
+
+
 def fuzz(folder: Path, corpus: Path, minutes: float, runs: int, seed: int) -> int:
     corpus.mkdir(parents=True, exist_ok=True)
+    if not runs:
+        unpack(corpus)
     limit = [f"-runs={runs}"] if runs else [f"-max_total_time={int(minutes * 60)}"]
     running, before = [], children_seconds()
     for name in ("open", "run"):
@@ -136,6 +169,7 @@ def main() -> int:
     p.add_argument("--build", type=Path, default=ROOT / "build/fuzz")
     p.add_argument("--corpus", type=Path, default=ROOT / "build/fuzz-corpus")
     p.add_argument("--coverage", action="store_true")
+    p.add_argument("--pack", action="store_true")
     p.add_argument("--seeds", type=Path)
     a = p.parse_args()
     if a.seeds:
@@ -145,6 +179,9 @@ def main() -> int:
         coverage(a.build.with_name(a.build.name + "-coverage"), a.corpus)
         return 0
     build(a.build, False)
+    if a.pack:
+        pack(a.build, a.corpus)
+        return 0
     return fuzz(a.build, a.corpus, a.minutes, a.runs, a.seed if a.seed is not None else 1 if a.runs else 0)
 
 

@@ -426,6 +426,7 @@ int main(int argc, char **argv)
         check_blocks(generic, k);
         check_words(generic, k);
         check_word_arithmetic(generic, k);
+        check_requantize(generic, k);
         check_dots(generic, k);
         printf("%s: equal\n", isa);
     }

@@ -52,6 +52,7 @@ void check_floats(const er_kernels *generic, const er_kernels *k);
 void check_blocks(const er_kernels *generic, const er_kernels *k);
 void check_words(const er_kernels *generic, const er_kernels *k);
 void check_word_arithmetic(const er_kernels *generic, const er_kernels *k);
+void check_requantize(const er_kernels *generic, const er_kernels *k);
 void check_dots(const er_kernels *generic, const er_kernels *k);
 
 #endif

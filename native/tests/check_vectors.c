@@ -235,6 +235,43 @@ void check_word_arithmetic(const er_kernels *generic, const er_kernels *k)
     }
 }
 
+// ---- sums to bytes
+
+void check_requantize(const er_kernels *generic, const er_kernels *k)
+{
+    enum { MOST = 100, ROWS = 3 };
+    for (int round = 0; round < 3000; round++) {
+        const size_t n = below(&rng, MOST) + 1;
+        int32_t *sums = malloc(ROWS * n * sizeof *sums), *each = malloc(4 * n * sizeof *each);
+        uint8_t *want = malloc(ROWS * n), *got = malloc(ROWS * n);
+        const int size = (int)below(&rng, 24);
+        const bool is_signed = round % 2, lefts = round % 5 == 0;
+        const int32_t low = is_signed ? -128 : 0;
+        er_output o = {.zero = low + (int32_t)below(&rng, 256), .min = low, .max = low + 255};
+        if (below(&rng, 2)) o.min = o.zero;
+        for (size_t i = 0; i < ROWS * n; i++) sums[i] = (int32_t)(uint32_t)random64(&rng) >> size;
+        for (size_t c = 0; c < n; c++) {
+            const er_multiplier m = er_make_multiplier(ldexp((double)(1 + below(&rng, 1000)) / 1024, (int)size - (lefts && c % 7 == 0 ? 20 : 24)));
+            each[c] = (int32_t)(uint32_t)random64(&rng) >> size;
+            each[n + c] = m.q;
+            each[2 * n + c] = m.shift > 0 ? m.shift : 0;
+            each[3 * n + c] = m.shift > 0 ? 0 : -m.shift;
+        }
+        const er_channel_multipliers all = {each, each + n, each + 2 * n, each + 3 * n};
+        generic->requantize_channels(ROWS, n, sums, &all, &o, want);
+        k->requantize_channels(ROWS, n, sums, &all, &o, got);
+        CHECK(!memcmp(want, got, ROWS * n), "bytes of channels' sums of %s: case %d differs", k->isa, round);
+        const er_multiplier m = {each[n], each[2 * n] - each[3 * n]};
+        generic->requantize_sums(ROWS * n, sums, each[0], m, &o, want);
+        k->requantize_sums(ROWS * n, sums, each[0], m, &o, got);
+        CHECK(!memcmp(want, got, ROWS * n), "bytes of sums of %s: case %d differs", k->isa, round);
+        free(sums);
+        free(each);
+        free(want);
+        free(got);
+    }
+}
+
 // ---- dot products
 
 void check_dots(const er_kernels *generic, const er_kernels *k)

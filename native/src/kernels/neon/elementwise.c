@@ -63,28 +63,31 @@ __attribute__((always_inline)) static inline void add_sixteen(const uint8_t *a, 
     vst1q_s8((int8_t *)out, packed_bytes(sum_of(x.v[0], y.v[0], s), sum_of(x.v[1], y.v[1], s), sum_of(x.v[2], y.v[2], s), sum_of(x.v[3], y.v[3], s), &s->range, RIGHT));
 }
 
-// `usual`: an addition of two int8 tensors, as models have them; else as s says.
-__attribute__((always_inline)) static inline void add_all(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, const bool half_a, const bool half_b, const bool usual, uint8_t *out)
+// Of two int8 tensors, as models have them, or else as s says.
+typedef enum { ANY_SUM, INT8_SUM, INT8_DIFFERENCE } sum_kind;
+
+__attribute__((always_inline)) static inline void add_all(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, const bool half_a, const bool half_b, const sum_kind kind, uint8_t *out)
 {
     sum_job copy = *s;
-    if (usual) {
+    if (kind != ANY_SUM) {
         copy.a.is_signed = copy.b.is_signed = true;
-        copy.subtract = false;
+        copy.subtract = kind == INT8_DIFFERENCE;
     }
     for (size_t i = 0; i + 16 <= n; i += 16) add_sixteen(a + i, b + i, &copy, half_a, half_b, out + i);
 }
 
+__attribute__((always_inline)) static inline void add_of(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, const sum_kind kind, uint8_t *out)
+{
+    if (s->a.half && s->b.half) add_all(n, a, b, s, true, true, kind, out);
+    else if (s->a.half) add_all(n, a, b, s, true, false, kind, out);
+    else add_all(n, a, b, s, false, s->b.half, kind, out);
+}
+
 static void add_some(size_t n, const uint8_t *a, const uint8_t *b, const sum_job *s, uint8_t *out)
 {
-    if (!s->a.is_signed || !s->b.is_signed || s->subtract) {
-        if (s->a.half && s->b.half) add_all(n, a, b, s, true, true, false, out);
-        else if (s->a.half) add_all(n, a, b, s, true, false, false, out);
-        else add_all(n, a, b, s, false, s->b.half, false, out);
-        return;
-    }
-    if (s->a.half && s->b.half) add_all(n, a, b, s, true, true, true, out);
-    else if (s->a.half) add_all(n, a, b, s, true, false, true, out);
-    else add_all(n, a, b, s, false, s->b.half, true, out);
+    if (!s->a.is_signed || !s->b.is_signed) add_of(n, a, b, s, ANY_SUM, out);
+    else if (s->subtract) add_of(n, a, b, s, INT8_DIFFERENCE, out);
+    else add_of(n, a, b, s, INT8_SUM, out);
 }
 
 static bool in_range(int32_t zero, bool is_signed) { return zero >= (is_signed ? -128 : 0) && zero <= (is_signed ? 127 : 255); }
@@ -119,58 +122,83 @@ static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
     memcpy(out + i, rest[2], n - i);
 }
 
-typedef struct { int16x8_t za, zb; bool a_signed, b_signed; range range; rounding how; const uint8_t *header; const er_output *o; } product_job;
+typedef struct { int32_t za, zb; bool a_signed, b_signed; range range; rounding how; const uint8_t *header; const er_output *o; } product_job;
 
-__attribute__((always_inline)) static inline vi product_of(int16x4_t a, int16x4_t b, const product_job *s, vi q, vi shift)
+__attribute__((always_inline)) static inline vi product_of(int16x4_t a, int16x4_t b, const product_job *s, rounding how, vi q, vi shift)
 {
     const vi p = vmull_s16(a, b);
-    return s->how == SLOW ? scaled_slowly(p, s->header, LANES, 0, s->o) : scaled(p, q, shift, s->how);
+    return how == SLOW ? scaled_slowly(p, s->header, LANES, 0, s->o) : scaled(p, q, shift, how);
 }
 
-static void mul_sixteen(const uint8_t *a, const uint8_t *b, const product_job *s, uint8_t *out)
+// Less a zero point, which may lie outside of the type.
+__attribute__((always_inline)) static inline sixteen less(const uint8_t *p, bool is_signed, int32_t zero)
 {
-    const uint8x16_t none = vdupq_n_u8(0);
-    const sixteen u = widened(a, s->a_signed, none), v = widened(b, s->b_signed, none);
-    const sixteen x = {vsubq_s16(u.low, s->za), vsubq_s16(u.high, s->za)}, y = {vsubq_s16(v.low, s->zb), vsubq_s16(v.high, s->zb)};
+    const sixteen x = widened(p, is_signed, vdupq_n_u8(0));
+    const int16x8_t z = vdupq_n_s16((int16_t)zero);
+    return (sixteen){vsubq_s16(x.low, z), vsubq_s16(x.high, z)};
+}
+
+// `usual`: of two int8 tensors, as models have them, with a multiplier to the right.
+__attribute__((always_inline)) static inline void mul_sixteen(const uint8_t *a, const uint8_t *b, const product_job *s, const bool usual, uint8_t *out)
+{
+    const sixteen x = usual ? widened(a, true, vdupq_n_u8((uint8_t)s->za)) : less(a, s->a_signed, s->za);
+    const sixteen y = usual ? widened(b, true, vdupq_n_u8((uint8_t)s->zb)) : less(b, s->b_signed, s->zb);
+    const rounding how = usual ? RIGHT : s->how;
     const vi q = load_ints(s->header + 4 * LANES), shift = load_ints(s->header + 8 * LANES);
-    const vi y0 = product_of(vget_low_s16(x.low), vget_low_s16(y.low), s, q, shift), y1 = product_of(vget_high_s16(x.low), vget_high_s16(y.low), s, q, shift);
-    const vi y2 = product_of(vget_low_s16(x.high), vget_low_s16(y.high), s, q, shift), y3 = product_of(vget_high_s16(x.high), vget_high_s16(y.high), s, q, shift);
-    vst1q_s8((int8_t *)out, packed_bytes(y0, y1, y2, y3, &s->range, s->how));
+    const vi y0 = product_of(vget_low_s16(x.low), vget_low_s16(y.low), s, how, q, shift), y1 = product_of(vget_high_s16(x.low), vget_high_s16(y.low), s, how, q, shift);
+    const vi y2 = product_of(vget_low_s16(x.high), vget_low_s16(y.high), s, how, q, shift), y3 = product_of(vget_high_s16(x.high), vget_high_s16(y.high), s, how, q, shift);
+    vst1q_s8((int8_t *)out, packed_bytes(y0, y1, y2, y3, &s->range, how));
+}
+
+// In sixteens, as far as they go: the number of outputs. A step of 0: of sixteen that are the same.
+static size_t mul_sixteens(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const product_job *job, uint8_t *out)
+{
+    const product_job s = *job;
+    const bool usual = s.how == RIGHT && s.a_signed && s.b_signed && in_range(s.za, true) && in_range(s.zb, true);
+    size_t i = 0;
+    if (usual) for (; i + 16 <= n; i += 16) mul_sixteen(a + i * a_step, b + i * b_step, &s, true, out + i);
+    for (; i + 16 <= n; i += 16) mul_sixteen(a + i * a_step, b + i * b_step, &s, false, out + i);
+    return i;
 }
 
 static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qmul_params *p, uint8_t *out)
 {
     uint8_t header[HEADER], repeated[2][16], rest[3][16];
     for (size_t j = 0; j < LANES; j++) er_put_header(header, LANES, j, &(er_channel){0, p->m}, 0, false);
-    const product_job s = {vdupq_n_s16((int16_t)p->a_zero), vdupq_n_s16((int16_t)p->b_zero), p->a_signed, p->b_signed, range_of(&p->o),
-                           rounding_of(largest_shift(header, 1), &p->o, false), header, &p->o};
-    if (!a_step) memset(repeated[0], a[0], 16);
-    if (!b_step) memset(repeated[1], b[0], 16);
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) mul_sixteen(a_step ? a + i : repeated[0], b_step ? b + i : repeated[1], &s, out + i);
+    const product_job s = {p->a_zero, p->b_zero, p->a_signed, p->b_signed, range_of(&p->o), rounding_of(largest_shift(header, 1), &p->o, false), header, &p->o};
+    if (!a_step) a = memset(repeated[0], a[0], 16);
+    if (!b_step) b = memset(repeated[1], b[0], 16);
+    const size_t i = mul_sixteens(n, a, a_step, b, b_step, &s, out);
     if (i == n) return;
-    memcpy(rest[0], a_step ? a + i : repeated[0], n - i);
-    memcpy(rest[1], b_step ? b + i : repeated[1], n - i);
-    mul_sixteen(rest[0], rest[1], &s, rest[2]);
+    memcpy(rest[0], a + i * a_step, n - i);
+    memcpy(rest[1], b + i * b_step, n - i);
+    mul_sixteens(16, rest[0], 1, rest[1], 1, &s, rest[2]);
     memcpy(out + i, rest[2], n - i);
 }
 
-// int8 in the order of uint8: the top bit inverted.
+#define MAX_POOL(name, type, vector, load, dup, max, min_of, store) \
+    static void name(size_t channels, size_t taps, const uint8_t *const *tap, int32_t least, int32_t most, uint8_t *out) \
+    { \
+        const vector low = dup((type)least), high = dup((type)most); \
+        size_t c = 0; \
+        for (; c + 16 <= channels; c += 16) { \
+            vector best = load((const type *)tap[0] + c); \
+            for (size_t t = 1; t < taps; t++) best = max(best, load((const type *)tap[t] + c)); \
+            store((type *)out + c, max(min_of(best, high), low)); \
+        } \
+        for (; c < channels; c++) { \
+            int32_t best = ((const type *)tap[0])[c]; \
+            for (size_t t = 1; t < taps; t++) best = er_max32(best, ((const type *)tap[t])[c]); \
+            ((type *)out)[c] = (type)er_clamp32(best, least, most); \
+        } \
+    }
+MAX_POOL(max_pool_signed, int8_t, int8x16_t, vld1q_s8, vdupq_n_s8, vmaxq_s8, vminq_s8, vst1q_s8)
+MAX_POOL(max_pool_unsigned, uint8_t, uint8x16_t, vld1q_u8, vdupq_n_u8, vmaxq_u8, vminq_u8, vst1q_u8)
+#undef MAX_POOL
+
 static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
-    const uint8_t flip = is_signed ? 0x80 : 0;
-    const uint8x16_t flips = vdupq_n_u8(flip), low = vdupq_n_u8((uint8_t)(min + (is_signed ? 128 : 0))), high = vdupq_n_u8((uint8_t)(max + (is_signed ? 128 : 0)));
-    size_t c = 0;
-    for (; c + 16 <= channels; c += 16) {
-        uint8x16_t best = veorq_u8(vld1q_u8(tap[0] + c), flips);
-        for (size_t t = 1; t < taps; t++) best = vmaxq_u8(best, veorq_u8(vld1q_u8(tap[t] + c), flips));
-        vst1q_u8(out + c, veorq_u8(vmaxq_u8(vminq_u8(best, high), low), flips));
-    }
-    for (; c < channels; c++) {
-        int32_t best = 0;
-        for (size_t t = 0; t < taps; t++) best = er_max32(best, tap[t][c] ^ flip);
-        out[c] = (uint8_t)(er_clamp32(best - (is_signed ? 128 : 0), min, max));
-    }
+    (is_signed ? max_pool_signed : max_pool_unsigned)(channels, taps, tap, min, max, out);
 }
 
 #if defined(__aarch64__)

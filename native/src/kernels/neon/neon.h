@@ -9,6 +9,7 @@ void er_neon_elementwise(er_kernels *k);
 void er_neon_float(er_kernels *k);
 void er_neon_qdepthwise(er_kernels *k);
 void er_neon_words(er_kernels *k);
+void er_neon_requantize(er_kernels *k);
 void er_neon_blocks(er_kernels *k);
 
 #endif

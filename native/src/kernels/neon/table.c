@@ -9,5 +9,6 @@ void er_kernels_neon(er_kernels *k)
     er_neon_float(k);
     er_neon_qdepthwise(k);
     er_neon_words(k);
+    er_neon_requantize(k);
     er_neon_blocks(k);
 }
