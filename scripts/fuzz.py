@@ -1,11 +1,12 @@
 """Fuzzes the C core: opening models, and opening, planning and running them, under address and undefined-behaviour sanitizers.
 
 usage: fuzz.py [--minutes M | --runs N] [--seed S] [--build DIR] [--corpus DIR] [--coverage]
-       fuzz.py --pack               puts what the corpus reaches beyond the seeds into native/fuzz/corpus.tar.xz, where the next run of minutes begins
+       fuzz.py --pack               puts the corpus into native/fuzz/corpus.tar.xz, where the next run of minutes begins
        fuzz.py --seeds DIR          chooses seeds for native/fuzz/seeds from the models that tests left (EDGERT_CORPUS=DIR pytest tests/ops)
 
 Needs clang with libFuzzer, cmake and ninja. Both fuzzers run at once, on a process each. What they find lies in BUILD/crash-*; the exit
-status is 1 then. What they draw differs from run to run (the log names the seed), but for --runs, which is for tests. `--coverage` prints the share of lines that the corpus reaches, by folder (needs llvm-profdata and llvm-cov).
+status is 1 then. What they draw differs from run to run (the log names the seed), but for --runs, which is for tests. `--coverage` prints the
+share of lines that the corpus reaches, by folder (needs llvm-profdata and llvm-cov).
 """
 
 from __future__ import annotations
@@ -82,24 +83,13 @@ def unpack(corpus: Path) -> None:
             tar.extractall(corpus, filter="data")
 
 
-def pack(folder: Path, corpus: Path) -> None:
-    with tempfile.TemporaryDirectory() as temporary:
-        for name in ("open", "run"):
-            kept = Path(temporary) / name
-            kept.mkdir()
-            known = [p for where in ("seeds", "regressions") for p in sorted((FUZZ / where).iterdir())]
-            for path in known:
-                shutil.copy(path, kept / path.name)
-            command = [folder / f"tests/fuzz_{name}", "-merge=1", kept, corpus / name, "-max_len=60000", "-rss_limit_mb=3000"]
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL, cwd=temporary)
-            for path in known:
-                (kept / path.name).unlink()
-            print(f"{name}: {sum(1 for _ in kept.iterdir())} of {sum(1 for _ in (corpus / name).iterdir())} files")
+def pack(corpus: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=FUZZ) as temporary:
         whole = Path(temporary) / PACKED.name
         with tarfile.open(whole, "w:xz") as tar:
             for name in ("open", "run"):
-                tar.add(Path(temporary) / name, name)
-        shutil.move(whole, PACKED)
+                tar.add(corpus / name, name)
+        whole.replace(PACKED)
     print(f"{PACKED}: {PACKED.stat().st_size} bytes")
 
 
@@ -178,10 +168,10 @@ def main() -> int:
     if a.coverage:
         coverage(a.build.with_name(a.build.name + "-coverage"), a.corpus)
         return 0
-    build(a.build, False)
     if a.pack:
-        pack(a.build, a.corpus)
+        pack(a.corpus)
         return 0
+    build(a.build, False)
     return fuzz(a.build, a.corpus, a.minutes, a.runs, a.seed if a.seed is not None else 1 if a.runs else 0)
 
 

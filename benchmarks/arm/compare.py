@@ -14,7 +14,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from count import HERE, build
+from count import HERE, build, counted
 
 SECONDS = 120
 
@@ -29,7 +29,7 @@ def instructions(command: list[str | Path], **environment: str) -> int:
         raise ValueError(f"more than {SECONDS} seconds") from None
     if done.returncode or "instructions: " not in done.stderr:
         raise ValueError((done.stderr.strip().splitlines() or ["nothing was counted"])[-1][:100])
-    return int(done.stderr.split("instructions: ")[1].split()[0])
+    return counted(done.stderr)
 
 
 def main() -> None:

@@ -25,6 +25,11 @@ def run(command: list[str | Path]) -> str:
     return done.stderr
 
 
+def counted(said: str) -> int:
+    """The instructions of the last interval, of what the plugin says."""
+    return int(said.split("instructions: ")[1].split()[0])
+
+
 def build() -> tuple[Path, Path]:
     """The program and the plugin."""
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -63,7 +68,7 @@ def main() -> None:
     print(f"| million instructions | {' | '.join(a.cpu)} |\n| --- |{' --- |' * len(a.cpu)}")
     for model in a.models:
         said = [run(["qemu-aarch64", "-cpu", cpu, "-plugin", plugin, program, model]) for cpu in a.cpu]
-        counts = [int(s.split("instructions: ")[1].split()[0]) / 1e6 for s in said]
+        counts = [counted(s) / 1e6 for s in said]
         print(f"| {model.stem} | {' | '.join(f'{c:.2f}' for c in counts)} |", flush=True)
         if a.functions:
             for cpu, s in zip(a.cpu, said):

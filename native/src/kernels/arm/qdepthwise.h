@@ -7,6 +7,7 @@
 #ifndef ER_ARM_QDEPTHWISE_H
 #define ER_ARM_QDEPTHWISE_H
 
+#include "kernels/arm/columns.h"
 #include "kernels/arm/epilogue.h"
 #include "kernels/pack.h"
 
@@ -171,15 +172,6 @@ static void dw_any(const dw_job *job, size_t n)
 
 // ---- 3x3: columns stay in registers while they are part of an output. Those are `share` columns apart, or 0.
 
-#if defined(__aarch64__)
-// As assembly: compilers make nine pointers of the three, each with an addition of its own.
-#define DW_LOAD(x, r) __asm__("ld1 {%0.16b}, [%1], %2" : "=w"(x), "+r"(r) : "r"(step) : "memory");
-#else
-#define DW_LOAD(x, r) \
-    x = load_bytes(r); \
-    r += step;
-#endif
-#define DW_COLUMN(x) { DW_LOAD(x##0, r0) DW_LOAD(x##1, r1) DW_LOAD(x##2, r2) }
 #define DW_OUTPUT(a, b, c) \
     { \
         DW_BIAS \
@@ -211,35 +203,28 @@ __attribute__((always_inline)) static inline void dw_3x3(const dw_job *job, cons
         uint8_t *out = t.out + line * t.taps->out_line;
         size_t n = outputs;
         int8x16_t x0, x1, x2, y0, y1, y2, z0, z1, z2;
-        DW_COLUMN(x)
+        NEXT_COLUMN(x)
         if (share == 1) {
-            DW_COLUMN(y)
-            for (;;) {
-                DW_COLUMN(z)
-                DW_OUTPUT(x, y, z)
-                DW_COLUMN(x)
-                DW_OUTPUT(y, z, x)
-                DW_COLUMN(y)
-                DW_OUTPUT(z, x, y)
-            }
+            NEXT_COLUMN(y)
+            EACH_NEIGHBOUR(DW_OUTPUT)
         } else if (share == 2) {
             for (;;) {
-                DW_COLUMN(y)
-                DW_COLUMN(z)
+                NEXT_COLUMN(y)
+                NEXT_COLUMN(z)
                 DW_OUTPUT(x, y, z)
-                DW_COLUMN(y)
-                DW_COLUMN(x)
+                NEXT_COLUMN(y)
+                NEXT_COLUMN(x)
                 DW_OUTPUT(z, y, x)
             }
         } else {        // columns that no other output sees
             for (;;) {
-                DW_COLUMN(y)
-                DW_COLUMN(z)
+                NEXT_COLUMN(y)
+                NEXT_COLUMN(z)
                 DW_OUTPUT(x, y, z)
                 r0 += away;
                 r1 += away;
                 r2 += away;
-                DW_COLUMN(x)
+                NEXT_COLUMN(x)
             }
         }
     }

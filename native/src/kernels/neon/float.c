@@ -3,6 +3,7 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+#include "kernels/arm/columns.h"
 #include "kernels/loops.h"
 #include "kernels/neon/neon.h"
 
@@ -114,9 +115,6 @@ typedef struct {
 #define DW_STORE \
     vst1q_f32(out, clamped(vaddq_f32(sum, bias), j->least, j->most)); \
     out += j->out_stride;
-// As assembly: compilers would add to each pointer by an instruction of its own.
-#define DW_LOAD(x, r) __asm__("ld1 {%0.4s}, [%1], %2" : "=w"(x), "+r"(r) : "r"(step) : "memory");
-#define DW_COLUMN(x) { DW_LOAD(x##0, r0) DW_LOAD(x##1, r1) DW_LOAD(x##2, r2) }
 #define DW_OUTPUT(a, b, c) \
     { \
         float32x4_t sum = vdupq_n_f32(0); \
@@ -145,16 +143,9 @@ __attribute__((always_inline)) static inline void nine_taps(const bool exact, co
     const float *r0 = j->tap[0] + c, *r1 = j->tap[3] + c, *r2 = j->tap[6] + c;
     float32x4_t x0, x1, x2, y0, y1, y2, z0, z1, z2;
     size_t left = j->n;
-    DW_COLUMN(x)
-    DW_COLUMN(y)
-    for (;;) {
-        DW_COLUMN(z)
-        DW_OUTPUT(x, y, z)
-        DW_COLUMN(x)
-        DW_OUTPUT(y, z, x)
-        DW_COLUMN(y)
-        DW_OUTPUT(z, x, y)
-    }
+    NEXT_COLUMN(x)
+    NEXT_COLUMN(y)
+    EACH_NEIGHBOUR(DW_OUTPUT)
 }
 
 // Any taps: four outputs, or one, so that weights are loaded once for them, and no sum waits for the one before.
