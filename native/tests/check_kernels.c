@@ -423,6 +423,7 @@ int main(int argc, char **argv)
         check_pools(generic, k);
         check_resize(generic, k);
         check_arg_max(generic, k);
+        check_reductions(generic, k);
         check_conversions(generic, k);
         check_floats(generic, k);
         check_blocks(generic, k);

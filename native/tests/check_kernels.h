@@ -47,6 +47,7 @@ static inline void check_guards(const char *what, const char *isa, const uint8_t
 // check_vectors.c: what is not 8-bit products and sums.
 void check_resize(const er_kernels *generic, const er_kernels *k);
 void check_arg_max(const er_kernels *generic, const er_kernels *k);
+void check_reductions(const er_kernels *generic, const er_kernels *k);
 void check_conversions(const er_kernels *generic, const er_kernels *k);
 void check_floats(const er_kernels *generic, const er_kernels *k);
 void check_blocks(const er_kernels *generic, const er_kernels *k);

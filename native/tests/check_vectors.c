@@ -56,6 +56,32 @@ void check_arg_max(const er_kernels *generic, const er_kernels *k)
     }
 }
 
+// ---- sums and largest
+
+void check_reductions(const er_kernels *generic, const er_kernels *k)
+{
+    for (int round = 0; round < 1000; round++) {
+        // Some with more rows than sums of 16 bits hold.
+        const size_t rows = 1 + below(&rng, round % 8 ? 20 : 600), n = 1 + below(&rng, 150), stride = n + below(&rng, 9);
+        const uint8_t extreme = (uint8_t)(below(&rng, 2) * 255);
+        uint8_t *x = malloc(rows * stride), flip = (uint8_t)((below(&rng, 2) ? 0x80 : 0) ^ (below(&rng, 2) ? 0xff : 0)), most[2][600];
+        int32_t sums[2][600];
+        for (size_t i = 0; i < rows * stride; i++) x[i] = round % 4 ? (uint8_t)below(&rng, 256) : extreme;
+        for (int columns = 0; columns < 2; columns++) {
+            const size_t count = columns ? n : rows;
+            for (size_t j = 0; j < count; j++) sums[0][j] = sums[1][j] = (int32_t)j;
+            for (int i = 0; i < 2; i++) {
+                const er_kernels *t = i ? k : generic;
+                (columns ? t->sum_columns : t->sum_rows)(rows, n, x, stride, flip & 0x80 ? 0x80 : 0, sums[i]);
+                (columns ? t->most_columns : t->most_rows)(rows, n, x, stride, flip, most[i]);
+            }
+            CHECK(!memcmp(sums[0], sums[1], count * sizeof *sums[0]), "sums of %s: case %d of %zu by %zu differs", k->isa, round, rows, n);
+            CHECK(!memcmp(most[0], most[1], count), "largest of %s: case %d of %zu by %zu differs", k->isa, round, rows, n);
+        }
+        free(x);
+    }
+}
+
 // ---- float32: to rounding
 
 static float draw_float(void) { return (float)((double)(int64_t)random64(&rng) * 0x1p-63); }

@@ -155,6 +155,12 @@ enum { ER_SLACK = 64 };
 typedef void er_sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias,
                            const float *w, float min, float max, float *out, size_t out_stride);
 
+// ---- sums and largest, 8-bit, of `rows` rows of n values, `stride` bytes apart, each with the bits of `flip` inverted
+//
+// sums[j] += the sum of column j, or of row j, less flip for each value: of int8 with the flip 0x80, of uint8 with 0. most[j] = the largest. With 0xff in flip: all but the least.
+typedef void er_sum_of_bytes(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, int32_t *sums);
+typedef void er_most_of_bytes(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, uint8_t *most);
+
 // ---- addition and subtraction, 8-bit
 //
 // out[i] = clamp(zero + requantize(requantize((a[i*a_step] - a.zero) << 20, a.m) + requantize((b[i*b_step] - b.zero) << 20, b.m), m))
@@ -293,6 +299,8 @@ typedef struct er_kernels {
     er_qpool *qmax_pool, *qaverage_pool;
     er_resize_uint8 *resize_uint8;
     er_resize_int8 *resize_int8;
+    er_sum_of_bytes *sum_columns, *sum_rows;
+    er_most_of_bytes *most_columns, *most_rows;
     er_qarg_max *qarg_max;
     er_qlookup *qlookup;
     er_quantize *quantize;

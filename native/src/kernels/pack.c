@@ -82,7 +82,6 @@ static magnitudes magnitudes_of_bytes(const int8_t *w, size_t n)
 }
 
 int64_t er_sum_int8(const int8_t *w, size_t n) { return sum_of_bytes((const uint8_t *)w, n, sign_bits) - 128 * (int64_t)n; }
-int64_t er_sum_bytes(const uint8_t *w, size_t n, bool is_signed) { return is_signed ? er_sum_int8((const int8_t *)w, n) : sum_of_bytes(w, n, 0); }
 
 static magnitudes magnitudes_of(size_t k, size_t stride, size_t first, const void *weights, bool is_unsigned, int32_t w_zero)
 {

@@ -8,7 +8,6 @@
 void er_put_header(void *header, size_t width, size_t j, const er_channel *c, int32_t fold, bool real);
 
 int64_t er_sum_int8(const int8_t *w, size_t n);
-int64_t er_sum_bytes(const uint8_t *w, size_t n, bool is_signed);
 
 // Sets o->slow, o->large and o->wide. Each of n channels has k products with weights at `stride` elements from each other; channel
 // j's first is at j * channel_stride. Activations less their zero point are from -x_zero to 255 - x_zero.

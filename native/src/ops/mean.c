@@ -5,12 +5,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/pack.h"
 #include "ops/reduce.h"
 #include "ops/whole.h"
 
 typedef struct {
-    bool is_float, is_signed;
+    const er_kernels *kernels;
+    bool is_float;
+    uint8_t flip;               // of er_sum_of_bytes
     er_reduction r;
     int32_t x_zero;
     er_multiplier m;
@@ -26,37 +27,6 @@ static void add_floats(size_t rows, size_t n, const float *x, float *sum, size_t
     }
 }
 
-// Some columns of many rows: their sums stay in registers, 16 bits wide as long as those hold them.
-static void add_columns(size_t rows, size_t n, const uint8_t *x, uint8_t flip, int32_t *sum)
-{
-    enum { COLUMNS = 32, ROWS = 256 };
-    size_t j = 0;
-    for (; j + COLUMNS <= n; j += COLUMNS) {
-        for (size_t first = 0; first < rows; first += ROWS) {
-            const size_t end = first + ROWS < rows ? first + ROWS : rows;
-            uint16_t part[COLUMNS] = {0};
-            for (size_t r = first; r < end; r++)
-                for (size_t i = 0; i < COLUMNS; i++) part[i] = (uint16_t)(part[i] + (uint8_t)(x[r * n + j + i] ^ flip));
-            for (size_t i = 0; i < COLUMNS; i++) sum[j + i] += part[i];
-        }
-    }
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = j; i < n; i++) sum[i] += (uint8_t)(x[r * n + i] ^ flip);
-}
-
-// int8 as uint8 with another zero point: one loop for both, which the compiler turns into vectors.
-static void add_bytes(size_t rows, size_t n, const uint8_t *x, bool is_signed, int32_t *sum, size_t step)
-{
-    const uint8_t flip = is_signed ? 0x80 : 0;
-    const int32_t offset = is_signed ? -128 : 0;
-    if (step) {
-        add_columns(rows, n, x, flip, sum);
-        for (size_t j = 0; j < n; j++) sum[j] += offset * (int32_t)rows;
-        return;
-    }
-    sum[0] += (int32_t)er_sum_bytes(x, rows * n, is_signed);
-}
-
 static void add_up(const mean *s, const er_tensor *x, int32_t *sums, float *fsums, size_t count)
 {
     memset(sums, 0, count * sizeof *sums);
@@ -67,7 +37,8 @@ static void add_up(const mean *s, const er_tensor *x, int32_t *sums, float *fsum
         size_t to = 0;
         for (int32_t d = 0; d <= outer; d++) to += (size_t)at[d] * s->r.out_stride[d];
         if (s->is_float) add_floats(rows, inner, er_f32(x) + i, fsums + to, step);
-        else add_bytes(rows, inner, er_u8(x) + i, s->is_signed, sums + to, step);
+        else if (step) s->kernels->sum_columns(rows, inner, er_u8(x) + i, inner, s->flip, sums + to);
+        else s->kernels->sum_rows(1, rows * inner, er_u8(x) + i, 0, s->flip, sums + to);
         for (int32_t d = outer; d >= 0 && ++at[d] == s->r.dims[d]; d--) at[d] = 0;
     }
 }
@@ -82,7 +53,7 @@ static void run_mean(const er_op *op, er_pool *pool)
     size_t rows_kept, columns;
     const bool by_rows = er_reduction_is_plain(&s->r, &rows_kept, &columns) && columns == 1;
     if (by_rows && s->is_float) er_sum_rows(rows_kept, s->r.n, er_f32(x), fsums);
-    else if (by_rows) for (size_t r = 0; r < rows_kept; r++) sums[r] = (int32_t)er_sum_bytes(er_u8(x) + r * s->r.n, s->r.n, s->is_signed);
+    else if (by_rows) s->kernels->sum_rows(rows_kept, s->r.n, er_u8(x), s->r.n, s->flip, memset(sums, 0, y->count * sizeof *sums));
     else add_up(s, x, sums, fsums, y->count);
     for (size_t i = 0; i < y->count; i++) {
         if (s->is_float) {
@@ -157,7 +128,7 @@ er_status er_prepare_mean(er_prepare *p, er_op *op)
     er_status status;
     mean *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (mean){.is_float = !er_is_8bit(x), .is_signed = er_stored_signed(x)};
+    *s = (mean){.kernels = p->kernels, .is_float = !er_is_8bit(x), .flip = er_stored_signed(x) ? 0x80 : 0};
     ER_TRY(er_reduction_prepare(p, op, &s->r));
     // Of nothing, the reference makes NaN, and zero for integers.
     if (s->r.n > (1 << 23)) return er_op_fail(p, EDGERT_ERROR_MODEL, "it takes the mean of more values than a 32-bit sum holds");

@@ -51,7 +51,7 @@ static void copy_line(size_t element, size_t n, const uint8_t *from, int64_t fro
 
 // ---- two dimensions that change places: in tiles, so that each cache line is used up while it is there
 
-enum { TILE = 8 };
+enum { TILE = 8, LARGE_TILE = 16 };
 
 // to[c][r] = from[r][c] of 8 x 8 bytes: first bytes of neighbouring rows change places, then pairs of two rows further on, then fours.
 static void turn_bytes(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
@@ -71,6 +71,34 @@ static void turn_bytes(const uint8_t *from, int64_t from_stride, uint8_t *to, in
     for (int c = 0; c < TILE; c++) memcpy(to + c * to_stride, &x[c], 8);
 }
 
+// The same of 16 x 16. Bytes of rows 0 and 8 in turn, of 1 and 9, and so on make rows in which those that belong together are twice as near: after four times
+// they are neighbours.
+typedef uint8_t bytes __attribute__((vector_size(LARGE_TILE)));
+#if defined(__clang__)
+#define IN_TURN(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define IN_TURN(a, b, ...) __builtin_shuffle(a, b, (bytes){__VA_ARGS__})
+#endif
+#define FIRST_HALVES(a, b) IN_TURN(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define SECOND_HALVES(a, b) IN_TURN(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
+static void turn_many_bytes(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
+{
+    bytes x[LARGE_TILE], y[LARGE_TILE];
+    for (int r = 0; r < LARGE_TILE; r++) memcpy(&x[r], from + r * from_stride, LARGE_TILE);
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < LARGE_TILE / 2; i++) {
+            y[2 * i] = FIRST_HALVES(x[i], x[i + LARGE_TILE / 2]);
+            y[2 * i + 1] = SECOND_HALVES(x[i], x[i + LARGE_TILE / 2]);
+        }
+        for (int i = 0; i < LARGE_TILE / 2; i++) {
+            x[2 * i] = FIRST_HALVES(y[i], y[i + LARGE_TILE / 2]);
+            x[2 * i + 1] = SECOND_HALVES(y[i], y[i + LARGE_TILE / 2]);
+        }
+    }
+    for (int c = 0; c < LARGE_TILE; c++) memcpy(to + c * to_stride, &x[c], LARGE_TILE);
+}
+
 static void turn_words(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
 {
     uint32_t x[TILE][TILE];
@@ -83,6 +111,13 @@ static void turn(size_t element, size_t rows, size_t columns, const uint8_t *fro
 {
     const int64_t each = (int64_t)element;
     size_t c = 0;
+    for (; element == 1 && rows >= LARGE_TILE && c + LARGE_TILE <= columns; c += LARGE_TILE, from += LARGE_TILE, to += LARGE_TILE * to_stride) {
+        for (size_t r = 0, next; r < rows; r = next) {      // the last rows may be some that are done already
+            if (r + LARGE_TILE > rows) r = rows - LARGE_TILE;
+            next = r + LARGE_TILE;
+            turn_many_bytes(from + (int64_t)r * from_stride, from_stride, to + r, to_stride);
+        }
+    }
     for (; c + TILE <= columns; c += TILE, from += TILE * each, to += TILE * to_stride) {
         size_t r = 0;
         for (; r + TILE <= rows; r += TILE) (element == 1 ? turn_bytes : turn_words)(from + (int64_t)r * from_stride, from_stride, to + (int64_t)r * each, to_stride);

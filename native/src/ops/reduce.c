@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/pack.h"
 #include "ops/whole.h"
 
 er_status er_reduction_prepare(er_prepare *p, er_op *op, er_reduction *r)
@@ -87,6 +86,7 @@ void er_sum_rows(size_t rows, size_t n, const float *x, float *sums)
 typedef enum { REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN, REDUCE_ANY, REDUCE_ALL } function;
 
 typedef struct {
+    const er_kernels *kernels;
     er_reduction r;
     function f;
     edgert_type type;
@@ -139,93 +139,123 @@ static void take_whole(void *arg, size_t i, size_t o)
 // The reference begins with the lowest and highest finite numbers.
 static float first_float(function f) { return f == REDUCE_SUM ? 0 : f == REDUCE_PROD ? 1 : f == REDUCE_MAX ? -3.402823466e+38f : 3.402823466e+38f; }
 
-// ---- [outer][n][inner]: columns of the output together
+// ---- [outer][n][inner] of floats: columns of the output together
 
 enum { LANES = 64 };
 
 #define TAKE(acc, v) (f == REDUCE_SUM ? (acc) + (v) : f == REDUCE_MAX ? ((v) > (acc) ? (v) : (acc)) : ((v) < (acc) ? (v) : (acc)))
 
-// Of type `type` by sums of `wide`, which begin with `first`, to elements of `result`. `f` is a constant.
-#define COLUMNS(name, type, wide, result) \
-    __attribute__((always_inline)) static inline void name(const function f, size_t outer, size_t n, size_t inner, const type *x, wide first, result *y) \
-    { \
-        wide lane[LANES]; \
-        for (size_t o = 0; o < outer; o++, x += n * inner, y += inner) \
-            for (size_t c = 0, some; c < inner; c += some) { \
-                some = inner - c < LANES ? inner - c : LANES; \
-                for (size_t j = 0; j < some; j++) lane[j] = first; \
-                for (size_t i = 0; i < n; i++) \
-                    for (size_t j = 0; j < some; j++) { const wide v = x[i * inner + c + j]; lane[j] = TAKE(lane[j], v); } \
-                for (size_t j = 0; j < some; j++) y[c + j] = (result)lane[j]; \
-            } \
-    }
-COLUMNS(sum_int8, int8_t, int32_t, int64_t)
-COLUMNS(sum_uint8, uint8_t, int32_t, int64_t)
-COLUMNS(columns_int8, int8_t, int8_t, int64_t)
-COLUMNS(columns_uint8, uint8_t, uint8_t, int64_t)
-COLUMNS(columns_float, float, float, float)
-#undef COLUMNS
+__attribute__((always_inline)) static inline void columns_of(const function f, size_t outer, size_t n, size_t inner, const float *x, float first, float *y)
+{
+    float lane[LANES];
+    for (size_t o = 0; o < outer; o++, x += n * inner, y += inner)
+        for (size_t c = 0, some; c < inner; c += some) {
+            some = inner - c < LANES ? inner - c : LANES;
+            for (size_t j = 0; j < some; j++) lane[j] = first;
+            for (size_t i = 0; i < n; i++)
+                for (size_t j = 0; j < some; j++) { const float v = x[i * inner + c + j]; lane[j] = TAKE(lane[j], v); }
+            for (size_t j = 0; j < some; j++) y[c + j] = lane[j];
+        }
+}
 
 // The largest or the smallest of each row: vectors along it, by name, as gcc makes loads and stores of an array.
-#define ALONG(m, v, x, at) { vector w; memcpy(&w, (x) + (at), sizeof w); const mask takes = m ? w > v : w < v; v = (vector)(((mask)w & takes) | ((mask)v & ~takes)); }
-#define ROWS(name, type, mask_type, result) \
-    __attribute__((always_inline)) static inline void name##_of(const bool most, size_t outer, size_t n, const type *x, type first, result *y) \
-    { \
-        typedef type vector __attribute__((vector_size(16))); \
-        typedef mask_type mask __attribute__((vector_size(16))); \
-        enum { EACH = 16 / sizeof(type) }; \
-        vector begin; \
-        for (size_t j = 0; j < EACH; j++) begin[j] = first; \
-        for (size_t o = 0; o < outer; o++, x += n) { \
-            vector v0 = begin, v1 = begin, v2 = begin, v3 = begin; \
-            size_t i = 0; \
-            for (; i + 4 * EACH <= n; i += 4 * EACH) { \
-                ALONG(most, v0, x, i) ALONG(most, v1, x, i + EACH) ALONG(most, v2, x, i + 2 * EACH) ALONG(most, v3, x, i + 3 * EACH) \
-            } \
-            for (; i + EACH <= n; i += EACH) ALONG(most, v0, x, i) \
-            ALONG(most, v0, &v1, 0) ALONG(most, v2, &v3, 0) ALONG(most, v0, &v2, 0) \
-            type all = first; \
-            for (size_t j = 0; j < EACH; j++) all = (most ? v0[j] > all : v0[j] < all) ? v0[j] : all; \
-            for (; i < n; i++) all = (most ? x[i] > all : x[i] < all) ? x[i] : all; \
-            y[o] = all; \
-        } \
-    } \
-    static void name(bool most, size_t outer, size_t n, const type *x, type first, result *y) \
-    { \
-        if (most) name##_of(true, outer, n, x, first, y); \
-        else name##_of(false, outer, n, x, first, y); \
-    }
-ROWS(rows_int8, int8_t, int8_t, int64_t)
-ROWS(rows_uint8, uint8_t, int8_t, int64_t)
-ROWS(rows_float, float, int32_t, float)
-#undef ROWS
-#undef ALONG
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t mask __attribute__((vector_size(16)));
 
-// Sums of up to 2^23 bytes fit 32 bits. Any and all of bools are the ends of their bytes.
+__attribute__((always_inline)) static inline four along(const bool most, four v, four w)
+{
+    const mask takes = most ? w > v : w < v;
+    return (four)(((mask)w & takes) | ((mask)v & ~takes));
+}
+
+static inline four load(const float *x)
+{
+    four v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+__attribute__((always_inline)) static inline void rows_of(const bool most, size_t outer, size_t n, const float *x, float first, float *y)
+{
+    for (size_t o = 0; o < outer; o++, x += n) {
+        four v0 = {first, first, first, first}, v1 = v0, v2 = v0, v3 = v0;
+        size_t i = 0;
+        for (; i + 16 <= n; i += 16) {
+            v0 = along(most, v0, load(x + i));
+            v1 = along(most, v1, load(x + i + 4));
+            v2 = along(most, v2, load(x + i + 8));
+            v3 = along(most, v3, load(x + i + 12));
+        }
+        for (; i + 4 <= n; i += 4) v0 = along(most, v0, load(x + i));
+        v0 = along(most, along(most, v0, v1), along(most, v2, v3));
+        float all = first;
+        for (size_t j = 0; j < 4; j++) all = (most ? v0[j] > all : v0[j] < all) ? v0[j] : all;
+        for (; i < n; i++) all = (most ? x[i] > all : x[i] < all) ? x[i] : all;
+        y[o] = all;
+    }
+}
+
+static void run_plain_floats(function f, size_t outer, size_t n, size_t inner, const float *x, float *y)
+{
+    const float first = first_float(f);
+    if (f == REDUCE_SUM && inner == 1) er_sum_rows(outer, n, x, y);
+    else if (f == REDUCE_SUM) columns_of(REDUCE_SUM, outer, n, inner, x, first, y);
+    else if (f == REDUCE_MAX && inner == 1) rows_of(true, outer, n, x, first, y);
+    else if (f == REDUCE_MAX) columns_of(REDUCE_MAX, outer, n, inner, x, first, y);
+    else if (inner == 1) rows_of(false, outer, n, x, first, y);
+    else columns_of(REDUCE_MIN, outer, n, inner, x, first, y);
+}
+
+// ---- the same of bytes, by kernels. Any and all of bools are the largest and the least of their bytes.
+
+enum { OUTPUTS = 256 };
+
+// Up to OUTPUTS columns, or else rows.
+static void take_bytes(const reduce *s, bool columns, size_t rows, size_t n, const uint8_t *x, size_t stride, int64_t first, int64_t *y)
+{
+    const bool least = s->f == REDUCE_MIN || s->f == REDUCE_ALL, is_signed = s->type == EDGERT_INT8;
+    const uint8_t sign = is_signed ? 0x80 : 0, flip = sign ^ (least ? 0xff : 0);
+    const size_t count = columns ? n : rows;
+    if (s->f == REDUCE_SUM) {
+        int32_t sums[OUTPUTS] = {0};
+        (columns ? s->kernels->sum_columns : s->kernels->sum_rows)(rows, n, x, stride, sign, sums);
+        for (size_t j = 0; j < count; j++) y[j] = sums[j];
+        return;
+    }
+    uint8_t most[OUTPUTS];
+    (columns ? s->kernels->most_columns : s->kernels->most_rows)(rows, n, x, stride, flip, most);
+    for (size_t j = 0; j < count; j++) {
+        const uint8_t byte = most[j] ^ flip;
+        const int64_t v = is_signed ? (int8_t)byte : byte;
+        y[j] = (least ? v < first : v > first) ? v : first;
+    }
+}
+
+static void run_plain_bytes(const reduce *s, size_t outer, size_t n, size_t inner, const uint8_t *x, int64_t first, int64_t *y)
+{
+    if (inner == 1) {
+        for (size_t o = 0, some; o < outer; o += some) {
+            some = outer - o < OUTPUTS ? outer - o : OUTPUTS;
+            take_bytes(s, false, some, n, x + o * n, n, first, y + o);
+        }
+        return;
+    }
+    for (size_t o = 0; o < outer; o++, x += n * inner, y += inner)
+        for (size_t c = 0, some; c < inner; c += some) {
+            some = inner - c < OUTPUTS ? inner - c : OUTPUTS;
+            take_bytes(s, true, n, some, x + c, inner, first, y + c);
+        }
+}
+
+// Whether it is one of those. Sums of up to 2^23 bytes fit 32 bits.
 static bool run_plain(const reduce *s, const er_tensor *x, const er_tensor *y, int64_t *sums, int64_t first)
 {
     size_t outer, inner;
     const size_t n = s->r.n;
-    const bool is_sum = s->f == REDUCE_SUM, most = s->f == REDUCE_MAX || s->f == REDUCE_ANY, is_signed = s->type == EDGERT_INT8;
-    if (s->f == REDUCE_PROD || n > 1 << 23 || !er_reduction_is_plain(&s->r, &outer, &inner)) return false;
-    if (s->type == EDGERT_FLOAT32) {
-        if (is_sum && inner == 1) er_sum_rows(outer, n, er_f32(x), er_f32(y));
-        else if (is_sum) columns_float(REDUCE_SUM, outer, n, inner, er_f32(x), 0, er_f32(y));
-        else if (inner == 1) rows_float(most, outer, n, er_f32(x), first_float(s->f), er_f32(y));
-        else if (most) columns_float(REDUCE_MAX, outer, n, inner, er_f32(x), first_float(s->f), er_f32(y));
-        else columns_float(REDUCE_MIN, outer, n, inner, er_f32(x), first_float(s->f), er_f32(y));
-        return true;
-    }
-    if (!is_signed && s->type != EDGERT_UINT8 && s->type != EDGERT_BOOL) return false;
-    if (is_sum && inner == 1) for (size_t o = 0; o < outer; o++) sums[o] = er_sum_bytes(er_u8(x) + o * n, n, is_signed);
-    else if (is_sum && is_signed) sum_int8(REDUCE_SUM, outer, n, inner, er_i8(x), 0, sums);
-    else if (is_sum) sum_uint8(REDUCE_SUM, outer, n, inner, er_u8(x), 0, sums);
-    else if (inner == 1 && is_signed) rows_int8(most, outer, n, er_i8(x), (int8_t)first, sums);
-    else if (inner == 1) rows_uint8(most, outer, n, er_u8(x), (uint8_t)first, sums);
-    else if (is_signed && most) columns_int8(REDUCE_MAX, outer, n, inner, er_i8(x), (int8_t)first, sums);
-    else if (is_signed) columns_int8(REDUCE_MIN, outer, n, inner, er_i8(x), (int8_t)first, sums);
-    else if (most) columns_uint8(REDUCE_MAX, outer, n, inner, er_u8(x), (uint8_t)first, sums);
-    else columns_uint8(REDUCE_MIN, outer, n, inner, er_u8(x), (uint8_t)first, sums);
+    const bool is_float = s->type == EDGERT_FLOAT32, bytes = s->type == EDGERT_INT8 || s->type == EDGERT_UINT8 || s->type == EDGERT_BOOL;
+    if (s->f == REDUCE_PROD || n > 1 << 23 || (!is_float && !bytes) || !er_reduction_is_plain(&s->r, &outer, &inner)) return false;
+    if (is_float) run_plain_floats(s->f, outer, n, inner, er_f32(x), er_f32(y));
+    else run_plain_bytes(s, outer, n, inner, er_u8(x), first, sums);
     return true;
 }
 
@@ -277,6 +307,7 @@ static er_status prepare(er_prepare *p, er_op *op, function f)
     reduce *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
     ER_TRY(er_reduction_prepare(p, op, &s->r));
+    s->kernels = p->kernels;
     s->f = f;
     s->type = x->def->type;
     const bool narrow = er_is_8bit(x) || er_is_16bit(x);

@@ -10,5 +10,6 @@ void er_avx2_float(er_kernels *k);
 void er_avx2_qdepthwise(er_kernels *k);
 void er_avx2_elementwise(er_kernels *k);
 void er_avx2_blocks(er_kernels *k);
+void er_avx2_reduce(er_kernels *k);
 
 #endif

@@ -10,4 +10,5 @@ void er_kernels_avx2(er_kernels *k)
     er_avx2_qdepthwise(k);
     er_avx2_elementwise(k);
     er_avx2_blocks(k);
+    er_avx2_reduce(k);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "kernels/loops.h"
+#include "kernels/reduce.h"
 #include "kernels/convert.h"
 #include "base/checked.h"
 #include "kernels/finish.h"
@@ -194,6 +195,7 @@ void er_kernels_generic(er_kernels *k)
     k->qgemm = (er_qgemm){.nr = NR, .kr = 1, .a_size = 2, .bundle = 1, .least = -128, .pack_a = pack_a, .strip = one_panel, .run = qgemm};
     k->sgemm = k->sgemm_exact = (er_sgemm){NR, sgemm};
     SET_LOOPS(k)
+    SET_REDUCTIONS(k)
     k->qdepthwise = (er_qdepthwise){ER_BYTES_ANY, 1, depthwise_pack, qdepthwise};
     k->sdepthwise = k->sdepthwise_exact = sdepthwise;
     k->qadd = er_qadd_generic;

@@ -11,5 +11,6 @@ void er_neon_qdepthwise(er_kernels *k);
 void er_neon_words(er_kernels *k);
 void er_neon_requantize(er_kernels *k);
 void er_neon_blocks(er_kernels *k);
+void er_neon_reduce(er_kernels *k);
 
 #endif

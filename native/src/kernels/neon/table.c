@@ -11,4 +11,5 @@ void er_kernels_neon(er_kernels *k)
     er_neon_words(k);
     er_neon_requantize(k);
     er_neon_blocks(k);
+    er_neon_reduce(k);
 }
