@@ -376,20 +376,21 @@ static void check_pools(const er_kernels *generic, const er_kernels *k)
 {
     enum { MOST_TAPS = 900 };
     for (int round = 0; round < 1000; round++) {
-        size_t channels = 1 + below(&rng, 80), taps = 1 + below(&rng, round % 20 ? 60 : MOST_TAPS);
+        size_t channels = 1 + below(&rng, 80), taps = 1 + below(&rng, round % 20 ? 60 : MOST_TAPS), pixels = 1 + below(&rng, 3), x_step = below(&rng, 100), n = pixels * channels;
         bool is_signed = below(&rng, 2);
         er_output o = draw_output(is_signed, false);
         const uint8_t *tap[MOST_TAPS];
         uint8_t *x[MOST_TAPS];
         for (size_t t = 0; t < taps; t++) {
-            tap[t] = x[t] = malloc(channels);
-            fill(x[t], channels, (int)below(&rng, 8), is_signed);
+            const size_t bytes = (pixels - 1) * x_step + channels;
+            tap[t] = x[t] = malloc(bytes);
+            fill(x[t], bytes, (int)below(&rng, 8), is_signed);
         }
         for (int average = 0; average < 2; average++) {
-            uint8_t *want = guarded(channels), *got = guarded(channels);
-            (average ? generic->qaverage_pool : generic->qmax_pool)(channels, taps, tap, is_signed, o.min, o.max, want + CANARY);
-            (average ? k->qaverage_pool : k->qmax_pool)(channels, taps, tap, is_signed, o.min, o.max, got + CANARY);
-            CHECK(!memcmp(want, got, channels + 2 * CANARY), "%s pool of %s: case %d differs", average ? "average" : "max", k->isa, round);
+            uint8_t *want = guarded(n), *got = guarded(n);
+            (average ? generic->qaverage_pool : generic->qmax_pool)(pixels, x_step, channels, taps, tap, is_signed, o.min, o.max, want + CANARY);
+            (average ? k->qaverage_pool : k->qmax_pool)(pixels, x_step, channels, taps, tap, is_signed, o.min, o.max, got + CANARY);
+            CHECK(!memcmp(want, got, n + 2 * CANARY), "%s pool of %s: case %d differs", average ? "average" : "max", k->isa, round);
             er_aligned_free(want);
             er_aligned_free(got);
         }

@@ -155,6 +155,9 @@ enum { ER_SLACK = 64 };
 typedef void er_sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias,
                            const float *w, float min, float max, float *out, size_t out_stride);
 
+// The same of float32, clamped, and the root of the mean of squares. x_step in floats.
+typedef void er_spool(size_t pixels, size_t x_step, size_t channels, size_t taps, const float *const *tap, float min, float max, float *out);
+
 // ---- sums and largest, 8-bit, of `rows` rows of n values, `stride` bytes apart, each with the bits of `flip` inverted
 //
 // sums[j] += the sum of column j, or of row j, less flip for each value: of int8 with the flip 0x80, of uint8 with 0. most[j] = the largest. With 0xff in flip: all but the least.
@@ -208,10 +211,10 @@ typedef struct er_words_params {
 } er_words_params;
 typedef void er_words(size_t n, const int16_t *a, size_t a_step, const int16_t *b, size_t b_step, const er_words_params *p, int16_t *out);
 
-// ---- pooling, 8-bit: one output pixel of `channels` channels from `taps` input pixels
+// ---- pooling, 8-bit: output pixels of `channels` channels from `taps` input pixels each, the next one's x_step bytes behind
 //
 // max: clamp(max over taps). average: clamp(sum / taps), for int8 rounded half away from zero, for uint8 half up.
-typedef void er_qpool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out);
+typedef void er_qpool(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out);
 
 // ---- bilinear interpolation along a row, 8-bit
 //
@@ -297,6 +300,7 @@ typedef struct er_kernels {
     er_qadd *qadd;
     er_qmul *qmul;
     er_qpool *qmax_pool, *qaverage_pool;
+    er_spool *smax_pool, *saverage_pool, *sl2_pool;
     er_resize_uint8 *resize_uint8;
     er_resize_int8 *resize_int8;
     er_sum_of_bytes *sum_columns, *sum_rows;

@@ -1,47 +1,101 @@
-// Sums and largest of bytes, by column and by row: plain loops, compiled once for each instruction set, which compilers make vectors of.
+// Sums and largest of bytes, by column and by row, compiled once for each instruction set. By column: vectors of what the rows have made so far. By row: plain
+// loops, which compilers make vectors of.
 #ifndef ER_KERNELS_REDUCE_H
 #define ER_KERNELS_REDUCE_H
 
+#include <string.h>
+
 #include "kernels/kernels.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+enum { BYTES = 32 };
+#else
+enum { BYTES = 16 };
+#endif
 enum { WITHOUT_CARRY = 256 };       // bytes whose sum 16 bits hold
 
-// `width` columns, a constant: what they have so far stays in registers. Signed bytes with their top bit inverted are 128 more.
-__attribute__((always_inline)) static inline void sum_some(const size_t width, size_t rows, const uint8_t *x, size_t stride, uint8_t flip, int32_t *sums)
+typedef uint8_t some_bytes __attribute__((vector_size(BYTES)));
+typedef uint16_t some_words __attribute__((vector_size(BYTES)));
+
+static inline some_bytes load_flipped(const uint8_t *x, uint8_t flip)
 {
+    some_bytes v;
+    memcpy(&v, x, sizeof v);
+    return v ^ flip;
+}
+
+static inline some_bytes larger_bytes(some_bytes a, some_bytes b)
+{
+#if defined(__AVX2__)
+    return (some_bytes)_mm256_max_epu8((__m256i)a, (__m256i)b);
+#else
+    const some_bytes m = (some_bytes)(a > b);
+    return (a & m) | (b & ~m);
+#endif
+}
+
+// Of BYTES columns. Bytes at even places and those at odd ones are added apart, as 16 bits. Signed bytes with their top bit inverted are 128 more.
+static void sum_of_some(size_t rows, const uint8_t *x, size_t stride, uint8_t flip, int32_t *sums)
+{
+    memset(sums, 0, BYTES * sizeof *sums);
     for (size_t some; rows; rows -= some) {
         some = rows < WITHOUT_CARRY ? rows : WITHOUT_CARRY;
-        const int32_t less = flip * (int32_t)some;
-        uint16_t part[64] = {0};
-        for (size_t r = 0; r < some; r++, x += stride)
-            for (size_t j = 0; j < width; j++) part[j] = (uint16_t)(part[j] + (x[j] ^ flip));
-        for (size_t j = 0; j < width; j++) sums[j] += part[j] - less;
-    }
-}
-
-__attribute__((always_inline)) static inline void most_of_some(const size_t width, size_t rows, const uint8_t *x, size_t stride, uint8_t flip, uint8_t *most)
-{
-    uint8_t best[64] = {0};
-    for (size_t r = 0; r < rows; r++, x += stride)
-        for (size_t j = 0; j < width; j++) {
-            const uint8_t v = x[j] ^ flip;
-            best[j] = v > best[j] ? v : best[j];
+        some_words even = {0}, odd = {0};
+        for (size_t r = 0; r < some; r++, x += stride) {
+            const some_words v = (some_words)load_flipped(x, flip);
+            even += v & 0xff;
+            odd += v >> 8;
         }
-    for (size_t j = 0; j < width; j++) most[j] = best[j];
+        const int32_t less = flip * (int32_t)some;
+        for (size_t j = 0; j < BYTES; j += 2) {
+            sums[j] += even[j / 2] - less;
+            sums[j + 1] += odd[j / 2] - less;
+        }
+    }
 }
 
-#define BY_COLUMN(run, x, stride, flip, to) \
+static void most_of_some(size_t rows, const uint8_t *x, size_t stride, uint8_t flip, uint8_t *most)
+{
+    some_bytes best = {0};
+    for (size_t r = 0; r < rows; r++, x += stride) best = larger_bytes(best, load_flipped(x, flip));
+    memcpy(most, &best, sizeof best);
+}
+
+// Columns that do not fill a vector are some that are done already, and more. Rows that do not are several, with as many times the columns.
+#define BY_COLUMN(name, type, some_columns, TAKE) \
+    static void name(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, type *y) \
     { \
-        size_t j = 0; \
-        for (; j + 64 <= n; j += 64) run(64, rows, x + j, stride, flip, to + j); \
-        if (j + 32 <= n) { run(32, rows, x + j, stride, flip, to + j); j += 32; } \
-        if (j + 16 <= n) { run(16, rows, x + j, stride, flip, to + j); j += 16; } \
-        if (j + 8 <= n) { run(8, rows, x + j, stride, flip, to + j); j += 8; } \
-        for (; j < n; j++) run(1, rows, x + j, stride, flip, to + j); \
+        type part[2 * BYTES]; \
+        size_t done = 0; \
+        const size_t times = n ? (BYTES + n - 1) / n : 0, columns = times * n, sets = times ? rows / times : 0; \
+        if (n < BYTES && stride == n && sets) { \
+            some_columns(sets, x, columns, flip, part); \
+            some_columns(sets, x + columns - BYTES, columns, flip, part + columns - BYTES); \
+            for (size_t j = 0; j < columns; j++) { type *const to = y + j % n; const type v = part[j]; TAKE } \
+            done = sets * times; \
+        } \
+        for (size_t j = 0; j < n && n >= BYTES; j += BYTES) { \
+            const size_t at = j + BYTES <= n ? j : n - BYTES; \
+            some_columns(rows, x + at, stride, flip, part); \
+            for (size_t i = j - at; i < BYTES; i++) { type *const to = y + at + i; const type v = part[i]; TAKE } \
+        } \
+        for (size_t r = done; r < rows && n < BYTES; r++) \
+            for (size_t j = 0; j < n; j++) { type *const to = y + j; const type v = (type)((x[r * stride + j] ^ flip) - LESS); TAKE } \
     }
-static void sum_columns(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, int32_t *sums) BY_COLUMN(sum_some, x, stride, flip, sums)
-static void most_columns(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, uint8_t *most) BY_COLUMN(most_of_some, x, stride, flip, most)
+#define LESS flip
+BY_COLUMN(sum_columns, int32_t, sum_of_some, *to += v;)
+#undef LESS
+#define LESS 0
+BY_COLUMN(add_most_columns, uint8_t, most_of_some, *to = v > *to ? v : *to;)
+#undef LESS
 #undef BY_COLUMN
+
+static void most_columns(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, uint8_t *most)
+{
+    memset(most, 0, n);
+    add_most_columns(rows, n, x, stride, flip, most);
+}
 
 static void sum_rows(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, int32_t *sums)
 {

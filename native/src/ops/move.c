@@ -72,39 +72,59 @@ static void turn_bytes(const uint8_t *from, int64_t from_stride, uint8_t *to, in
 }
 
 // The same of 16 x 16. Bytes of rows 0 and 8 in turn, of 1 and 9, and so on make rows in which those that belong together are twice as near: after four times
-// they are neighbours.
+// they are neighbours. Vectors by name: clang would keep an array in memory.
 typedef uint8_t bytes __attribute__((vector_size(LARGE_TILE)));
+typedef uint32_t words __attribute__((vector_size(16)));
 #if defined(__clang__)
-#define IN_TURN(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define IN_TURN(type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define IN_TURN(a, b, ...) __builtin_shuffle(a, b, (bytes){__VA_ARGS__})
+#define IN_TURN(type, a, b, ...) __builtin_shuffle(a, b, (type){__VA_ARGS__})
 #endif
-#define FIRST_HALVES(a, b) IN_TURN(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define SECOND_HALVES(a, b) IN_TURN(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define FIRST_HALVES(a, b) IN_TURN(bytes, a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define SECOND_HALVES(a, b) IN_TURN(bytes, a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define BOTH_HALVES(first, second, a, b) const bytes first = FIRST_HALVES(a, b), second = SECOND_HALVES(a, b);
+#define NEARER(x, y) \
+    BOTH_HALVES(y##0, y##1, x##0, x##8) BOTH_HALVES(y##2, y##3, x##1, x##9) BOTH_HALVES(y##4, y##5, x##2, x##10) BOTH_HALVES(y##6, y##7, x##3, x##11) \
+    BOTH_HALVES(y##8, y##9, x##4, x##12) BOTH_HALVES(y##10, y##11, x##5, x##13) BOTH_HALVES(y##12, y##13, x##6, x##14) BOTH_HALVES(y##14, y##15, x##7, x##15)
+#define EACH_OF_16(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define LOAD_ROW(r) \
+    bytes a##r; \
+    memcpy(&a##r, from + r * from_stride, sizeof a##r);
+#define STORE_COLUMN(c) memcpy(to + c * to_stride, &e##c, sizeof e##c);
 
 static void turn_many_bytes(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
 {
-    bytes x[LARGE_TILE], y[LARGE_TILE];
-    for (int r = 0; r < LARGE_TILE; r++) memcpy(&x[r], from + r * from_stride, LARGE_TILE);
-    for (int k = 0; k < 2; k++) {
-        for (int i = 0; i < LARGE_TILE / 2; i++) {
-            y[2 * i] = FIRST_HALVES(x[i], x[i + LARGE_TILE / 2]);
-            y[2 * i + 1] = SECOND_HALVES(x[i], x[i + LARGE_TILE / 2]);
-        }
-        for (int i = 0; i < LARGE_TILE / 2; i++) {
-            x[2 * i] = FIRST_HALVES(y[i], y[i + LARGE_TILE / 2]);
-            x[2 * i + 1] = SECOND_HALVES(y[i], y[i + LARGE_TILE / 2]);
-        }
-    }
-    for (int c = 0; c < LARGE_TILE; c++) memcpy(to + c * to_stride, &x[c], LARGE_TILE);
+    EACH_OF_16(LOAD_ROW)
+    NEARER(a, b)
+    NEARER(b, c)
+    NEARER(c, d)
+    NEARER(d, e)
+    EACH_OF_16(STORE_COLUMN)
+}
+
+// Of 4 x 4 of four bytes.
+static inline void turn_few_words(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
+{
+    words a, b, c, d;
+    memcpy(&a, from, sizeof a);
+    memcpy(&b, from + from_stride, sizeof b);
+    memcpy(&c, from + 2 * from_stride, sizeof c);
+    memcpy(&d, from + 3 * from_stride, sizeof d);
+    const words low = IN_TURN(words, a, c, 0, 4, 1, 5), high = IN_TURN(words, a, c, 2, 6, 3, 7), other_low = IN_TURN(words, b, d, 0, 4, 1, 5), other_high = IN_TURN(words, b, d, 2, 6, 3, 7);
+    a = IN_TURN(words, low, other_low, 0, 4, 1, 5);
+    b = IN_TURN(words, low, other_low, 2, 6, 3, 7);
+    c = IN_TURN(words, high, other_high, 0, 4, 1, 5);
+    d = IN_TURN(words, high, other_high, 2, 6, 3, 7);
+    memcpy(to, &a, sizeof a);
+    memcpy(to + to_stride, &b, sizeof b);
+    memcpy(to + 2 * to_stride, &c, sizeof c);
+    memcpy(to + 3 * to_stride, &d, sizeof d);
 }
 
 static void turn_words(const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)
 {
-    uint32_t x[TILE][TILE];
-    for (int r = 0; r < TILE; r++)
-        for (int c = 0; c < TILE; c++) memcpy(&x[c][r], from + r * from_stride + 4 * c, 4);
-    for (int c = 0; c < TILE; c++) memcpy(to + c * to_stride, x[c], sizeof x[c]);
+    for (int c = 0; c < TILE; c += 4)
+        for (int r = 0; r < TILE; r += 4) turn_few_words(from + r * from_stride + 4 * c, from_stride, to + c * to_stride + 4 * r, to_stride);
 }
 
 static void turn(size_t element, size_t rows, size_t columns, const uint8_t *from, int64_t from_stride, uint8_t *to, int64_t to_stride)

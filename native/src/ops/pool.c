@@ -1,12 +1,10 @@
 // AVERAGE_POOL_2D, MAX_POOL_2D: int8, uint8, int16, float32. L2_POOL_2D: float32. The taps inside the image of one output pixel go to the kernel.
-#include <math.h>
-#include <string.h>
-
 #include "ops/op.h"
 
 typedef struct {
-    const er_kernels *kernels;
-    bool is_float, is_signed, average, squares;
+    er_qpool *of_bytes;
+    er_spool *of_floats;
+    bool is_float, is_signed, average;
     int32_t in_h, in_w, channels, out_h, out_w;
     er_pool_options o;
     int32_t pad_top, pad_left;
@@ -16,69 +14,6 @@ typedef struct {
 } pool;
 
 typedef struct { const er_op *op; const pool *s; const er_pool *pool; } task_arg;
-
-typedef enum { AVERAGE, MOST, ROOT_OF_SQUARES } kind;
-
-// Vectors by name: of an array of sums gcc makes loads and stores.
-typedef float four __attribute__((vector_size(16)));
-typedef int32_t mask __attribute__((vector_size(16)));
-
-static inline four all(float v) { return (four){v, v, v, v}; }
-static inline four choose(mask m, four a, four b) { return (four)(((mask)a & m) | ((mask)b & ~m)); }
-
-static inline four load(const float *p)
-{
-    four v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-// Sums or the like of four channels. The kind is a constant.
-__attribute__((always_inline)) static inline four take(const kind k, four v, four x) { return k == MOST ? choose(v < x, x, v) : v + (k == ROOT_OF_SQUARES ? x * x : x); }
-
-__attribute__((always_inline)) static inline void finish(const pool *s, const kind k, four v, size_t taps, float *y)
-{
-    if (k != MOST) v /= all((float)taps);
-    if (k == ROOT_OF_SQUARES) v = (four){sqrtf(v[0]), sqrtf(v[1]), sqrtf(v[2]), sqrtf(v[3])};
-    v = choose(v < all(s->min), all(s->min), v);
-    v = choose(v > all(s->max), all(s->max), v);
-    memcpy(y, &v, sizeof v);
-}
-
-__attribute__((always_inline)) static inline void pool_all(const pool *s, const kind k, size_t taps, const float *const *tap, float *y)
-{
-    const size_t channels = (size_t)s->channels;
-    const four first = all(k == MOST ? -3.402823466e38f : 0);
-    size_t c = 0;
-    for (; c + 16 <= channels; c += 16) {
-        four v0 = first, v1 = first, v2 = first, v3 = first;
-        for (size_t t = 0; t < taps; t++) {
-            const float *x = tap[t] + c;
-            v0 = take(k, v0, load(x));
-            v1 = take(k, v1, load(x + 4));
-            v2 = take(k, v2, load(x + 8));
-            v3 = take(k, v3, load(x + 12));
-        }
-        finish(s, k, v0, taps, y + c);
-        finish(s, k, v1, taps, y + c + 4);
-        finish(s, k, v2, taps, y + c + 8);
-        finish(s, k, v3, taps, y + c + 12);
-    }
-    for (; c < channels; c++) {
-        four v = first;
-        float one[4];
-        for (size_t t = 0; t < taps; t++) v = take(k, v, all(tap[t][c]));
-        finish(s, k, v, taps, one);
-        y[c] = one[0];
-    }
-}
-
-static void pool_floats(const pool *s, size_t taps, const float *const *tap, float *y)
-{
-    if (s->squares) pool_all(s, ROOT_OF_SQUARES, taps, tap, y);
-    else if (s->average) pool_all(s, AVERAGE, taps, tap, y);
-    else pool_all(s, MOST, taps, tap, y);
-}
 
 static void pool_int16(const pool *s, size_t taps, const int16_t *const *tap, int16_t *y)
 {
@@ -100,16 +35,21 @@ static void run_row(void *arg, size_t i, int thread)
     uint8_t *y = er_u8(t->op->outputs[0]) + i * (size_t)s->out_w * pixel;
     int32_t y0 = (int32_t)(i % (size_t)s->out_h) * s->o.stride_h - s->pad_top;
     int32_t y_from = er_max32(y0, 0), y_to = er_min32(y0 + s->o.filter_h, s->in_h);
-    for (int32_t ox = 0; ox < s->out_w; ox++, y += pixel) {
+    for (int32_t ox = 0, pixels; ox < s->out_w; ox += pixels, y += (size_t)pixels * pixel) {
         int32_t x0 = ox * s->o.stride_w - s->pad_left;
         int32_t x_from = er_max32(x0, 0), x_to = er_min32(x0 + s->o.filter_w, s->in_w);
         size_t taps = 0;
         for (int32_t yy = y_from; yy < y_to; yy++)
             for (int32_t xx = x_from; xx < x_to; xx++) tap[taps++] = image + ((size_t)yy * (size_t)s->in_w + (size_t)xx) * pixel;
-        if (taps > 4096 && er_pool_stopped(t->pool)) return;      // a row of such windows may take minutes
-        if (s->is_float) pool_floats(s, taps, (const float *const *)(const void *)tap, (float *)(void *)y);
+        const bool large = taps > 4096;
+        if (large && er_pool_stopped(t->pool)) return;      // a row of such windows may take minutes
+        // Pixels that follow have the same taps further right, as long as their windows do not reach over an edge.
+        const bool inside = x_from == x0 && x_to == x0 + s->o.filter_w;
+        pixels = inside && !large && element != 2 ? er_min32((s->in_w - x_to) / s->o.stride_w + 1, s->out_w - ox) : 1;
+        const size_t n = (size_t)pixels, step = (size_t)s->o.stride_w * (size_t)s->channels, channels = (size_t)s->channels;
+        if (s->is_float) s->of_floats(n, step, channels, taps, (const float *const *)(const void *)tap, s->min, s->max, (float *)(void *)y);
         else if (element == 2) pool_int16(s, taps, (const int16_t *const *)(const void *)tap, (int16_t *)(void *)y);
-        else (s->average ? s->kernels->qaverage_pool : s->kernels->qmax_pool)((size_t)s->channels, taps, tap, s->is_signed, s->out.min, s->out.max, y);
+        else s->of_bytes(n, step, channels, taps, tap, s->is_signed, s->out.min, s->out.max, y);
     }
 }
 
@@ -136,7 +76,9 @@ static er_status prepare(er_prepare *p, er_op *op, bool average, bool squares)
     ER_TRY(er_place_window(p, o.padding, x->dims[1], o.filter_h, o.stride_h, 1, &wy));
     ER_TRY(er_place_window(p, o.padding, x->dims[2], o.filter_w, o.stride_w, 1, &wx));
     ER_TRY(er_set_shape(p, y, (int32_t[]){x->dims[0], wy.out, wx.out, x->dims[3]}, 4));
-    *s = (pool){.kernels = p->kernels, .is_float = x->def->type == EDGERT_FLOAT32, .is_signed = er_stored_signed(x), .average = average, .squares = squares, .in_h = x->dims[1],
+    const er_kernels *k = p->kernels;
+    *s = (pool){.of_bytes = average ? k->qaverage_pool : k->qmax_pool, .of_floats = squares ? k->sl2_pool : average ? k->saverage_pool : k->smax_pool,
+                .is_float = x->def->type == EDGERT_FLOAT32, .is_signed = er_stored_signed(x), .average = average, .in_h = x->dims[1],
                 .in_w = x->dims[2], .channels = x->dims[3], .out_h = wy.out, .out_w = wx.out, .o = o, .pad_top = wy.before, .pad_left = wx.before, .element = er_type_size(x->def->type)};
     // A window may be larger than the image, but only what is inside counts.
     size_t taps = (size_t)er_min32(o.filter_h, er_max32(s->in_h, 1)) * (size_t)er_min32(o.filter_w, er_max32(s->in_w, 1));

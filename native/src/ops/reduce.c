@@ -71,10 +71,17 @@ void er_sum_rows(size_t rows, size_t n, const float *x, float *sums)
     enum { TOGETHER = 8 };
     size_t r = 0;
     for (; r + TOGETHER <= rows; r += TOGETHER, x += TOGETHER * n) {
-        float sum[TOGETHER] = {0};
-        for (size_t i = 0; i < n; i++)
-            for (size_t j = 0; j < TOGETHER; j++) sum[j] += x[j * n + i];
-        memcpy(sums + r, sum, sizeof sum);
+#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define FIRST(j) float sum##j = 0;
+#define ADD(j) sum##j += x[j * n + i];
+#define PUT(j) sums[r + j] = sum##j;
+        EACH(FIRST)
+        for (size_t i = 0; i < n; i++) { EACH(ADD) }
+        EACH(PUT)
+#undef EACH
+#undef FIRST
+#undef ADD
+#undef PUT
     }
     for (; r < rows; r++, x += n) {
         float sum = 0;

@@ -105,26 +105,41 @@ static inline vi v_widen(const uint8_t *p, bool is_signed) { return widen8(_mm_l
 #include "kernels/x86/qmul.h"
 #include "kernels/x86/resize.h"
 
-static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+static inline __m128i load16(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+
+static inline __m256i larger32(__m256i a, __m256i b, bool is_signed) { return is_signed ? _mm256_max_epi8(a, b) : _mm256_max_epu8(a, b); }
+static inline __m128i larger16(__m128i a, __m128i b, bool is_signed) { return is_signed ? _mm_max_epi8(a, b) : _mm_max_epu8(a, b); }
+static inline __m256i clamped32(__m256i x, __m256i low, __m256i high, bool is_signed)
 {
-    // int8 in the order of uint8: flip the sign bit.
-    const __m256i flip = _mm256_set1_epi8(is_signed ? (char)-128 : 0);
-    const __m256i lo = _mm256_set1_epi8((char)(is_signed ? min + 128 : min)), hi = _mm256_set1_epi8((char)(is_signed ? max + 128 : max));
-    size_t c = 0;
-    for (; c + 32 <= channels; c += 32) {
-        __m256i best = _mm256_setzero_si256();
-        for (size_t t = 0; t < taps; t++)
-            best = _mm256_max_epu8(best, _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)(tap[t] + c)), flip));
-        best = _mm256_max_epu8(_mm256_min_epu8(best, hi), lo);
-        _mm256_storeu_si256((__m256i *)(void *)(out + c), _mm256_xor_si256(best, flip));
+    return is_signed ? _mm256_max_epi8(_mm256_min_epi8(x, high), low) : _mm256_max_epu8(_mm256_min_epu8(x, high), low);
+}
+
+__attribute__((always_inline)) static inline void
+max_pool(const bool is_signed, size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, int32_t min, int32_t max, uint8_t *out)
+{
+    const __m256i low = _mm256_set1_epi8((char)min), high = _mm256_set1_epi8((char)max);
+    for (size_t at = 0; pixels; pixels--, at += x_step, out += channels) {
+        size_t c = 0;
+        for (; c + 32 <= channels; c += 32) {
+            __m256i best = _mm256_loadu_si256((const __m256i *)(const void *)(tap[0] + at + c));
+            for (size_t t = 1; t < taps; t++) best = larger32(best, _mm256_loadu_si256((const __m256i *)(const void *)(tap[t] + at + c)), is_signed);
+            _mm256_storeu_si256((__m256i *)(void *)(out + c), clamped32(best, low, high, is_signed));
+        }
+        for (size_t some; c < channels; c += some) {
+            some = channels - c < 16 ? 8 : 16;
+            __m128i best = some == 16 ? load16(tap[0] + at + c) : load_bytes(tap[0] + at + c, channels - c);
+            for (size_t t = 1; t < taps; t++) best = larger16(best, some == 16 ? load16(tap[t] + at + c) : load_bytes(tap[t] + at + c, channels - c), is_signed);
+            best = _mm256_castsi256_si128(clamped32(_mm256_castsi128_si256(best), low, high, is_signed));
+            if (some == 16) _mm_storeu_si128((__m128i *)(void *)(out + c), best);
+            else store_bytes(out + c, best, channels - c);
+        }
     }
-    for (; c < channels; c += 8) {
-        __m128i best = _mm_setzero_si128();
-        for (size_t t = 0; t < taps; t++)
-            best = _mm_max_epu8(best, _mm_xor_si128(load_bytes(tap[t] + c, channels - c), _mm256_castsi256_si128(flip)));
-        best = _mm_max_epu8(_mm_min_epu8(best, _mm256_castsi256_si128(hi)), _mm256_castsi256_si128(lo));
-        store_bytes(out + c, _mm_xor_si128(best, _mm256_castsi256_si128(flip)), channels - c);
-    }
+}
+
+static void qmax_pool(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+{
+    if (is_signed) max_pool(true, pixels, x_step, channels, taps, tap, min, max, out);
+    else max_pool(false, pixels, x_step, channels, taps, tap, min, max, out);
 }
 
 // sum / taps of eight sums, for int8 rounded half away from zero, for uint8 half up. In float32: what is divided is below 2^24 and the quotient at
@@ -139,7 +154,7 @@ static inline __m128i means8(__m256i sum, int32_t taps, bool is_signed)
     return _mm_packs_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
 }
 
-static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+static void average_pixel(size_t at, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
     enum { EXACT = 1 << 15, WITHOUT_CARRY = 256 };      // 256 bytes fit 16 bits
     int32_t n = (int32_t)taps;
@@ -149,7 +164,7 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
         for (size_t t = 0; t < taps;) {
             __m256i part = _mm256_setzero_si256();
             for (size_t end = t + WITHOUT_CARRY < taps ? t + WITHOUT_CARRY : taps; t < end; t++) {
-                __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(tap[t] + c));
+                __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(tap[t] + at + c));
                 part = _mm256_add_epi16(part, is_signed ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x));
             }
             __m128i first = _mm256_castsi256_si128(part), second = _mm256_extracti128_si256(part, 1);
@@ -165,7 +180,7 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
     for (; c < channels; c += 8) {
         size_t rest = channels - c < 8 ? channels - c : 8;
         __m256i sum = _mm256_setzero_si256();
-        for (size_t t = 0; t < taps; t++) sum = _mm256_add_epi32(sum, widen8(load_bytes(tap[t] + c, rest), is_signed));
+        for (size_t t = 0; t < taps; t++) sum = _mm256_add_epi32(sum, widen8(load_bytes(tap[t] + at + c, rest), is_signed));
         int32_t s[8];
         _mm256_storeu_si256((__m256i *)(void *)s, sum);
         for (size_t j = 0; j < rest; j++) {
@@ -175,7 +190,10 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
     }
 }
 
-static inline __m128i load16(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+static void qaverage_pool(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+{
+    for (size_t at = 0; pixels; pixels--, at += x_step, out += channels) average_pixel(at, channels, taps, tap, is_signed, min, max, out);
+}
 
 // The largest of sixteen bytes, as uint8, in all of them.
 static inline __m128i largest(__m128i x)

@@ -1,6 +1,7 @@
 // float32: products, and the plain loops.
 #include <immintrin.h>
 
+#include "kernels/float_pool.h"
 #include "kernels/loops.h"
 #include "kernels/avx2/avx2.h"
 #include "kernels/x86/vec256.h"
@@ -15,6 +16,7 @@ void er_avx2_float(er_kernels *k)
 {
     k->sgemm = (er_sgemm){LANES, sgemm};
     SET_LOOPS(k)
+    SET_FLOAT_POOLS(k)
     k->sdepthwise = sdepthwise;
     k->sgemm_exact = (er_sgemm){LANES, sgemm_exact};
     k->sdepthwise_exact = sdepthwise_exact;

@@ -1,6 +1,7 @@
 // float32: products, and the plain loops. Exact matrix products are those of AVX2: compilers take minutes for more of these tiles.
 #include <immintrin.h>
 
+#include "kernels/float_pool.h"
 #include "kernels/loops.h"
 #include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/x86/vec512.h"
@@ -15,6 +16,7 @@ void er_avx512vnni_float(er_kernels *k)
 {
     k->sgemm = (er_sgemm){LANES, sgemm};
     SET_LOOPS(k)
+    SET_FLOAT_POOLS(k)
     k->sdepthwise = sdepthwise;
     k->sdepthwise_exact = sdepthwise_exact;
 }

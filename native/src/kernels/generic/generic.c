@@ -1,6 +1,7 @@
 // The plain C kernels: what every instruction set must equal.
 #include <string.h>
 
+#include "kernels/float_pool.h"
 #include "kernels/loops.h"
 #include "kernels/reduce.h"
 #include "kernels/convert.h"
@@ -134,23 +135,27 @@ static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
         out[i] = er_finish((value(a[i * a_step], p->a_signed) - p->a_zero) * (value(b[i * b_step], p->b_signed) - p->b_zero), header, 1, 0, &p->o);
 }
 
-static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+static void qmax_pool(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
-    for (size_t c = 0; c < channels; c++) {
-        int32_t best = value(tap[0][c], is_signed);
-        for (size_t t = 1; t < taps; t++) best = er_max32(best, value(tap[t][c], is_signed));
-        out[c] = (uint8_t)er_clamp32(best, min, max);
+    for (size_t at = 0; pixels; pixels--, at += x_step, out += channels) {
+        for (size_t c = 0; c < channels; c++) {
+            int32_t best = value(tap[0][at + c], is_signed);
+            for (size_t t = 1; t < taps; t++) best = er_max32(best, value(tap[t][at + c], is_signed));
+            out[c] = (uint8_t)er_clamp32(best, min, max);
+        }
     }
 }
 
-static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+static void qaverage_pool(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
-    int32_t n = (int32_t)taps;
-    for (size_t c = 0; c < channels; c++) {
-        int32_t sum = 0;
-        for (size_t t = 0; t < taps; t++) sum += value(tap[t][c], is_signed);
-        int32_t mean = sum > 0 || !is_signed ? (sum + n / 2) / n : (sum - n / 2) / n;
-        out[c] = (uint8_t)er_clamp32(mean, min, max);
+    const int32_t n = (int32_t)taps;
+    for (size_t at = 0; pixels; pixels--, at += x_step, out += channels) {
+        for (size_t c = 0; c < channels; c++) {
+            int32_t sum = 0;
+            for (size_t t = 0; t < taps; t++) sum += value(tap[t][at + c], is_signed);
+            int32_t mean = sum > 0 || !is_signed ? (sum + n / 2) / n : (sum - n / 2) / n;
+            out[c] = (uint8_t)er_clamp32(mean, min, max);
+        }
     }
 }
 
@@ -196,6 +201,7 @@ void er_kernels_generic(er_kernels *k)
     k->sgemm = k->sgemm_exact = (er_sgemm){NR, sgemm};
     SET_LOOPS(k)
     SET_REDUCTIONS(k)
+    SET_FLOAT_POOLS(k)
     k->qdepthwise = (er_qdepthwise){ER_BYTES_ANY, 1, depthwise_pack, qdepthwise};
     k->sdepthwise = k->sdepthwise_exact = sdepthwise;
     k->qadd = er_qadd_generic;

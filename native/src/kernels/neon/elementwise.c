@@ -177,28 +177,30 @@ static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
 }
 
 #define MAX_POOL(name, type, vector, load, dup, max, min_of, store) \
-    static void name(size_t channels, size_t taps, const uint8_t *const *tap, int32_t least, int32_t most, uint8_t *out) \
+    static void name(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, int32_t least, int32_t most, uint8_t *out) \
     { \
         const vector low = dup((type)least), high = dup((type)most); \
-        size_t c = 0; \
-        for (; c + 16 <= channels; c += 16) { \
-            vector best = load((const type *)tap[0] + c); \
-            for (size_t t = 1; t < taps; t++) best = max(best, load((const type *)tap[t] + c)); \
-            store((type *)out + c, max(min_of(best, high), low)); \
-        } \
-        for (; c < channels; c++) { \
-            int32_t best = ((const type *)tap[0])[c]; \
-            for (size_t t = 1; t < taps; t++) best = er_max32(best, ((const type *)tap[t])[c]); \
-            ((type *)out)[c] = (type)er_clamp32(best, least, most); \
+        for (size_t at = 0; pixels; pixels--, at += x_step, out += channels) { \
+            size_t c = 0; \
+            for (; c + 16 <= channels; c += 16) { \
+                vector best = load((const type *)tap[0] + at + c); \
+                for (size_t t = 1; t < taps; t++) best = max(best, load((const type *)tap[t] + at + c)); \
+                store((type *)out + c, max(min_of(best, high), low)); \
+            } \
+            for (; c < channels; c++) { \
+                int32_t best = ((const type *)tap[0])[at + c]; \
+                for (size_t t = 1; t < taps; t++) best = er_max32(best, ((const type *)tap[t])[at + c]); \
+                ((type *)out)[c] = (type)er_clamp32(best, least, most); \
+            } \
         } \
     }
 MAX_POOL(max_pool_signed, int8_t, int8x16_t, vld1q_s8, vdupq_n_s8, vmaxq_s8, vminq_s8, vst1q_s8)
 MAX_POOL(max_pool_unsigned, uint8_t, uint8x16_t, vld1q_u8, vdupq_n_u8, vmaxq_u8, vminq_u8, vst1q_u8)
 #undef MAX_POOL
 
-static void qmax_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+static void qmax_pool(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
-    (is_signed ? max_pool_signed : max_pool_unsigned)(channels, taps, tap, min, max, out);
+    (is_signed ? max_pool_signed : max_pool_unsigned)(pixels, x_step, channels, taps, tap, min, max, out);
 }
 
 #if defined(__aarch64__)
@@ -211,7 +213,7 @@ static inline vi mean_of(vi sum, int32_t taps, bool is_signed)
     return vcvtq_s32_f32(vdivq_f32(vcvtq_f32_s32(vaddq_s32(sum, half)), vdupq_n_f32((float)taps)));
 }
 
-static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+static void average_pixel(size_t at, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
 {
     enum { EXACT = 1 << 15, WITHOUT_CARRY = 256 };      // 256 bytes fit 16 bits
     const int32_t n = (int32_t)taps;
@@ -222,7 +224,7 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
         for (size_t t = 0; t < taps;) {
             int16x8_t low = zero, high = zero;
             for (size_t end = t + WITHOUT_CARRY < taps ? t + WITHOUT_CARRY : taps; t < end; t++) {
-                const sixteen x = widened(tap[t] + c, is_signed, vdupq_n_u8(0));
+                const sixteen x = widened(tap[t] + at + c, is_signed, vdupq_n_u8(0));
                 low = vaddq_s16(low, x.low);
                 high = vaddq_s16(high, x.high);
             }
@@ -246,10 +248,15 @@ static void qaverage_pool(size_t channels, size_t taps, const uint8_t *const *ta
     }
     for (; c < channels; c++) {
         int32_t sum = 0;
-        for (size_t t = 0; t < taps; t++) sum += is_signed ? (int8_t)tap[t][c] : tap[t][c];
+        for (size_t t = 0; t < taps; t++) sum += is_signed ? (int8_t)tap[t][at + c] : tap[t][at + c];
         const int32_t mean = sum > 0 || !is_signed ? (sum + n / 2) / n : (sum - n / 2) / n;
         out[c] = (uint8_t)er_clamp32(mean, min, max);
     }
+}
+
+static void qaverage_pool(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out)
+{
+    for (size_t at = 0; pixels; pixels--, at += x_step, out += channels) average_pixel(at, channels, taps, tap, is_signed, min, max, out);
 }
 
 static inline uint8x16x4_t quarter_of(const uint8_t *table) { return (uint8x16x4_t){{vld1q_u8(table), vld1q_u8(table + 16), vld1q_u8(table + 32), vld1q_u8(table + 48)}}; }

@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 
 #include "kernels/arm/columns.h"
+#include "kernels/float_pool.h"
 #include "kernels/loops.h"
 #include "kernels/neon/neon.h"
 
@@ -203,6 +204,7 @@ void er_neon_float(er_kernels *k)
 {
     k->sgemm = (er_sgemm){NR, sgemm};
     SET_LOOPS(k)
+    SET_FLOAT_POOLS(k)
     k->sdepthwise = sdepthwise;
     k->sgemm_exact = (er_sgemm){NR, sgemm_exact};
     k->sdepthwise_exact = sdepthwise_exact;

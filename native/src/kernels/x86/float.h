@@ -24,33 +24,55 @@ static inline void store_floats(float *out, vf x, size_t n)
     else v_savef_some(out, x, n);
 }
 
+// Sums are variables, as in qgemm.h: clang would keep an array in memory. So are the rows' addresses: from every fourth one, with one and three strides.
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define DECLARE(i) vf s##i##_0 = v_zerof(), s##i##_1 = s##i##_0;
+#define ADD_ROW(i) \
+    if (i < mr) { \
+        const vf x = v_setf(float_at((i / 4 == 0 ? a0 : i / 4 == 1 ? a4 : a8) + (i % 4 == 3 ? stride3 : i % 4 * stride))); \
+        s##i##_0 = v_add_product(exact, x, w0, s##i##_0); \
+        if (panels > 1) s##i##_1 = v_add_product(exact, x, w1, s##i##_1); \
+    }
+#define STORE_ROW(i) \
+    if (i < mr) { \
+        store_floats(out + i * out_stride, clamped(v_addf(s##i##_0, bias0), min, max), n); \
+        if (panels > 1) store_floats(out + i * out_stride + LANES, clamped(v_addf(s##i##_1, bias1), min, max), n - LANES); \
+    }
+
+static inline float float_at(const uint8_t *p)
+{
+    float x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
 __attribute__((always_inline)) static inline void
-tile(const bool exact, size_t mr, size_t panels, const er_rows *r, const uint8_t *rows, size_t n, const float *panel, size_t panel_floats, float min, float max,
+tile(const bool exact, const size_t mr, const size_t panels, const er_rows *r, const uint8_t *rows, size_t n, const float *panel, size_t panel_floats, float min, float max,
      float *out, size_t out_stride)
 {
-    vf sum[MR][2];
-    for (size_t p = 0; p < panels; p++)
-        for (size_t i = 0; i < mr; i++) sum[i][p] = v_zerof();
-    const float *w0 = panel + LANES;
-    const size_t stride = r->row_stride / sizeof(float);
+    EACH_ROW(DECLARE)
+    const float *w = panel + LANES;
+    const size_t stride = r->row_stride;
+    size_t stride3 = 3 * stride;
+    __asm__("" : "+r"(stride3));
     for (size_t s = 0; s < r->segments; s++) {
-        const float *a = (const float *)(const void *)(rows + s * r->segment_stride);
-        for (size_t g = 0; g < r->groups; g++, a++, w0 += LANES) {
-            vf w[2];
-            w[0] = v_loadf(w0);
-            w[1] = panels > 1 ? v_loadf(w0 + panel_floats) : w[0];
-            for (size_t i = 0; i < mr; i++) {
-                vf x = v_setf(a[i * stride]);
-                for (size_t p = 0; p < panels; p++) sum[i][p] = v_add_product(exact, x, w[p], sum[i][p]);
-            }
+        const uint8_t *a0 = rows + s * r->segment_stride, *a4 = a0 + 4 * stride, *a8 = a0 + 8 * stride;
+        for (size_t g = 0; g < r->groups; g++, w += LANES) {
+            vf w0 = v_loadf(w), w1 = panels > 1 ? v_loadf(w + panel_floats) : w0;
+            __asm__("" : "+" V_REGISTER(w0), "+" V_REGISTER(w1));       // not from memory for each row
+            EACH_ROW(ADD_ROW)
+            a0 += sizeof(float);
+            if (mr > 4) { a4 += sizeof(float); __asm__("" : "+r"(a4)); }
+            if (mr > 8) { a8 += sizeof(float); __asm__("" : "+r"(a8)); }
         }
     }
-    for (size_t p = 0; p < panels; p++) {
-        vf bias = v_loadf(panel + p * panel_floats);
-        for (size_t i = 0; i < mr; i++)
-            store_floats(out + i * out_stride + p * LANES, clamped(v_addf(sum[i][p], bias), min, max), n - p * LANES);
-    }
+    const vf bias0 = v_loadf(panel), bias1 = panels > 1 ? v_loadf(panel + panel_floats) : bias0;
+    EACH_ROW(STORE_ROW)
 }
+#undef EACH_ROW
+#undef DECLARE
+#undef ADD_ROW
+#undef STORE_ROW
 
 #define CASE(mr, panels) case mr: if (!exact || mr <= MOST_EXACT) tile(exact, mr, panels, r, rows, n, panel, panel_floats, min, max, out, out_stride); break
 
