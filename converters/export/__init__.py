@@ -1,3 +1,4 @@
+from .single import single_operator
 from .tflite import to_tflite
 
-__all__ = ["to_tflite"]
+__all__ = ["single_operator", "to_tflite"]

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.errors import EdgertError
-from edgert.interpreter import Interpreter
 
-from ..export import to_tflite
+from ..export import single_operator
 from ..export.tflite import TYPES
 from ..ir import Graph, Node, Tensor
 
@@ -126,18 +125,15 @@ class Emitter:
         self, op: str, inputs: Sequence[str], types: Sequence[str], attrs: dict[str, Any], values: bool
     ) -> tuple[list[NDArray[Any]], list[tuple[int, ...]]]:
         """Plans the operator alone, and runs it if `values` are asked for."""
-        single = Graph("single")
+        tensors = {}
         for name in dict.fromkeys(i for i in inputs if i):
             t = self.graph.tensors[name]
             data = t.data if values or (t.data is not None and t.data.size <= _LARGE) else None
-            single.tensors[name] = Tensor(name, t.shape, t.dtype, data, t.quantization)
-            if data is None:
-                single.inputs.append(name)
-        outputs = [single.add_tensor(Tensor(f"out{i}", (), dtype)) for i, dtype in enumerate(types)]
-        single.nodes, single.outputs = [Node(op, list(inputs), outputs, attrs, op)], outputs
+            tensors[name] = Tensor(name, t.shape, t.dtype, data, t.quantization)
+        outputs = [f"out{i}" for i in range(len(types))]
+        tensors.update({name: Tensor(name, (), dtype) for name, dtype in zip(outputs, types)})
         try:
-            it = Interpreter(model_content=to_tflite(single))
-            it.allocate_tensors()
+            it = single_operator(Node(op, list(inputs), outputs, attrs, op), tensors)
             if not values:
                 return [], [tuple(int(n) for n in d["shape"]) for d in it.get_output_details()]
             it.invoke()

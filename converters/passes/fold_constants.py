@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from edgert.interpreter import Interpreter
-
-from ..export import to_tflite
-from ..ir import Graph, Node, Tensor
+from ..export import single_operator
+from ..ir import Graph
 
 
 def fold_constants(g: Graph) -> bool:
@@ -21,13 +19,7 @@ def fold_constants(g: Graph) -> bool:
             or any(o in g.outputs for o in node.outputs)
         ):
             continue
-        single = Graph("fold", inputs=[], outputs=list(node.outputs))
-        for name in {*node.inputs, *node.outputs} - {""}:
-            t = g.tensors[name]
-            single.tensors[name] = Tensor(name, t.shape, t.dtype, t.data)
-        single.nodes = [Node(node.op, list(node.inputs), list(node.outputs), dict(node.attrs), node.name)]
-        it = Interpreter(model_content=to_tflite(single))
-        it.allocate_tensors()
+        it = single_operator(node, g.tensors)
         it.invoke()
         for name, detail in zip(node.outputs, it.get_output_details()):
             g.tensors[name].data = it.get_tensor(detail["index"])

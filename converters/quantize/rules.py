@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir import Quantization
+from ..ir.layers import CHANNEL_AXIS
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,6 @@ class Rule:
     fixed: output 0 always has this quantization, by type.
     index_inputs: inputs that are shapes, axes and the like, and stay as they are.
     int16: whether the reference has it with int16 activations.
-    symmetric: constants have the zero point 0.
     """
 
     weights: int | None = None
@@ -46,7 +46,7 @@ _SIGNED_UNIT = _fixed(1 / 128, 0, 1 / 32768)
 _MOVES = Rule(same="first", index_inputs=(1, 2, 3))
 
 RULES: dict[str, Rule] = {
-    "CONV_2D": Rule(weights=1), "DEPTHWISE_CONV_2D": Rule(weights=1, weights_axis=3), "FULLY_CONNECTED": Rule(weights=1),
+    "CONV_2D": Rule(weights=1), "DEPTHWISE_CONV_2D": Rule(weights=1, weights_axis=CHANNEL_AXIS["DEPTHWISE_CONV_2D"]), "FULLY_CONNECTED": Rule(weights=1),
     "TRANSPOSE_CONV": Rule(weights=1, index_inputs=(0,), bias=3),
     "BATCH_MATMUL": Rule(), "ADD": Rule(), "SUB": Rule(), "MUL": Rule(), "SQUARED_DIFFERENCE": Rule(int16=False),
     "MEAN": Rule(index_inputs=(1,)), "SUM": Rule(index_inputs=(1,)),

@@ -8,7 +8,7 @@ import numpy as np
 from edgert.converters import passes
 from edgert.converters.convert import convert
 from edgert.converters.importers import load
-from edgert.converters.ir import Graph, Tensor
+from edgert.converters.ir import Graph, Quantization, Tensor
 from edgert.converters.passes.fold_batch_norm import fold_batch_norm
 from edgert.converters.passes.fold_constants import fold_constants
 from edgert.converters.passes.fold_scale_forward import fold_scale_forward
@@ -116,6 +116,15 @@ def test_fold_constants() -> None:
     g.outputs = [g.add("ADD", ["x", full], (1, 4))]
     check(g, fold_constants, ["ADD"])
     assert g.tensors[full].data is not None
+
+
+def test_fold_quantized_constants() -> None:
+    g = start(1, 4)
+    values = Tensor("h", (4,), "int8", np.array([1, 2, 3, 4], np.int8), Quantization.per_tensor(0.5, 2))
+    real = g.add("DEQUANTIZE", [g.add_tensor(values)], (4,))
+    g.outputs = [g.add("ADD", ["x", real], (1, 4))]
+    assert fold_constants(g) and [n.op for n in g.nodes] == ["ADD"]
+    assert np.array_equal(g.data(real), np.array([-0.5, 0, 0.5, 1], np.float32))
 
 
 def test_equalization_keeps_what_is_computed_and_helps(tmp_path: Path) -> None:
