@@ -90,36 +90,54 @@ static void add_some(size_t n, const uint8_t *a, const uint8_t *b, const sum_job
     else add_of(n, a, b, s, INT8_SUM, out);
 }
 
+// The same where one of the two is one number, of which `one` is the term.
+__attribute__((always_inline)) static inline void add_one_of(size_t n, const uint8_t *v, const term *t, const bool half, const bool one_first, vi one, const sum_job *s, uint8_t *out)
+{
+    for (size_t i = 0; i + 16 <= n; i += 16) {
+        const four x = term_values(widened(v + i, t->is_signed, t->zero), t, half);
+        vi y[4];
+        for (size_t k = 0; k < 4; k++) y[k] = one_first ? sum_of(one, x.v[k], s) : sum_of(x.v[k], one, s);
+        vst1q_s8((int8_t *)out + i, packed_bytes(y[0], y[1], y[2], y[3], &s->range, RIGHT));
+    }
+}
+
+static void add_one(size_t n, const uint8_t *v, uint8_t one, bool one_first, const sum_job *s, uint8_t *out)
+{
+    const sum_job copy = *s;
+    const term *t = one_first ? &copy.b : &copy.a, *of_one = one_first ? &copy.a : &copy.b;
+    uint8_t repeated[16];
+    memset(repeated, one, sizeof repeated);
+    const sixteen x = widened(repeated, of_one->is_signed, of_one->zero);
+    const vi y = of_one->half ? term_values(x, of_one, true).v[0] : term_values(x, of_one, false).v[0];
+    if (one_first && t->half) add_one_of(n, v, t, true, true, y, &copy, out);
+    else if (one_first) add_one_of(n, v, t, false, true, y, &copy, out);
+    else if (t->half) add_one_of(n, v, t, true, false, y, &copy, out);
+    else add_one_of(n, v, t, false, false, y, &copy, out);
+}
+
 static bool in_range(int32_t zero, bool is_signed) { return zero >= (is_signed ? -128 : 0) && zero <= (is_signed ? 127 : 255); }
 
-// An input of which there is only one is repeated, and the rest that does not fill a vector copied.
+// The rest that does not fill a vector is copied.
 static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qadd_params *p, uint8_t *out)
 {
-    enum { BLOCK = 64 };
-    if (!is_right_or_half(p->a) || !is_right_or_half(p->b) || p->out.shift >= 0 || !in_range(p->a_zero, p->a_signed) || !in_range(p->b_zero, p->b_signed)) {
+    if ((!a_step && !b_step) || !is_right_or_half(p->a) || !is_right_or_half(p->b) || p->out.shift >= 0 || !in_range(p->a_zero, p->a_signed) || !in_range(p->b_zero, p->b_signed)) {
         er_qadd_generic(n, a, a_step, b, b_step, p, out);
         return;
     }
     const sum_job s = {term_of(p->a_zero, p->a, p->a_signed), term_of(p->b_zero, p->b, p->b_signed), vdupq_n_s32(p->out.q), vdupq_n_s32(p->out.shift),
                        range_of(&p->o), p->subtract};
-    uint8_t repeated[2][BLOCK], rest[3][16];
-    if (!a_step) memset(repeated[0], a[0], BLOCK);
-    if (!b_step) memset(repeated[1], b[0], BLOCK);
-    size_t i = 0;
+    const size_t i = n / 16 * 16;
+    uint8_t rest[3][16] = {{0}, {0}};
+    if (a_step) memcpy(rest[0], a + i, n - i);
+    if (b_step) memcpy(rest[1], b + i, n - i);
     if (a_step && b_step) {
-        i = n / 16 * 16;
         add_some(i, a, b, &s, out);
+        if (i < n) add_some(16, rest[0], rest[1], &s, rest[2]);
     } else {
-        for (size_t some; i + 16 <= n; i += some) {
-            some = n - i < BLOCK ? (n - i) / 16 * 16 : BLOCK;
-            add_some(some, a_step ? a + i : repeated[0], b_step ? b + i : repeated[1], &s, out + i);
-        }
+        add_one(i, a_step ? a : b, a_step ? *b : *a, !a_step, &s, out);
+        if (i < n) add_one(16, rest[a_step ? 0 : 1], a_step ? *b : *a, !a_step, &s, rest[2]);
     }
-    if (i == n) return;
-    memcpy(rest[0], a_step ? a + i : repeated[0], n - i);
-    memcpy(rest[1], b_step ? b + i : repeated[1], n - i);
-    add_some(16, rest[0], rest[1], &s, rest[2]);
-    memcpy(out + i, rest[2], n - i);
+    if (i < n) memcpy(out + i, rest[2], n - i);
 }
 
 typedef struct { int32_t za, zb; bool a_signed, b_signed; range range; rounding how; const uint8_t *header; const er_output *o; } product_job;
