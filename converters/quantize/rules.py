@@ -46,7 +46,7 @@ _SIGNED_UNIT = _fixed(1 / 128, 0, 1 / 32768)
 _MOVES = Rule(same="first", index_inputs=(1, 2, 3))
 
 RULES: dict[str, Rule] = {
-    "CONV_2D": Rule(weights=1), "DEPTHWISE_CONV_2D": Rule(weights=1, weights_axis=CHANNEL_AXIS["DEPTHWISE_CONV_2D"]), "FULLY_CONNECTED": Rule(weights=1),
+    **{op: Rule(weights=1, weights_axis=axis) for op, axis in CHANNEL_AXIS.items()},
     "TRANSPOSE_CONV": Rule(weights=1, index_inputs=(0,), bias=3),
     "BATCH_MATMUL": Rule(), "ADD": Rule(), "SUB": Rule(), "MUL": Rule(), "SQUARED_DIFFERENCE": Rule(int16=False),
     "MEAN": Rule(index_inputs=(1,)), "SUM": Rule(index_inputs=(1,)),
