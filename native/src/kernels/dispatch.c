@@ -18,6 +18,9 @@ static void add(const char *isa, void (*fill)(er_kernels *))
 {
     if (n_tables) tables[n_tables] = tables[n_tables - 1];
     fill(&tables[n_tables]);
+    // A product for small weights is faster than the one beside it, not than that of a later instruction set.
+    if (n_tables && tables[n_tables].qgemm.run != tables[n_tables - 1].qgemm.run && tables[n_tables].qgemm_small.run == tables[n_tables - 1].qgemm_small.run)
+        tables[n_tables].qgemm_small = (er_qgemm){0};
     tables[n_tables].isa = isa;
     er_kernels *exact = &exact_tables[n_tables];
     *exact = tables[n_tables++];

@@ -25,6 +25,5 @@ static void pack_a(void *dst, const void *src, size_t n, bool is_signed)
 
 void er_avx512vnni_qgemm(er_kernels *k)
 {
-    k->qgemm_small = (er_qgemm){0};      // all weights are alike; not every CPU with this has AVX-VNNI, too, which says the same
     k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .bundle = 1, .least = -128, .pack_a = pack_a, .strip = next_panels, .run = qgemm, .run_row = qgemv, .scales = row_scales};
 }

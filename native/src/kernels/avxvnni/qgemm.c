@@ -13,6 +13,5 @@ static inline vi v_weights(const uint8_t *p) { return _mm256_loadu_si256((const 
 
 void er_avxvnni_qgemm(er_kernels *k)
 {
-    k->qgemm_small = (er_qgemm){0};      // all weights are alike
     k->qgemm = (er_qgemm){.nr = LANES, .kr = KR, .a_size = 1, .bundle = 1, .least = -128, .pack_a = pack_a, .strip = next_panels, .run = qgemm, .run_row = qgemv, .scales = row_scales};
 }
