@@ -115,6 +115,13 @@ static void add_one(size_t n, const uint8_t *v, uint8_t one, bool one_first, con
     else add_one_of(n, v, t, false, false, y, &copy, out);
 }
 
+static void add_terms(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const sum_job *s, uint8_t *out)
+{
+    if (!a_step) add_one(n, b, *a, true, s, out);
+    else if (!b_step) add_one(n, a, *b, false, s, out);
+    else add_some(n, a, b, s, out);
+}
+
 static bool in_range(int32_t zero, bool is_signed) { return zero >= (is_signed ? -128 : 0) && zero <= (is_signed ? 127 : 255); }
 
 // The rest that does not fill a vector is copied.
@@ -127,17 +134,13 @@ static void qadd(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
     const sum_job s = {term_of(p->a_zero, p->a, p->a_signed), term_of(p->b_zero, p->b, p->b_signed), vdupq_n_s32(p->out.q), vdupq_n_s32(p->out.shift),
                        range_of(&p->o), p->subtract};
     const size_t i = n / 16 * 16;
-    uint8_t rest[3][16] = {{0}, {0}};
-    if (a_step) memcpy(rest[0], a + i, n - i);
-    if (b_step) memcpy(rest[1], b + i, n - i);
-    if (a_step && b_step) {
-        add_some(i, a, b, &s, out);
-        if (i < n) add_some(16, rest[0], rest[1], &s, rest[2]);
-    } else {
-        add_one(i, a_step ? a : b, a_step ? *b : *a, !a_step, &s, out);
-        if (i < n) add_one(16, rest[a_step ? 0 : 1], a_step ? *b : *a, !a_step, &s, rest[2]);
-    }
-    if (i < n) memcpy(out + i, rest[2], n - i);
+    add_terms(i, a, a_step, b, b_step, &s, out);
+    if (i == n) return;
+    uint8_t rest[3][16] = {{0}};
+    memcpy(rest[0], a + i * a_step, a_step ? n - i : 1);
+    memcpy(rest[1], b + i * b_step, b_step ? n - i : 1);
+    add_terms(16, rest[0], a_step, rest[1], b_step, &s, rest[2]);
+    memcpy(out + i, rest[2], n - i);
 }
 
 typedef struct { int32_t za, zb; bool a_signed, b_signed; range range; rounding how; const uint8_t *header; const er_output *o; } product_job;
