@@ -427,6 +427,7 @@ int main(int argc, char **argv)
         check_reductions(generic, k);
         check_conversions(generic, k);
         check_floats(generic, k);
+        check_float_pools(generic, k);
         check_blocks(generic, k);
         check_words(generic, k);
         check_word_arithmetic(generic, k);

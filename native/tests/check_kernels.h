@@ -50,6 +50,7 @@ void check_arg_max(const er_kernels *generic, const er_kernels *k);
 void check_reductions(const er_kernels *generic, const er_kernels *k);
 void check_conversions(const er_kernels *generic, const er_kernels *k);
 void check_floats(const er_kernels *generic, const er_kernels *k);
+void check_float_pools(const er_kernels *generic, const er_kernels *k);
 void check_blocks(const er_kernels *generic, const er_kernels *k);
 void check_words(const er_kernels *generic, const er_kernels *k);
 void check_word_arithmetic(const er_kernels *generic, const er_kernels *k);

@@ -69,14 +69,28 @@ void check_reductions(const er_kernels *generic, const er_kernels *k)
         for (size_t i = 0; i < rows * stride; i++) x[i] = round % 4 ? (uint8_t)below(&rng, 256) : extreme;
         for (int columns = 0; columns < 2; columns++) {
             const size_t count = columns ? n : rows;
-            for (size_t j = 0; j < count; j++) sums[0][j] = sums[1][j] = (int32_t)j;
+            // What they are to be, plainly: generic's are the same text as others'.
+            const uint8_t sign = flip & 0x80 ? 0x80 : 0;
+            int32_t sum[600];
+            uint8_t largest[600];
+            for (size_t j = 0; j < count; j++) {
+                sum[j] = sums[0][j] = sums[1][j] = (int32_t)j;
+                largest[j] = most[0][j] = most[1][j] = (uint8_t)(j % 3);
+            }
+            for (size_t r = 0; r < rows; r++)
+                for (size_t c = 0; c < n; c++) {
+                    const size_t j = columns ? c : r;
+                    const uint8_t byte = x[r * stride + c], v = byte ^ flip;
+                    sum[j] += sign ? (int8_t)byte : byte;
+                    if (v > largest[j]) largest[j] = v;
+                }
             for (int i = 0; i < 2; i++) {
                 const er_kernels *t = i ? k : generic;
-                (columns ? t->sum_columns : t->sum_rows)(rows, n, x, stride, flip & 0x80 ? 0x80 : 0, sums[i]);
+                (columns ? t->sum_columns : t->sum_rows)(rows, n, x, stride, sign, sums[i]);
                 (columns ? t->most_columns : t->most_rows)(rows, n, x, stride, flip, most[i]);
+                CHECK(!memcmp(sum, sums[i], count * sizeof *sum), "sums of %s: case %d of %zu by %zu differs", t->isa, round, rows, n);
+                CHECK(!memcmp(largest, most[i], count), "largest of %s: case %d of %zu by %zu differs", t->isa, round, rows, n);
             }
-            CHECK(!memcmp(sums[0], sums[1], count * sizeof *sums[0]), "sums of %s: case %d of %zu by %zu differs", k->isa, round, rows, n);
-            CHECK(!memcmp(most[0], most[1], count), "largest of %s: case %d of %zu by %zu differs", k->isa, round, rows, n);
         }
         free(x);
     }
@@ -85,6 +99,41 @@ void check_reductions(const er_kernels *generic, const er_kernels *k)
 // ---- float32: to rounding
 
 static float draw_float(void) { return (float)((double)(int64_t)random64(&rng) * 0x1p-63); }
+
+void check_float_pools(const er_kernels *generic, const er_kernels *k)
+{
+    enum { MOST_TAPS = 20, MOST_OUTPUTS = 3 * 50 };
+    for (int round = 0; round < 500; round++) {
+        const size_t channels = 1 + below(&rng, 50), taps = 1 + below(&rng, MOST_TAPS), pixels = 1 + below(&rng, 3), x_step = below(&rng, 60);
+        const size_t n = (pixels - 1) * x_step + channels;
+        const float *tap[MOST_TAPS];
+        float *x[MOST_TAPS];
+        for (size_t t = 0; t < taps; t++) {
+            tap[t] = x[t] = malloc(n * sizeof *x[t]);
+            for (size_t i = 0; i < n; i++) x[t][i] = draw_float();
+        }
+        er_spool *const pools[3][2] = {{generic->smax_pool, k->smax_pool}, {generic->saverage_pool, k->saverage_pool}, {generic->sl2_pool, k->sl2_pool}};
+        for (int kind = 0; kind < 3; kind++) {
+            float out[2][MOST_OUTPUTS];
+            for (int i = 0; i < 2; i++) pools[kind][i](pixels, x_step, channels, taps, tap, -0.5f, 0.9f, out[i]);
+            CHECK(!memcmp(out[0], out[1], pixels * channels * sizeof(float)), "float pool (%d) of %s: case %d differs", kind, k->isa, round);
+            for (size_t p = 0; p < pixels; p++)
+                for (size_t c = 0; c < channels; c++) {
+                    float v = kind ? 0 : -2;
+                    for (size_t t = 0; t < taps; t++) {
+                        const float at = x[t][p * x_step + c];
+                        v = kind == 0 ? fmaxf(v, at) : v + (kind == 2 ? at * at : at);
+                    }
+                    if (kind) v /= (float)taps;
+                    if (kind == 2) v = sqrtf(v);
+                    v = fminf(fmaxf(v, -0.5f), 0.9f);
+                    const float got = out[1][p * channels + c];
+                    CHECK(fabsf(got - v) <= 1e-6f, "float pool (%d) of %s: case %d: %g, expected %g", kind, k->isa, round, (double)got, (double)v);
+                }
+        }
+        for (size_t t = 0; t < taps; t++) free(x[t]);
+    }
+}
 
 void check_floats(const er_kernels *generic, const er_kernels *k)
 {

@@ -6,38 +6,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/floats.h"
 #include "kernels/kernels.h"
 
-// By name, as of an array of sums gcc makes loads and stores. Of NaN and a number b is taken.
-#if defined(__AVX512F__)
-#include <immintrin.h>
-typedef __m512 floats;
-static inline floats larger(floats a, floats b) { return _mm512_max_ps(a, b); }
-static inline floats smaller(floats a, floats b) { return _mm512_min_ps(a, b); }
-#elif defined(__AVX__)
-#include <immintrin.h>
-typedef __m256 floats;
-static inline floats larger(floats a, floats b) { return _mm256_max_ps(a, b); }
-static inline floats smaller(floats a, floats b) { return _mm256_min_ps(a, b); }
-#else
-typedef float floats __attribute__((vector_size(16)));
-typedef int32_t float_mask __attribute__((vector_size(16)));
-static inline floats either(float_mask m, floats a, floats b) { return (floats)(((float_mask)a & m) | ((float_mask)b & ~m)); }
-static inline floats larger(floats a, floats b) { return either(a > b, a, b); }
-static inline floats smaller(floats a, floats b) { return either(a < b, a, b); }
-#endif
-
-enum { FLOATS = sizeof(floats) / sizeof(float), FLOATS_TOGETHER = 16 };
+enum { FLOATS_TOGETHER = 16 };
 typedef enum { POOL_MOST, POOL_AVERAGE, POOL_L2 } pool_kind;
-
-static inline floats load_floats(const float *p)
-{
-    floats v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static inline floats same_floats(float x) { return (floats){0} + x; }
 
 // The kind is a constant.
 __attribute__((always_inline)) static inline floats take_floats(const pool_kind k, floats sum, floats v)

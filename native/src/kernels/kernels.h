@@ -155,12 +155,10 @@ enum { ER_SLACK = 64 };
 typedef void er_sdepthwise(size_t n, size_t channels, size_t taps, const float *const *tap, size_t x_step, const float *bias,
                            const float *w, float min, float max, float *out, size_t out_stride);
 
-// The same of float32, clamped, and the root of the mean of squares. x_step in floats.
-typedef void er_spool(size_t pixels, size_t x_step, size_t channels, size_t taps, const float *const *tap, float min, float max, float *out);
-
 // ---- sums and largest, 8-bit, of `rows` rows of n values, `stride` bytes apart, each with the bits of `flip` inverted
 //
-// sums[j] += the sum of column j, or of row j, less flip for each value: of int8 with the flip 0x80, of uint8 with 0. most[j] = the largest. With 0xff in flip: all but the least.
+// sums[j] += the sum of column j, or of row j, less flip for each value: of int8 with the flip 0x80, of uint8 with 0. most[j] = the largest of what it was and
+// of column j, or row j. With 0xff in flip that is all but the least.
 typedef void er_sum_of_bytes(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, int32_t *sums);
 typedef void er_most_of_bytes(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, uint8_t *most);
 
@@ -215,6 +213,9 @@ typedef void er_words(size_t n, const int16_t *a, size_t a_step, const int16_t *
 //
 // max: clamp(max over taps). average: clamp(sum / taps), for int8 rounded half away from zero, for uint8 half up.
 typedef void er_qpool(size_t pixels, size_t x_step, size_t channels, size_t taps, const uint8_t *const *tap, bool is_signed, int32_t min, int32_t max, uint8_t *out);
+
+// float32: largest, mean, and the root of the mean of squares, clamped. x_step in floats.
+typedef void er_spool(size_t pixels, size_t x_step, size_t channels, size_t taps, const float *const *tap, float min, float max, float *out);
 
 // ---- bilinear interpolation along a row, 8-bit
 //

@@ -87,15 +87,9 @@ static void most_of_some(size_t rows, const uint8_t *x, size_t stride, uint8_t f
 BY_COLUMN(sum_columns, int32_t, sum_of_some, *to += v;)
 #undef LESS
 #define LESS 0
-BY_COLUMN(add_most_columns, uint8_t, most_of_some, *to = v > *to ? v : *to;)
+BY_COLUMN(most_columns, uint8_t, most_of_some, *to = v > *to ? v : *to;)
 #undef LESS
 #undef BY_COLUMN
-
-static void most_columns(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, uint8_t *most)
-{
-    memset(most, 0, n);
-    add_most_columns(rows, n, x, stride, flip, most);
-}
 
 static void sum_rows(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, int32_t *sums)
 {
@@ -115,7 +109,7 @@ static void sum_rows(size_t rows, size_t n, const uint8_t *x, size_t stride, uin
 static void most_rows(size_t rows, size_t n, const uint8_t *x, size_t stride, uint8_t flip, uint8_t *most)
 {
     for (size_t r = 0; r < rows; r++, x += stride) {
-        uint8_t best = 0;
+        uint8_t best = most[r];
         for (size_t j = 0; j < n; j++) {
             const uint8_t v = x[j] ^ flip;
             best = v > best ? v : best;

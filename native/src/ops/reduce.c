@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/floats.h"
 #include "ops/whole.h"
 
 er_status er_reduction_prepare(er_prepare *p, er_op *op, er_reduction *r)
@@ -165,38 +166,24 @@ __attribute__((always_inline)) static inline void columns_of(const function f, s
         }
 }
 
-// The largest or the smallest of each row: vectors along it, by name, as gcc makes loads and stores of an array.
-typedef float four __attribute__((vector_size(16)));
-typedef int32_t mask __attribute__((vector_size(16)));
+__attribute__((always_inline)) static inline floats extreme(const bool most, floats w, floats v) { return most ? larger(w, v) : smaller(w, v); }
 
-__attribute__((always_inline)) static inline four along(const bool most, four v, four w)
-{
-    const mask takes = most ? w > v : w < v;
-    return (four)(((mask)w & takes) | ((mask)v & ~takes));
-}
-
-static inline four load(const float *x)
-{
-    four v;
-    memcpy(&v, x, sizeof v);
-    return v;
-}
-
+// The largest or the smallest of each row: vectors along it.
 __attribute__((always_inline)) static inline void rows_of(const bool most, size_t outer, size_t n, const float *x, float first, float *y)
 {
     for (size_t o = 0; o < outer; o++, x += n) {
-        four v0 = {first, first, first, first}, v1 = v0, v2 = v0, v3 = v0;
+        floats v0 = same_floats(first), v1 = v0, v2 = v0, v3 = v0;
         size_t i = 0;
-        for (; i + 16 <= n; i += 16) {
-            v0 = along(most, v0, load(x + i));
-            v1 = along(most, v1, load(x + i + 4));
-            v2 = along(most, v2, load(x + i + 8));
-            v3 = along(most, v3, load(x + i + 12));
+        for (; i + 4 * FLOATS <= n; i += 4 * FLOATS) {
+            v0 = extreme(most, load_floats(x + i), v0);
+            v1 = extreme(most, load_floats(x + i + FLOATS), v1);
+            v2 = extreme(most, load_floats(x + i + 2 * FLOATS), v2);
+            v3 = extreme(most, load_floats(x + i + 3 * FLOATS), v3);
         }
-        for (; i + 4 <= n; i += 4) v0 = along(most, v0, load(x + i));
-        v0 = along(most, along(most, v0, v1), along(most, v2, v3));
+        for (; i + FLOATS <= n; i += FLOATS) v0 = extreme(most, load_floats(x + i), v0);
+        v0 = extreme(most, extreme(most, v3, v2), extreme(most, v1, v0));
         float all = first;
-        for (size_t j = 0; j < 4; j++) all = (most ? v0[j] > all : v0[j] < all) ? v0[j] : all;
+        for (size_t j = 0; j < FLOATS; j++) all = (most ? v0[j] > all : v0[j] < all) ? v0[j] : all;
         for (; i < n; i++) all = (most ? x[i] > all : x[i] < all) ? x[i] : all;
         y[o] = all;
     }
@@ -229,7 +216,7 @@ static void take_bytes(const reduce *s, bool columns, size_t rows, size_t n, con
         for (size_t j = 0; j < count; j++) y[j] = sums[j];
         return;
     }
-    uint8_t most[OUTPUTS];
+    uint8_t most[OUTPUTS] = {0};
     (columns ? s->kernels->most_columns : s->kernels->most_rows)(rows, n, x, stride, flip, most);
     for (size_t j = 0; j < count; j++) {
         const uint8_t byte = most[j] ^ flip;
