@@ -145,6 +145,7 @@ typedef struct er_depthwise_weights {
 typedef struct er_qdepthwise {
     er_bytes bytes;
     int wide;                   // as few channels as this take no longer than less of them
+    int lines;                  // of which each reads from a row further down, that are best computed together
     size_t (*pack)(const er_depthwise_weights *w, void *packed);      // returns how many bytes it takes; NULL: only that
     void (*run)(size_t n, size_t channels, const er_taps *taps, const void *packed, const er_output *o, uint8_t *out, size_t out_stride);
 } er_qdepthwise;

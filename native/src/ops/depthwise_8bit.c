@@ -124,6 +124,13 @@ static void find_rows(const er_op *op, const workspace *w, size_t b, size_t oy, 
         for (size_t ky = 0; ky < kh; ky++) w->row[line * kh + ky] = w->rows[line * stride + ky * dilation];
 }
 
+// How many of the lines that are left come next: bands are about even, and whole numbers of what the kernel takes together where they can be.
+static size_t band_at(const depthwise *d, size_t left)
+{
+    size_t lines = er_round_up(er_part(left, 1, (left + d->band - 1) / d->band), (size_t)d->kernel->lines);
+    return lines <= left && lines <= d->band ? lines : left < d->band ? left : d->band;
+}
+
 static void run_lines(void *arg, size_t i, int thread)
 {
     const task_arg *t = arg;
@@ -143,7 +150,7 @@ static void run_lines(void *arg, size_t i, int thread)
         for (size_t slot = 0; slot < d->ring_rows; slot++) w.held[slot] = -1;
     }
     for (size_t oy = first, lines; oy < end; oy += lines, out += lines * out_line) {
-        lines = er_part(end - oy, 1, (end - oy + d->band - 1) / d->band);
+        lines = band_at(d, end - oy);
         find_rows(t->op, &w, b, oy, lines);
         run_band(d, w.row, lines, d->after ? w.buffer : out);
         if (d->after) er_conv_pixels(d->after, w.buffer, lines * (size_t)s->out_w, out, w.rest);
@@ -167,6 +174,7 @@ static er_status plan_band(er_prepare *p, depthwise *d)
     size_t pixels = (size_t)er_max32(s->out_w, 1), span = ((size_t)s->kh - 1) * (size_t)s->o.dilation_h + 1, ring;
     size_t each = d->in_place ? sizeof(uint8_t *) : d->row_bytes;       // of a row that is at hand
     d->band = (64 + pixels - 1) / pixels;
+    if (s->o.stride_h == 1) d->band = er_round_up(d->band, (size_t)d->kernel->lines);
     if (d->band > (size_t)s->out_h) d->band = (size_t)er_max32(s->out_h, 1);
     while (d->band > 1 && (d->band * line_bytes(d) > 64 * 1024 || ((d->band - 1) * (size_t)s->o.stride_h + span) * each > 48 * 1024)) d->band--;
     d->ring_rows = (d->band - 1) * (size_t)s->o.stride_h + span;

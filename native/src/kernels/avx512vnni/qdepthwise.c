@@ -20,4 +20,4 @@ __attribute__((always_inline)) static inline vi v_interleave_one(const uint8_t *
 
 #include "kernels/x86/qdepthwise.h"
 
-void er_avx512vnni_qdepthwise(er_kernels *k) { k->qdepthwise = (er_qdepthwise){ER_BYTES_UNSIGNED, WIDE, depthwise_pack, qdepthwise}; }
+void er_avx512vnni_qdepthwise(er_kernels *k) { k->qdepthwise = (er_qdepthwise){ER_BYTES_UNSIGNED, WIDE, 1, depthwise_pack, qdepthwise}; }

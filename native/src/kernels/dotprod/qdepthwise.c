@@ -119,4 +119,4 @@ static dw_run *run_by_column(size_t share, bool plain)
     return plain ? by_column_2_plain : by_column_2;
 }
 
-void er_dotprod_qdepthwise(er_kernels *k) { k->qdepthwise = (er_qdepthwise){ER_BYTES_SIGNED, WIDE, depthwise_pack, qdepthwise}; }
+void er_dotprod_qdepthwise(er_kernels *k) { k->qdepthwise = (er_qdepthwise){ER_BYTES_SIGNED, WIDE, 2, depthwise_pack, qdepthwise}; }

@@ -202,7 +202,7 @@ void er_kernels_generic(er_kernels *k)
     SET_LOOPS(k)
     SET_REDUCTIONS(k)
     SET_FLOAT_POOLS(k)
-    k->qdepthwise = (er_qdepthwise){ER_BYTES_ANY, 1, depthwise_pack, qdepthwise};
+    k->qdepthwise = (er_qdepthwise){ER_BYTES_ANY, 1, 1, depthwise_pack, qdepthwise};
     k->sdepthwise = k->sdepthwise_exact = sdepthwise;
     k->qadd = er_qadd_generic;
     k->qmul = qmul;
