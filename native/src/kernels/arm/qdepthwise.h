@@ -7,22 +7,25 @@
 #ifndef ER_ARM_QDEPTHWISE_H
 #define ER_ARM_QDEPTHWISE_H
 
+#include <math.h>
+
 #include "kernels/arm/columns.h"
 #include "kernels/arm/epilogue.h"
 #include "kernels/pack.h"
 
 enum { WIDE = 16, WIDE_HEADER = ER_HEADER * WIDE, LEAST = -127 };
 
-// `triples`: the products of three taps of a column fit int16, too.
-typedef struct { uint32_t at; uint16_t planes; bool by_column, triples; } block_info;
+// `triples`: the products of three taps of a column fit int16, too. `fits`: all outputs fit 16 bits, whatever the input is.
+typedef struct { uint32_t at; uint16_t planes; bool by_column, triples, fits; } block_info;
 
 static inline int32_t piece_of(int32_t v) { return v < LEAST ? LEAST : v > 127 ? 127 : v; }
 
 // What is to be known of a block's weights.
 static block_info look_at(const er_depthwise_weights *w, size_t c, size_t there)
 {
-    block_info b = {0, 1, false, w->kh == 3 && w->kw == 3};
+    block_info b = {0, 1, false, w->kh == 3 && w->kw == 3, true};
     for (size_t i = c; i < c + there; i++) {
+        double most = fabs((double)w->params[i].bias - er_depthwise_fold(w, i, w->x_zero));
         for (size_t kx = 0; kx < w->kw; kx++) {
             int32_t all = 0;
             for (size_t ky = 0; ky < w->kh; ky++) {
@@ -32,7 +35,9 @@ static block_info look_at(const er_depthwise_weights *w, size_t c, size_t there)
                 all += v < 0 ? -v : v;
             }
             b.triples = b.triples && all <= 255;
+            most += 128.0 * all;
         }
+        if (!(most * w->params[i].m < INT16_MAX - 1)) b.fits = false;
     }
 #ifdef DOT_COLUMNS
     b.by_column = w->kh == 3 && w->kw == 3 && b.planes == 1;
@@ -85,6 +90,7 @@ typedef struct {
     size_t c;                   // the block's first channel
     const uint8_t *block;
     size_t planes, n;           // n: channels that exist from c on
+    bool fits;
     const er_output *o;
     range range;
     rounding how;
@@ -266,7 +272,7 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const voi
         const uint8_t *block = (const uint8_t *)packed + info->at;
         const rounding how = rounding_of(largest_shift(block, WIDE / LANES), o, r.free && channels - c >= WIDE);
         dw_run *run = choose(taps, info, how == PLAIN);
-        const dw_job t = {taps, taps->row, c, block, info->planes, channels - c, o, r, how, out + c, out_stride};
+        const dw_job t = {taps, taps->row, c, block, info->planes, channels - c, info->fits, o, r, how, out + c, out_stride};
         run(&t, n);
     }
 }

@@ -68,14 +68,16 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
     }
 #define FIX(i, p, y) if (i < mr && p < panels) y = s##i##_##p;
 #define FOUR_VECTORS vi y0 = none, y1 = y0, y2 = y0, y3 = y0;
-// STORE_WHOLE: a row's outputs of three panels or four. Rows follow each other, so that the pointer can, too.
+// STORE_WHOLE: a row's outputs of three panels or four. Rows follow each other, so that the pointer can, too (FOLLOWING).
 #ifdef FIT_16
+#define FOLLOWING(kind) ((kind == PLAIN || kind == FULL) && panels == 4)
 #define STORE_WHOLE(bytes_of_row, i) \
     if (how != RIGHT && panels == 4) STORE_ROW(bytes_of_row, to, out_stride) \
     else store_bytes(out + i * out_stride, bytes_of_row, n < panels * LANES ? n : panels * LANES);
 #define PACKED (how == RIGHT ? packed_bytes(y0, y1, y2, y3, &bytes, RIGHT) : bytes_of_16(lower_halves(y0, y1), lower_halves(y2, y3), &bytes, how))
 #else
 #define STORE_WHOLE(bytes_of_row, i) store_bytes(out + i * out_stride, bytes_of_row, n < panels * LANES ? n : panels * LANES);
+#define FOLLOWING(kind) ((void)to, false)
 #define PACKED packed_bytes(y0, y1, y2, y3, &bytes, how)
 #endif
 #define FINISH_FOUR(i, j, k, l) \
@@ -121,28 +123,27 @@ static __attribute__((noinline)) void finish_slowly(const job *t, const int32_t 
     }
 }
 
-// mr rows by `panels` panels: constants. The job comes as a copy that no store to `out` can touch, and `slow` as it is.
-__attribute__((always_inline)) static inline void tile(const size_t mr, const size_t panels, const job *t, const er_rows *r, const job *slow, const uint8_t *rows, uint8_t *out)
+// mr rows by `panels` panels: constants. The job comes as a copy that no store to `out` can touch, and `slow` as it is. `single`: rows are one
+// segment without extras, whose code is spared then. Returns where the outputs of the next rows go.
+__attribute__((always_inline)) static inline uint8_t *tile(const size_t mr, const size_t panels, const bool single, const rounding kind, const job *t, const er_rows *r,
+                                                           const job *slow, const uint8_t *rows, uint8_t *out)
 {
     const vi none = vdupq_n_s32(0);
     EACH_ROW(DECLARE)
     SUMS(mr, panels)
-    if (__builtin_expect(t->how == SLOW, 0)) {
+    const range bytes = t->range;
+    const size_t out_stride = t->out_stride;
+    uint8_t *to = out;
+    if (__builtin_expect(kind == SLOW, 0)) {
         SPLIT
         int32_t sums[MOST_ROWS * MAX_PANELS * LANES];
         EACH_ROW(SAVE_ROW)
         finish_slowly(slow, sums, mr, panels, out);
-        return;
-    }
-    const range bytes = t->range;
-    const size_t out_stride = t->out_stride;
-    uint8_t *to = out;
-    (void)to;
-    if (t->how == PLAIN) {
+    } else if (kind == PLAIN) {
         const rounding how = PLAIN;
         const size_t n = panels * LANES;
         FINISH_PAIRS else { SPLIT FINISH_ALL }
-    } else if (FULL_TILES && t->how == FULL) {
+    } else if (FULL_TILES && kind == FULL) {
         const rounding how = FULL;
         const size_t n = panels * LANES;
         FINISH_PAIRS else { SPLIT FINISH_ALL }
@@ -152,12 +153,19 @@ __attribute__((always_inline)) static inline void tile(const size_t mr, const si
         SPLIT
         FINISH_ALL
     }
+    return FOLLOWING(kind) ? to : out + mr * out_stride;
 }
 
+// The tile that most of a large product is made of.
+#define MOSTLY(mr, panels) (panels == 4 && mr == MOST_4)
+#define TILES(mr, panels, single, kind) \
+    for (; count; count--, rows += (mr) * row_stride) out = tile(mr, panels, single, kind, &copy, &r, t, rows, out);
 #define ROWS(mr, panels) \
     case mr: \
-        if ((mr) <= MOST_##panels) \
-            for (; count; count--, rows += (mr) * row_stride, out += (mr) * out_stride) tile(mr, panels, &copy, &r, t, rows, out); \
+        if ((mr) > MOST_##panels) break; \
+        if (MOSTLY(mr, panels) && single && copy.how == PLAIN) TILES(mr, panels, true, PLAIN) \
+        else if (MOSTLY(mr, panels) && FULL_TILES && single && copy.how == FULL) TILES(mr, panels, true, FULL) \
+        else TILES(mr, panels, false, copy.how) \
         break
 
 // `count` tiles of mr rows by `panels` panels.
@@ -165,7 +173,8 @@ static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, cons
 {
     const job copy = *t;
     const er_rows r = *t->rows;
-    const size_t row_stride = r.row_stride, out_stride = t->out_stride;
+    const size_t row_stride = r.row_stride;
+    const bool single = r.segments == 1 && !r.extras;
     switch (panels) {
     case 1: switch (mr) { ROWS(1, 1); ROWS(2, 1); ROWS(3, 1); ROWS(4, 1); ROWS(6, 1); ROWS(8, 1); ROWS(10, 1); ROWS(12, 1); } break;
     case 2: switch (mr) { ROWS(1, 2); ROWS(2, 2); ROWS(3, 2); ROWS(4, 2); ROWS(6, 2); ROWS(8, 2); ROWS(10, 2); ROWS(12, 2); } break;
@@ -289,6 +298,7 @@ __attribute__((always_inline)) static inline void row_of(const size_t panels, co
     const job one = {.rows = r, .strip = strip, .begin = BEGINNING(strip, panels, begin), .panel_bytes = panel_bytes}, *t = &one;
     const vi none = vdupq_n_s32(0);
     const size_t mr = 1;
+    const bool single = true;
     EACH_ROW(DECLARE)
     SUMS(mr, panels)
     SPLIT

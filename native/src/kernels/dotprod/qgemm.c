@@ -13,18 +13,25 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
     int8x16_t x##i = none8; \
     if (i < mr) __asm__("ldr %q0, [%1], #16" : "=w"(x##i), "+r"(a##i) : : "memory");
 #define DOT(i, p) if (i < mr && p < panels) s##i##_##p = vdotq_laneq_s32(s##i##_##p, w##p, x##i, lane);
-#define DOT_0(i) { enum { lane = 0 }; EACH_PANEL(DOT, i) }
-#define DOT_1(i) { enum { lane = 1 }; EACH_PANEL(DOT, i) }
-#define DOT_2(i) { enum { lane = 2 }; EACH_PANEL(DOT, i) }
-#define DOT_3(i) { enum { lane = 3 }; EACH_PANEL(DOT, i) }
+// Four panels' as assembly, in this order: compilers would mix them with those of the next weights, which are loaded to the same registers.
+#define DOTS(i) \
+    if (i < mr && panels < 4) { EACH_PANEL(DOT, i) } \
+    if (i < mr && panels == 4) \
+        __asm__ volatile("sdot %0.4s, %4.16b, %8.4b[%9]\n\tsdot %1.4s, %5.16b, %8.4b[%9]\n\tsdot %2.4s, %6.16b, %8.4b[%9]\n\tsdot %3.4s, %7.16b, %8.4b[%9]" \
+                         : "+w"(s##i##_0), "+w"(s##i##_1), "+w"(s##i##_2), "+w"(s##i##_3) \
+                         : "w"(w0), "w"(w1), "w"(w2), "w"(w3), "w"(x##i), "i"(lane));
+#define DOT_0(i) { enum { lane = 0 }; DOTS(i) }
+#define DOT_1(i) { enum { lane = 1 }; DOTS(i) }
+#define DOT_2(i) { enum { lane = 2 }; DOTS(i) }
+#define DOT_3(i) { enum { lane = 3 }; DOTS(i) }
 #define NEXT_ONE(x, from) __asm__("ldr %q0, [%1], #16" : "=w"(x), "+r"(from) : : "memory");
 #define GROUP(DOT_ROW) \
     { \
-        int8x16_t w0, w1 = none8, w2 = none8, w3 = none8; \
+        register int8x16_t w0 __asm__("v0"), w1 __asm__("v1") = none8, w2 __asm__("v2") = none8, w3 __asm__("v3") = none8; \
         if (panels == 1) NEXT_ONE(w0, w) \
-        if (panels > 1) NEXT_TWO(w0, w1, w) \
+        if (panels == 2 || panels == 3) NEXT_TWO(w0, w1, w) \
         if (panels == 3) NEXT_ONE(w2, w) \
-        if (panels == 4) NEXT_TWO(w2, w3, w) \
+        if (panels == 4) NEXT_FOUR(w0, w1, w2, w3, w) \
         EACH_ROW(DOT_ROW) \
     }
 #define LAST_GROUPS(n) \
@@ -42,7 +49,7 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
     EACH_ROW(BEGIN_ROW) \
     w += panels * HEADER; \
     const int8_t *from = (const int8_t *)rows; \
-    size_t segments = r->segments; \
+    size_t segments = single ? 1 : r->segments; \
     do { \
         EACH_ROW(ROW_POINTER) \
         const size_t left = r->groups % 4; \
@@ -56,7 +63,7 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
         if (left) LAST_GROUPS(left) \
         from += r->segment_stride; \
     } while (--segments); \
-    for (size_t e = 0; e < r->extras; e++) { \
+    for (size_t e = 0; e < (single ? 0 : r->extras); e++) { \
         const int8_t *from = (const int8_t *)rows + r->extra_at[e]; \
         EACH_ROW(ROW_POINTER) \
         LAST_GROUPS(1) \

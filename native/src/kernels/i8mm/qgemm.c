@@ -75,13 +75,13 @@ static inline vi second_halves(vi a, vi b)
     EACH_PAIR(DECLARE_PAIR) \
     EACH_PAIR(BEGIN_PAIR) \
     const int8_t *a = (const int8_t *)rows; \
-    size_t segments = r->segments; \
+    size_t segments = single ? 1 : r->segments; \
     do { \
         EACH_PAIR(ROW_POINTER) \
         for (size_t left = r->groups; left; left--) GROUP \
         a += r->segment_stride; \
     } while (--segments); \
-    for (size_t e = 0; e < r->extras; e++) { \
+    for (size_t e = 0; e < (single ? 0 : r->extras); e++) { \
         const int8_t *a = (const int8_t *)rows + r->extra_at[e]; \
         EACH_PAIR(ROW_POINTER) \
         GROUP \

@@ -166,7 +166,7 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
     NOTES \
     EACH_ROW(BEGIN_ROW) \
     const int8_t *from = (const int8_t *)rows; \
-    size_t segments = r->segments; \
+    size_t segments = single ? 1 : r->segments; \
     do { \
         EACH_ROW(ROW_POINTER) \
         const size_t left = r->groups % 4; \
@@ -182,7 +182,7 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
         if (left % 2) STEP_2 \
         from += r->segment_stride; \
     } while (--segments); \
-    for (size_t e = 0; e < r->extras; e++) { \
+    for (size_t e = 0; e < (single ? 0 : r->extras); e++) { \
         const int8_t *from = (const int8_t *)rows + r->extra_at[e]; \
         EACH_ROW(ROW_POINTER) \
         STEP_2 \
