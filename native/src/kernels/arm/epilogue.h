@@ -37,8 +37,10 @@ static inline vi load_ints(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q
 #else
 #define LOAD_TWO(x, y, from, at) __asm__ volatile("ldp %q0, %q1, [%2]" : "=w"(x), "=w"(y) : "r"(from + at) : "memory");
 #endif
-// Two vectors of weights, and the pointer behind them; and four, which are variables of v0 to v3.
+// Two vectors of weights, and the pointer behind them; and three or four, which are variables of v0 to v3.
 #define NEXT_TWO(x, y, from) __asm__("ldp %q0, %q1, [%2], #32" : "=w"(x), "=w"(y), "+r"(from) : : "memory");
+#define NEXT_THREE(x, y, z, from) \
+    __asm__ volatile("ld1 {%0.16b, %1.16b, %2.16b}, [%3], #48" : "=w"(x), "=w"(y), "=w"(z), "+r"(from) : : "memory");
 #define NEXT_FOUR(x, y, z, u, from) \
     __asm__ volatile("ld1 {%0.16b, %1.16b, %2.16b, %3.16b}, [%4], #64" : "=w"(x), "=w"(y), "=w"(z), "=w"(u), "+r"(from) : : "memory");
 #else

@@ -157,7 +157,7 @@ __attribute__((always_inline)) static inline uint8_t *tile(const size_t mr, cons
 }
 
 // The tile that most of a large product is made of.
-#define MOSTLY(mr, panels) (panels == 4 && mr == MOST_4)
+#define MOSTLY(mr, panels) (panels > 2 && mr == MOST_##panels)
 #define TILES(mr, panels, single, kind) \
     for (; count; count--, rows += (mr) * row_stride) out = tile(mr, panels, single, kind, &copy, &r, t, rows, out);
 #define ROWS(mr, panels) \

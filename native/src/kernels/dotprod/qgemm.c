@@ -13,13 +13,17 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
     int8x16_t x##i = none8; \
     if (i < mr) __asm__("ldr %q0, [%1], #16" : "=w"(x##i), "+r"(a##i) : : "memory");
 #define DOT(i, p) if (i < mr && p < panels) s##i##_##p = vdotq_laneq_s32(s##i##_##p, w##p, x##i, lane);
-// Four panels' as assembly, in this order: compilers would mix them with those of the next weights, which are loaded to the same registers.
+// Those of three and four panels as assembly, in this order: compilers would mix them with those of the next weights, which are loaded to the same
+// registers.
+#define DOT_OF(sum, w, x, lane) "sdot %" #sum ".4s, %" #w ".16b, %" #x ".4b[%" #lane "]\n\t"
 #define DOTS(i) \
-    if (i < mr && panels < 4) { EACH_PANEL(DOT, i) } \
+    if (i < mr && panels < 3) { EACH_PANEL(DOT, i) } \
+    if (i < mr && panels == 3) \
+        __asm__ volatile(DOT_OF(0, 3, 6, 7) DOT_OF(1, 4, 6, 7) DOT_OF(2, 5, 6, 7) \
+                         : "+w"(s##i##_0), "+w"(s##i##_1), "+w"(s##i##_2) : "w"(w0), "w"(w1), "w"(w2), "w"(x##i), "i"(lane)); \
     if (i < mr && panels == 4) \
-        __asm__ volatile("sdot %0.4s, %4.16b, %8.4b[%9]\n\tsdot %1.4s, %5.16b, %8.4b[%9]\n\tsdot %2.4s, %6.16b, %8.4b[%9]\n\tsdot %3.4s, %7.16b, %8.4b[%9]" \
-                         : "+w"(s##i##_0), "+w"(s##i##_1), "+w"(s##i##_2), "+w"(s##i##_3) \
-                         : "w"(w0), "w"(w1), "w"(w2), "w"(w3), "w"(x##i), "i"(lane));
+        __asm__ volatile(DOT_OF(0, 4, 8, 9) DOT_OF(1, 5, 8, 9) DOT_OF(2, 6, 8, 9) DOT_OF(3, 7, 8, 9) \
+                         : "+w"(s##i##_0), "+w"(s##i##_1), "+w"(s##i##_2), "+w"(s##i##_3) : "w"(w0), "w"(w1), "w"(w2), "w"(w3), "w"(x##i), "i"(lane));
 #define DOT_0(i) { enum { lane = 0 }; DOTS(i) }
 #define DOT_1(i) { enum { lane = 1 }; DOTS(i) }
 #define DOT_2(i) { enum { lane = 2 }; DOTS(i) }
@@ -29,8 +33,8 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
     { \
         register int8x16_t w0 __asm__("v0"), w1 __asm__("v1") = none8, w2 __asm__("v2") = none8, w3 __asm__("v3") = none8; \
         if (panels == 1) NEXT_ONE(w0, w) \
-        if (panels == 2 || panels == 3) NEXT_TWO(w0, w1, w) \
-        if (panels == 3) NEXT_ONE(w2, w) \
+        if (panels == 2) NEXT_TWO(w0, w1, w) \
+        if (panels == 3) NEXT_THREE(w0, w1, w2, w) \
         if (panels == 4) NEXT_FOUR(w0, w1, w2, w3, w) \
         EACH_ROW(DOT_ROW) \
     }
@@ -41,6 +45,14 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
         GROUP(DOT_0) \
         if (groups > 1) GROUP(DOT_1) \
         if (groups > 2) GROUP(DOT_2) \
+    }
+#define STEP \
+    { \
+        EACH_ROW(LOAD) \
+        GROUP(DOT_0) \
+        GROUP(DOT_1) \
+        GROUP(DOT_2) \
+        GROUP(DOT_3) \
     }
 #define SUMS(mr, panels) \
     const size_t stride = r->row_stride; \
@@ -53,12 +65,10 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
     do { \
         EACH_ROW(ROW_POINTER) \
         const size_t left = r->groups % 4; \
-        for (size_t steps = r->groups / 4; steps; steps--) { \
-            EACH_ROW(LOAD) \
-            GROUP(DOT_0) \
-            GROUP(DOT_1) \
-            GROUP(DOT_2) \
-            GROUP(DOT_3) \
+        if (single && r->groups / 4 % 2) STEP \
+        for (size_t steps = single ? r->groups / 8 : r->groups / 4; steps; steps--) { \
+            STEP \
+            if (single) STEP \
         } \
         if (left) LAST_GROUPS(left) \
         from += r->segment_stride; \

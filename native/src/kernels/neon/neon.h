@@ -6,6 +6,7 @@
 
 void er_neon_qgemm(er_kernels *k);
 void er_neon_elementwise(er_kernels *k);
+void er_neon_qadd(er_kernels *k);
 void er_neon_float(er_kernels *k);
 void er_neon_qdepthwise(er_kernels *k);
 void er_neon_words(er_kernels *k);

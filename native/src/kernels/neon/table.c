@@ -6,6 +6,7 @@ void er_kernels_neon(er_kernels *k)
     k->bytes = ER_BYTES_SIGNED;
     er_neon_qgemm(k);
     er_neon_elementwise(k);
+    er_neon_qadd(k);
     er_neon_float(k);
     er_neon_qdepthwise(k);
     er_neon_words(k);
