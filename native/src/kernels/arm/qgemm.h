@@ -159,7 +159,11 @@ __attribute__((always_inline)) static inline uint8_t *tile(const size_t mr, cons
 // The tile that most of a large product is made of.
 #define MOSTLY(mr, panels) (panels > 2 && mr == MOST_##panels)
 #define TILES(mr, panels, single, kind) \
-    for (; count; count--, rows += (mr) * row_stride) out = tile(mr, panels, single, kind, &copy, &r, t, rows, out);
+    for (size_t line = 0; line < r.lines; line++, rows += r.line_stride, out += out_line) { \
+        const uint8_t *from = rows; \
+        uint8_t *to = out; \
+        for (size_t left = count; left; left--, from += (mr) * row_stride) to = tile(mr, panels, single, kind, &copy, &r, t, from, to); \
+    }
 #define ROWS(mr, panels) \
     case mr: \
         if ((mr) > MOST_##panels) break; \
@@ -168,12 +172,12 @@ __attribute__((always_inline)) static inline uint8_t *tile(const size_t mr, cons
         else TILES(mr, panels, false, copy.how) \
         break
 
-// `count` tiles of mr rows by `panels` panels.
+// `count` tiles of mr rows by `panels` panels, of each line.
 static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
 {
     const job copy = *t;
     const er_rows r = *t->rows;
-    const size_t row_stride = r.row_stride;
+    const size_t row_stride = r.row_stride, out_line = r.m * t->out_stride;
     const bool single = r.segments == 1 && !r.extras;
     switch (panels) {
     case 1: switch (mr) { ROWS(1, 1); ROWS(2, 1); ROWS(3, 1); ROWS(4, 1); ROWS(6, 1); ROWS(8, 1); ROWS(10, 1); ROWS(12, 1); } break;
@@ -252,9 +256,10 @@ static size_t next_panels(size_t left)
     return (left + tiles - 1) / tiles;
 }
 
-// One line of rows: even tiles, then one for the rest, which may begin with rows that are done already, and come out the same.
-static void run_line(size_t panels, const job *t, const uint8_t *rows, uint8_t *out)
+// Lines of rows: even tiles, then one for the rest of each, which may begin with rows that are done already, and come out the same.
+static void run_lines(size_t panels, const job *t, uint8_t *out)
 {
+    const uint8_t *rows = t->rows->a;
     const size_t m = t->rows->m, highest = tile_height(m, panels), tiles = (m + highest - 1) / highest, each = (m + tiles - 1) / tiles;
     const size_t mr = tile_height(tiles > 1 ? er_round_up(each, TOGETHER) : each, panels);
     if (mr > m) {       // no tile is as low: one less, and the rest
@@ -281,8 +286,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         if (panels == 4 && t.how == PLAIN && r->segments == 1 && !r->extras && r->groups * KR == 16 && r->m > 1) SIXTEEN(&t, out);
         else
 #endif
-        for (size_t line = 0; line < r->lines; line++)
-            run_line(panels, &t, (const uint8_t *)r->a + line * r->line_stride, out + line * r->m * out_stride);
+            run_lines(panels, &t, out);
         t.strip += panels * panel_bytes;
         out += panels * LANES * (o->sums ? sizeof(int32_t) : 1);
         t.n -= t.n < panels * LANES ? t.n : panels * LANES;

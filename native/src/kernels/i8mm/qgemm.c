@@ -46,21 +46,33 @@ static inline vi second_halves(vi a, vi b)
 #define LOAD(i, j) \
     int8x16_t x##i = none8; \
     if (i < mr) __asm__("ldr %d0, [%1], #8\n\tld1 {%0.d}[1], [%2], #8" : "=&w"(x##i), "+&r"(a##i), "+&r"(a##j) : : "memory");
-#define MUL(i, j, p) \
+// By two panels, whose weights are in v0 to v3: as assembly, in this order, for compilers would mix them with those of the next weights.
+#define MUL_OF(sum, x, w) "smmla %" #sum ".4s, %" #x ".16b, %" #w ".16b\n\t"
+#define MUL_TWO(i, p, next) \
+    if (i < mr) \
+        __asm__ volatile(MUL_OF(0, 8, 4) MUL_OF(1, 8, 5) MUL_OF(2, 8, 6) MUL_OF(3, 8, 7) \
+                         : "+w"(m##i##_##p), "+w"(n##i##_##p), "+w"(m##i##_##next), "+w"(n##i##_##next) : "w"(w0), "w"(w1), "w"(w2), "w"(w3), "w"(x##i));
+#define TWO_PANELS(p, next) \
+    if (next < panels) { \
+        register int8x16_t w0 __asm__("v0"), w1 __asm__("v1"), w2 __asm__("v2"), w3 __asm__("v3"); \
+        NEXT_FOUR(w0, w1, w2, w3, w) \
+        MUL_TWO(0, p, next) MUL_TWO(2, p, next) MUL_TWO(4, p, next) MUL_TWO(6, p, next) MUL_TWO(8, p, next) MUL_TWO(10, p, next) \
+    }
+#define MUL(i, p) \
     if (i < mr) { \
         m##i##_##p = vmmlaq_s32(m##i##_##p, x##i, w0); \
         n##i##_##p = vmmlaq_s32(n##i##_##p, x##i, w1); \
     }
-#define PANEL(p) \
-    if (p < panels) { \
+#define LAST_PANEL(p) \
+    if (p + 1 == panels) { \
         int8x16_t w0, w1; \
         NEXT_TWO(w0, w1, w) \
-        MUL(0, 1, p) MUL(2, 3, p) MUL(4, 5, p) MUL(6, 7, p) MUL(8, 9, p) MUL(10, 11, p) \
+        MUL(0, p) MUL(2, p) MUL(4, p) MUL(6, p) MUL(8, p) MUL(10, p) \
     }
 #define GROUP \
     { \
         EACH_PAIR(LOAD) \
-        PANEL(0) PANEL(1) PANEL(2) PANEL(3) \
+        TWO_PANELS(0, 1) TWO_PANELS(2, 3) LAST_PANEL(0) LAST_PANEL(2) \
     }
 #define SPLIT_PANEL(i, j, p) \
     if (i < mr && p < panels) { \
@@ -78,7 +90,11 @@ static inline vi second_halves(vi a, vi b)
     size_t segments = single ? 1 : r->segments; \
     do { \
         EACH_PAIR(ROW_POINTER) \
-        for (size_t left = r->groups; left; left--) GROUP \
+        if (r->groups % 2) GROUP \
+        for (size_t left = r->groups / 2; left; left--) { \
+            GROUP \
+            GROUP \
+        } \
         a += r->segment_stride; \
     } while (--segments); \
     for (size_t e = 0; e < (single ? 0 : r->extras); e++) { \
