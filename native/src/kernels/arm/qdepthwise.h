@@ -16,14 +16,15 @@
 enum { WIDE = 16, WIDE_HEADER = ER_HEADER * WIDE, LEAST = -127 };
 
 // `triples`: the products of three taps of a column fit int16, too. `fits`: all outputs fit 16 bits, whatever the input is.
-typedef struct { uint32_t at; uint16_t planes; bool by_column, triples, fits; } block_info;
+// `shift`: the largest one.
+typedef struct { uint32_t at; uint16_t planes; bool by_column, triples, fits; int8_t shift; } block_info;
 
 static inline int32_t piece_of(int32_t v) { return v < LEAST ? LEAST : v > 127 ? 127 : v; }
 
 // What is to be known of a block's weights.
 static block_info look_at(const er_depthwise_weights *w, size_t c, size_t there)
 {
-    block_info b = {0, 1, false, w->kh == 3 && w->kw == 3, true};
+    block_info b = {0, 1, false, w->kh == 3 && w->kw == 3, true, 0};
     for (size_t i = c; i < c + there; i++) {
         double most = fabs((double)w->params[i].bias - er_depthwise_fold(w, i, w->x_zero));
         for (size_t kx = 0; kx < w->kw; kx++) {
@@ -72,12 +73,13 @@ static size_t depthwise_pack(const er_depthwise_weights *w, void *packed)
         b.at = (uint32_t)at;
         size_t end = er_round_up(at + WIDE_HEADER + (b.by_column ? 12 : b.planes * w->kh * w->kw) * WIDE, 64);
         if (packed) {
-            ((block_info *)packed)[c / WIDE] = b;
             memset(base + at, 0, end - at);
             for (size_t j = 0; j < there; j++) {
                 er_put_header(base + at, WIDE, j, &w->params[c + j], er_depthwise_fold(w, c + j, w->x_zero), w->real);
                 put_weights(w, &b, c + j, j, (int8_t *)base + at + WIDE_HEADER);
             }
+            b.shift = (int8_t)(w->real ? 0 : largest_shift(base + at, WIDE / LANES));
+            ((block_info *)packed)[c / WIDE] = b;
         }
         at = end;
     }
@@ -270,7 +272,7 @@ static void qdepthwise(size_t n, size_t channels, const er_taps *taps, const voi
     const range r = range_of(o);
     for (size_t c = 0; n && c < channels; c += WIDE, info++) {
         const uint8_t *block = (const uint8_t *)packed + info->at;
-        const rounding how = rounding_of(largest_shift(block, WIDE / LANES), o, r.free && channels - c >= WIDE);
+        const rounding how = rounding_of(info->shift, o, r.free && channels - c >= WIDE);
         dw_run *run = choose(taps, info, how == PLAIN);
         const dw_job t = {taps, taps->row, c, block, info->planes, channels - c, info->fits, o, r, how, out + c, out_stride};
         run(&t, n);

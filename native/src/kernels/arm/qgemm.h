@@ -6,7 +6,7 @@
 //     FULL_TILES                          whether FULL is worth code of its own (1) or goes as RIGHT (0)
 //     SIXTEEN(t, out)                     (a macro, where there is one) lines of plain rows of one segment with 16 products by four panels
 //     BEGINNING(strip, panels, to)        what sums begin with, made in 96 bytes of each panel (not needed where it is the biases)
-//     FIT_16                              (a macro) PLAIN and FULL are only strips whose outputs fit 16 bits, whatever A is: their last byte tells it
+//     FIT_16                              (a macro) PLAIN and FULL are only strips whose outputs fit 16 bits, whatever A is (note_of)
 //     PAIRED                              (a macro) sums of two rows lie together, until SPLIT sets s<row>_<panel>; of more than two panels FINISH_PAIRS
 //                                         stores them, PLAIN or FULL, as they are
 // A is int8. Panels have LANES channels.
@@ -195,6 +195,9 @@ static size_t tile_height(size_t m, size_t panels)
     return panels < 3 && m > 4 ? (m + 1) / 2 * 2 : m;
 }
 
+// What is known of a strip since it was packed. `shift`: of the largest one's sign.
+typedef struct { bool fits; int32_t shift; } strip_note;
+
 #ifdef FIT_16
 static size_t fit_bytes(size_t segments, size_t groups)
 {
@@ -202,7 +205,12 @@ static size_t fit_bytes(size_t segments, size_t groups)
     return 1;
 }
 
-static bool outputs_fit(const uint8_t *strip, size_t panels, size_t panel_bytes) { return strip[panels * panel_bytes - 1]; }
+// A strip's last byte: whether its outputs fit, and 0, 2 or 4 as its largest shift is to the right, none, or to the left.
+static inline strip_note note_of(const uint8_t *strip, size_t panels, size_t panel_bytes)
+{
+    const uint8_t note = strip[panels * panel_bytes - 1];
+    return (strip_note){note & 1, (note >> 1) - 1};
+}
 
 // sums[j] + the sizes of channel j's weights in a chunk.
 static inline uint32x4_t add_sizes(uint32x4_t sums, const int8_t *w)
@@ -238,13 +246,14 @@ static void note_fit(void *strip, size_t panels, size_t panel_bytes, size_t segm
 {
     (void)segments, (void)groups;
     const bool fits = fits_16(strip, panels, panel_bytes);
-    ((uint8_t *)strip)[panels * panel_bytes - 1] = fits;
+    const int32_t shift = largest_shift(strip, panels);
+    ((uint8_t *)strip)[panels * panel_bytes - 1] = (uint8_t)(fits | (shift < 0 ? 0 : shift == 0 ? 2 : 4));
 }
 #else
-static bool outputs_fit(const uint8_t *strip, size_t panels, size_t panel_bytes)
+static inline strip_note note_of(const uint8_t *strip, size_t panels, size_t panel_bytes)
 {
-    (void)strip, (void)panels, (void)panel_bytes;
-    return true;        // or need not
+    (void)panel_bytes;
+    return (strip_note){true, largest_shift(strip, panels)};        // they fit, or need not
 }
 #endif
 
@@ -281,7 +290,8 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
     for (size_t panels; t.n;) {
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.begin = BEGINNING(t.strip, panels, begin);
-        t.how = rounding_of(largest_shift(t.strip, panels), o, t.range.free && t.n >= panels * LANES && outputs_fit(t.strip, panels, panel_bytes));
+        const strip_note note = note_of(t.strip, panels, panel_bytes);
+        t.how = rounding_of(note.shift, o, t.range.free && t.n >= panels * LANES && note.fits);
 #ifdef SIXTEEN
         if (panels == 4 && t.how == PLAIN && r->segments == 1 && !r->extras && r->groups * KR == 16 && r->m > 1) SIXTEEN(&t, out);
         else
