@@ -90,29 +90,36 @@ __attribute__((always_inline)) static inline uint8_t *finish_half(const dw_job *
         : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", \
           "v23", "v24", "v25", "v26", "v27", "v28", "cc", "memory");
 
-// n >= 1.
-static void two_lines(const dw_job *t, size_t half, size_t line, size_t n)
-{
-    static const uint8_t places[32] = {0, 16, 32, 48, 1, 17, 33, 49, 2, 18, 34, 50, 3, 19, 35, 51, 4, 20, 36, 52, 5, 21, 37, 53, 6, 22, 38, 54, 7, 23, 39, 55};
-    const uint8_t *header = t->block + 32 * half, *weights = t->block + WIDE_HEADER + 32 * half;
-    const size_t step = t->taps->tap_step, out_stride = t->out_stride, first = t->c + 8 * half;
-    const uint8_t *const *row = t->row + 3 * line;
-    const uint8_t *r0 = row[0] + first, *r1 = row[1] + first, *r2 = row[2] + first, *r3 = row[5] + first;
-    uint8_t *out = t->out + line * t->taps->out_line + 8 * half, *below = out + t->taps->out_line;
-    if (t->fits) TWO_LINES(BYTES_THAT_FIT)
-    else TWO_LINES(BYTES_OF_ANY)
-}
-
-// Whether two_lines may take a line and the next one.
+// Whether a line and the next one are such.
 static inline bool go_together(const dw_job *t, size_t line)
 {
     const uint8_t *const *row = t->row + 3 * line;
     return line + 1 < t->taps->lines && row[3] == row[1] && row[4] == row[2];
 }
 
+// By twos as far as lines go together: how many. n >= 1 outputs each.
+static size_t two_by_two(const dw_job *t, size_t half, size_t outputs)
+{
+    static const uint8_t places[32] = {0, 16, 32, 48, 1, 17, 33, 49, 2, 18, 34, 50, 3, 19, 35, 51, 4, 20, 36, 52, 5, 21, 37, 53, 6, 22, 38, 54, 7, 23, 39, 55};
+    const uint8_t *header = t->block + 32 * half, *weights = t->block + WIDE_HEADER + 32 * half;
+    const size_t step = t->taps->tap_step, out_stride = t->out_stride, first = t->c + 8 * half;
+    size_t line = 0;
+    for (; go_together(t, line); line += 2) {
+        const uint8_t *const *row = t->row + 3 * line;
+        const uint8_t *r0 = row[0] + first, *r1 = row[1] + first, *r2 = row[2] + first, *r3 = row[5] + first;
+        uint8_t *out = t->out + line * t->taps->out_line + 8 * half, *below = out + t->taps->out_line;
+        size_t n = outputs;
+        if (t->fits) TWO_LINES(BYTES_THAT_FIT)
+        else TWO_LINES(BYTES_OF_ANY)
+    }
+    return line;
+}
+
 __attribute__((always_inline)) static inline void half_by_column(const dw_job *job, const size_t half, const size_t share, const rounding how, const bool fits, const size_t outputs)
 {
     static const uint8_t places[32] = {0, 16, 32, 255, 1, 17, 33, 255, 2, 18, 34, 255, 3, 19, 35, 255, 4, 20, 36, 255, 5, 21, 37, 255, 6, 22, 38, 255, 7, 23, 39, 255};
+    size_t line = share == 1 && how == PLAIN ? two_by_two(job, half, outputs) : 0;
+    if (line == job->taps->lines) return;
     const dw_job t = *job;
     const uint8_t *header = t.block + 32 * half, *weights = t.block + WIDE_HEADER + 32 * half;
     const size_t step = t.taps->tap_step, away = t.taps->x_step - 3 * step, first = t.c + 8 * half;
@@ -121,15 +128,10 @@ __attribute__((always_inline)) static inline void half_by_column(const dw_job *j
     const int8x16_t w20 = load_bytes(weights + 128), w21 = load_bytes(weights + 144);
     const vi q0 = load_ints(header + 64), q1 = load_ints(header + 80);
     const vi shift0 = load_ints(header + 128), shift1 = load_ints(header + 144);
-    for (size_t line = 0; line < t.taps->lines; line++) {
+    for (; line < t.taps->lines; line++) {
         const uint8_t *r0 = t.row[3 * line] + first, *r1 = t.row[3 * line + 1] + first, *r2 = t.row[3 * line + 2] + first;
         uint8_t *out = t.out + line * t.taps->out_line + 8 * half;
         size_t n = outputs;
-        if (share == 1 && how == PLAIN && go_together(job, line)) {
-            two_lines(job, half, line, n);
-            line++;
-            continue;
-        }
         int8x16x3_t column;
         vi x0, x1, y0, y1, z0, z1;
         { COLUMN BEGIN(x) }
