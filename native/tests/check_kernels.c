@@ -226,26 +226,27 @@ static void check_qgemm(const er_kernels *generic, const er_kernels *k)
 
 // ---- depthwise
 
-typedef struct { size_t n, kh, kw, x_step, tap_step, row_bytes; bool is_signed; const uint8_t *x; er_depthwise_weights w; er_output o; } window;
+enum { MOST_LINES = 5 };
+typedef struct { size_t n, lines, kh, kw, x_step, tap_step, row_bytes; bool is_signed; const uint8_t *x; er_depthwise_weights w; er_output o; } window;
 
-// Two lines, the second of which begins a row further down; the result has channels + 3 bytes a pixel.
+// Lines, of which each begins a row further down; the result has channels + 3 bytes a pixel.
 static uint8_t *run_depthwise(const er_kernels *k, const window *p)
 {
     const er_qdepthwise *d = &k->qdepthwise;
     int32_t offset = er_bytes_offset(d->bytes, p->is_signed);
     bool flip = offset != 0;
-    size_t pixel = p->w.channels + 3, bytes = (p->kh + 1) * p->row_bytes;
-    uint8_t *x = malloc(bytes + ER_SLACK), *out = guarded(2 * p->n * pixel);
-    const uint8_t *row[2 * 8];
+    size_t pixel = p->w.channels + 3, bytes = (p->kh + p->lines - 1) * p->row_bytes;
+    uint8_t *x = malloc(bytes + ER_SLACK), *out = guarded(p->lines * p->n * pixel);
+    const uint8_t *row[MOST_LINES * 8];
     for (size_t i = 0; i < bytes; i++) x[i] = p->x[i] ^ (flip ? 0x80 : 0);
-    for (size_t i = 0; i < 2 * p->kh; i++) row[i] = x + (i / p->kh + i % p->kh) * p->row_bytes;
+    for (size_t i = 0; i < p->lines * p->kh; i++) row[i] = x + (i / p->kh + i % p->kh) * p->row_bytes;
     er_depthwise_weights w = p->w;
     w.x_zero += offset;
     uint8_t *packed = er_aligned_alloc(d->pack(&w, NULL));
     d->pack(&w, packed);
-    er_taps taps = {row, 2, p->n * pixel, p->kh, p->kw, p->x_step, p->tap_step, p->is_signed != flip};
+    er_taps taps = {row, p->lines, p->n * pixel, p->kh, p->kw, p->x_step, p->tap_step, p->is_signed != flip};
     d->run(p->n, w.channels, &taps, packed, &p->o, out + CANARY, pixel);
-    check_guards("qdepthwise", k->isa, out, 2 * p->n * pixel);
+    check_guards("qdepthwise", k->isa, out, p->lines * p->n * pixel);
     er_aligned_free(packed);
     free(x);
     return out;
@@ -254,7 +255,7 @@ static uint8_t *run_depthwise(const er_kernels *k, const window *p)
 static void check_qdepthwise(const er_kernels *generic, const er_kernels *k)
 {
     for (int round = 0; round < 1500; round++) {
-        window p = {.n = 1 + below(&rng, 11), .is_signed = below(&rng, 2)};
+        window p = {.n = 1 + below(&rng, 11), .lines = 1 + below(&rng, MOST_LINES), .is_signed = below(&rng, 2)};
         if (round % 50 == 0) p.n = 60 + below(&rng, 90);
         size_t channels = 1 + below(&rng, 170), size = below(&rng, 5), dilation = below(&rng, 4) ? 1 : 2, taps;
         p.kh = size < 3 ? 3 : size == 3 ? 5 : 1 + below(&rng, 8);
@@ -264,8 +265,9 @@ static void check_qdepthwise(const er_kernels *generic, const er_kernels *k)
         p.x_step = (1 + below(&rng, 3)) * channels;
         p.row_bytes = (p.n - 1) * p.x_step + (p.kw - 1) * p.tap_step + channels;
         int32_t low = p.is_signed ? -128 : 0;
-        uint8_t *x = malloc((p.kh + 1) * p.row_bytes), *w = malloc(taps * channels);
-        fill(x, (p.kh + 1) * p.row_bytes, (int)below(&rng, 8), p.is_signed);
+        const size_t bytes = (p.kh + p.lines - 1) * p.row_bytes;
+        uint8_t *x = malloc(bytes), *w = malloc(taps * channels);
+        fill(x, bytes, (int)below(&rng, 8), p.is_signed);
         fill(w, taps * channels, (int)below(&rng, 8), p.is_signed);
         int32_t zero = p.is_signed ? 0 : (int32_t)below(&rng, 256);
         if (!p.is_signed && below(&rng, 2))     // mostly few weights are far from the zero point
@@ -277,7 +279,7 @@ static void check_qdepthwise(const er_kernels *generic, const er_kernels *k)
         p.o = draw_output(p.is_signed, false);
         er_set_reach(&p.o, channels, taps, channels, 1, w, !p.is_signed, zero, p.w.x_zero - low, params);
         uint8_t *want = run_depthwise(generic, &p), *got = run_depthwise(k, &p);
-        for (size_t i = 0; i < 2 * p.n; i++)
+        for (size_t i = 0; i < p.lines * p.n; i++)
             for (size_t c = 0; c < channels + 3; c++) {
                 size_t at = CANARY + i * (channels + 3) + c;
                 CHECK(want[at] == got[at], "qdepthwise of %s: case %d pixel %zu channel %zu of %zu (%zux%zu): %d, expected %d", k->isa, round, i, c, channels, p.kh, p.kw, got[at], want[at]);
