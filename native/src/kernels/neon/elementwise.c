@@ -45,7 +45,9 @@ static size_t mul_sixteens(size_t n, const uint8_t *a, size_t a_step, const uint
 static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, size_t b_step, const er_qmul_params *p, uint8_t *out)
 {
     uint8_t header[HEADER], repeated[2][16], rest[3][16];
-    for (size_t j = 0; j < LANES; j++) er_put_header(header, LANES, j, &(er_channel){0, p->m}, 0, false);
+    er_put_header(header, LANES, 0, &(er_channel){0, p->m}, 0, false);
+    for (size_t v = 0; v < 3; v++)
+        for (size_t j = 1; j < LANES; j++) memcpy(header + 4 * (v * LANES + j), header + 4 * v * LANES, 4);
     const product_job s = {p->a_zero, p->b_zero, p->a_signed, p->b_signed, range_of(&p->o), rounding_of(largest_shift(header, 1), &p->o, false), header, &p->o};
     if (!a_step) a = memset(repeated[0], a[0], 16);
     if (!b_step) b = memset(repeated[1], b[0], 16);

@@ -134,10 +134,12 @@ typedef struct { int16x8_t a, b; vi m, c; uint16_t margins; uint8x16_t flip_a, f
 static bool spread_sums(const er_qadd_params *p, sum_scales *s)
 {
     const er_qadd_floats *f = &p->floats;
-    const double m = ldexp(f->m, 31 - INPUT_BITS);
-    if (!f->margin || f->margin > 1000 || !(m < INT32_MAX)) return false;
+    if (!f->margin || f->margin > 1000) return false;
+    const int32_t larger = er_max32(f->a, er_max32(f->b, -f->b)), more = INT16_MAX / larger;      // a simple ratio: m becomes small by it
+    const double m = ldexp(f->m, 31 - INPUT_BITS) / more;
+    if (!(m < INT32_MAX)) return false;
     const double c = (double)f->c + 128.0 * (f->a + f->b) * (double)f->m - 128 * 65536.0 + 2;
-    const int16_t a = f->a, b = f->b;
+    const int16_t a = (int16_t)(f->a * more), b = (int16_t)(f->b * more);
     *s = (sum_scales){vdupq_n_s16(a), vdupq_n_s16(b), vdupq_n_s32((int32_t)lrint(m)), vdupq_n_s32((int32_t)lrint(c)), (uint16_t)(2 * (f->margin + 2)),
                       vdupq_n_u8(p->a_signed ? 0 : 0x80), vdupq_n_u8(p->b_signed ? 0 : 0x80), range_of(&p->o)};
     return true;
