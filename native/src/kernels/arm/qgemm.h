@@ -101,7 +101,7 @@ static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, 
         STORE_WHOLE(PACKED, i) \
     }
 #define FINISH_ALL SCALE_PANEL(0) SCALE_PANEL(1) SCALE_PANEL(2) SCALE_PANEL(3) FINISH_FOUR(0, 1, 2, 3) FINISH_FOUR(4, 5, 6, 7) FINISH_FOUR(8, 9, 10, 11)
-#define SAVE(i, p) if (i < mr && p < panels) vst1q_s32(sums + (i * panels + p) * LANES, s##i##_##p);
+#define SAVE(i, p) if (i < mr && p < panels) vst1q_s32((int32_t *)(void *)(saved + i * saved_stride) + p * LANES, s##i##_##p);
 #define SAVE_ROW(i) EACH_PANEL(SAVE, i)
 
 // A row of up to n channels, with any multipliers.
@@ -114,13 +114,7 @@ __attribute__((always_inline)) static inline void store_slowly(const int32_t *su
 
 static __attribute__((noinline)) void finish_slowly(const job *t, const int32_t *sums, size_t mr, size_t panels, uint8_t *out)
 {
-    for (size_t i = 0; i < mr; i++, out += t->out_stride, sums += panels * LANES) {
-        if (t->o->sums) {
-            memcpy(out, sums, panels * LANES * sizeof *sums);
-            continue;
-        }
-        store_slowly(sums, t->strip, panels, t->n, t->o, &t->range, out);
-    }
+    for (size_t i = 0; i < mr; i++, out += t->out_stride, sums += panels * LANES) store_slowly(sums, t->strip, panels, t->n, t->o, &t->range, out);
 }
 
 // mr rows by `panels` panels: constants. The job comes as a copy that no store to `out` can touch, and `slow` as it is. `single`: rows are one
@@ -137,8 +131,11 @@ __attribute__((always_inline)) static inline uint8_t *tile(const size_t mr, cons
     if (__builtin_expect(kind == SLOW, 0)) {
         SPLIT
         int32_t sums[MOST_ROWS * MAX_PANELS * LANES];
+        const bool are_outputs = slow->o->sums;
+        uint8_t *saved = are_outputs ? out : (uint8_t *)sums;
+        const size_t saved_stride = are_outputs ? out_stride : panels * LANES * sizeof *sums;
         EACH_ROW(SAVE_ROW)
-        finish_slowly(slow, sums, mr, panels, out);
+        if (!are_outputs) finish_slowly(slow, sums, mr, panels, out);
     } else if (kind == PLAIN) {
         const rounding how = PLAIN;
         const size_t n = panels * LANES;
@@ -317,6 +314,8 @@ __attribute__((always_inline)) static inline void row_of(const size_t panels, co
     SUMS(mr, panels)
     SPLIT
     int32_t sums[MAX_PANELS * LANES];
+    uint8_t *const saved = (uint8_t *)sums;
+    const size_t saved_stride = 0;      // one row
     EACH_ROW(SAVE_ROW)
     store_slowly(sums, strip, panels, n, o, bytes, out);
 }
