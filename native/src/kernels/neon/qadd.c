@@ -1,5 +1,5 @@
-// 8-bit addition. Where er_qadd_prepare finds that one multiplication makes an output, it is made so, with as many bits behind the point as a
-// 32-bit product has, and outputs too near to ties are computed again, as all others are: by the reference's three roundings.
+// 8-bit addition. Where er_qadd_prepare says that one multiplication makes an output, AArch64 makes it so, with 16 bits behind the point, and
+// again those that are too near to ties: by the reference's three roundings, as all others.
 #include <math.h>
 
 #include "kernels/neon/neon.h"
@@ -130,7 +130,7 @@ static void add_exactly(size_t n, const uint8_t *a, size_t a_step, const uint8_t
 enum { INPUT_BITS = 7, BLOCK = 32 };
 typedef struct { int16x8_t a, b; vi m, c; uint16_t margins; uint8x16_t flip_a, flip_b; range range; } sum_scales;
 
-// Whether there are any. The roundings of m, c and sqrdmulh are off by less than 2 together: `floats` has m and c less exactly, but as here counts on that.
+// Whether there are any. What m, c and sqrdmulh are rounded by is less than 2 together, and comes on top of the margin.
 static bool spread_sums(const er_qadd_params *p, sum_scales *s)
 {
     const er_qadd_floats *f = &p->floats;
