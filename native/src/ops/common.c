@@ -269,6 +269,12 @@ void er_for(er_pool *pool, size_t n, double work, void (*fn)(void *, size_t, int
     for (size_t i = 0; i < n && !er_pool_stopped(pool); i++) fn(arg, i, 0);
 }
 
+size_t er_longest_task(size_t macs)
+{
+    enum { MOST = 1 << 28 };        // some hundredths of a second
+    return macs == 0 ? MOST : macs < MOST ? MOST / macs : 1;
+}
+
 typedef struct { void (*fn)(const er_op *op, size_t from, size_t to); const er_op *op; size_t n, each; } span_arg;
 
 static void run_span(void *arg, size_t i, int thread)

@@ -279,6 +279,7 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
     size_t own = (size_t)er_min32(c->o.stride_h, c->in_h) * (size_t)er_min32(c->o.stride_w, c->in_w) * (size_t)c->in_c * c->mm.element;
     size_t most = row_bytes * 224 <= 65536 ? 224 : row_bytes * 112 <= 131072 ? 112 : 56;
     if (most < 32768 / own) most = 32768 / own;
+    most = clamp(most, 1, er_longest_task(c->mm.segments * c->mm.length * c->mm.n));
     size_t out_w = (size_t)c->out_w, out_h = (size_t)c->out_h;
     c->blocks = divide_up(out_w, most);
     size_t lines = c->blocks > 1 ? 1 : clamp(most / out_w, 1, out_h);

@@ -189,6 +189,8 @@ static void plan_tasks(const er_prepare *p, depthwise *d)
     size_t h = (size_t)er_max32(d->s.out_h, 1), threads = (size_t)p->threads, each = (h / d->band + threads - 1) / threads;
     d->line_tasks = threads * (each > 4 ? 4 : each < 1 ? 1 : each);
     if (threads == 1) d->line_tasks = 1;
+    const size_t lines = er_longest_task(line_bytes(d) * (size_t)d->s.kh * (size_t)d->s.kw), least = (h + lines - 1) / lines;
+    if (d->line_tasks < least) d->line_tasks = least;
     if (d->line_tasks > (size_t)d->s.out_h) d->line_tasks = (size_t)d->s.out_h;     // of nothing, none
 }
 
