@@ -111,7 +111,7 @@ static void bench_layer(const er_kernels *k, const layer *l, double peak)
     for (uint64_t begin = er_nanoseconds(), now = begin; now - begin < 100000000;) {
         for (size_t first = 0; first < l->pixels; first += block) {
             size_t m = l->pixels - first < block ? l->pixels - first : block;
-            er_rows rows = {a + first * stride * a_size, 1, 0, m, stride * a_size, l->segments, l->k * a_size, (l->k + (size_t)g->kr - 1) / (size_t)g->kr, 0, NULL};
+            er_rows rows = {a + first * stride * a_size, 1, 0, m, stride * a_size, l->segments, l->k * a_size, (l->k + (size_t)g->kr - 1) / (size_t)g->kr, 0, NULL, 0, 0};
             g->run(&rows, l->n, 0, packed, panel_bytes, &o, y, l->n);     // always there: the kernel, not memory
         }
         uint64_t end = er_nanoseconds();

@@ -80,6 +80,28 @@ static void check_sums(const er_kernels *k, const er_qgemm *g, const product *p,
     er_aligned_free(out);
 }
 
+// Where A has zeros in whole segments, they need not be read. `a` is what rows->a points at.
+static void check_skipped(const er_kernels *k, const er_qgemm *g, const product *p, const er_rows *rows, uint8_t *a, const uint8_t *packed, size_t panel_bytes)
+{
+    const size_t segments = p->w.segments, before = below(&rng, segments), after = below(&rng, segments - before), n = p->w.n, a_size = (size_t)g->a_size;
+    const size_t apart = segment_step(p) * a_size, bytes = p->m * (n + 3) + 2 * CANARY;
+    er_rows some = *rows;
+    some.a = a + before * apart;
+    some.segments = segments - before - after;
+    some.before = before;
+    some.after = after;
+    uint8_t *part = guarded(p->m * (n + 3)), *whole = guarded(p->m * (n + 3));
+    g->run(&some, n, 0, packed, panel_bytes, &p->o, part + CANARY, n + 3);
+    for (size_t s = 0; s < segments; s++) {
+        if (s >= before && s < segments - after) continue;
+        for (size_t i = 0; i < (p->overlaps ? 1 : p->m); i++) memset(a + i * row_step(p) * a_size + s * apart, 0, apart);
+    }
+    g->run(rows, n, 0, packed, panel_bytes, &p->o, whole + CANARY, n + 3);
+    CHECK(!memcmp(part, whole, bytes), "qgemm of %s: %zu segments without the first %zu and the last %zu", k->isa, segments, before, after);
+    er_aligned_free(part);
+    er_aligned_free(whole);
+}
+
 // The product by one ISA; the result has n + 3 bytes a row.
 static uint8_t *run_product(const er_kernels *k, const er_qgemm *g, const product *p)
 {
@@ -100,7 +122,7 @@ static uint8_t *run_product(const er_kernels *k, const er_qgemm *g, const produc
     er_qgemm_pack(g, &p->w, extras, list, p->zero + shift, p->channels, p->o.real, packed);
     // Where m divides, as lines of rows too.
     size_t lines = p->m % 3 == 0 && !p->overlaps ? 3 : 1;
-    er_rows rows = {a, lines, p->m / lines * stride * a_size, p->m / lines, stride * a_size, segments, apart * a_size, groups, extras, extra_at};
+    er_rows rows = {a, lines, p->m / lines * stride * a_size, p->m / lines, stride * a_size, segments, apart * a_size, groups, extras, extra_at, 0, 0};
     uint8_t *out = guarded(p->m * (n + 3));
     // Where there are several strips, in two calls.
     size_t first = g->strip(panels) * (size_t)g->nr;
@@ -126,6 +148,7 @@ static uint8_t *run_product(const er_kernels *k, const er_qgemm *g, const produc
     check_guards("qgemm", k->isa, out, p->m * (n + 3));
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < 3; j++) CHECK(out[CANARY + i * (n + 3) + n + j] == GUARD, "qgemm of %s writes behind a row", k->isa);
+    if (!extras) check_skipped(k, g, p, &rows, a, packed, panel_bytes);
     er_aligned_free(a);
     er_aligned_free(packed);
     free(list);

@@ -152,7 +152,7 @@ void check_floats(const er_kernels *generic, const er_kernels *k)
             float *packed = er_aligned_alloc((n + (size_t)g->nr - 1) / (size_t)g->nr * panel * sizeof *packed);
             er_sgemm_pack(g, n, length, w, NULL, packed);
             out[i] = malloc(m * n * sizeof *out[i]);
-            g->run(&(er_rows){a, 1, 0, m, length * sizeof *a, 1, 0, length, 0, NULL}, n, packed, panel, -3, 3, out[i], n);
+            g->run(&(er_rows){a, 1, 0, m, length * sizeof *a, 1, 0, length, 0, NULL, 0, 0}, n, packed, panel, -3, 3, out[i], n);
             er_aligned_free(packed);
         }
         for (size_t i = 0; i < m * n; i++)

@@ -68,6 +68,7 @@ typedef struct er_rows {
     size_t groups;
     size_t extras;
     const size_t *extra_at;     // [extras], bytes from the start of a row
+    size_t before, after;       // segments that panels have before these and behind them: A has zeros there, and they are not read. No extras then.
 } er_rows;
 
 // What sums are scaled with, made of the panels' headers for one output, from a first channel on: `step` floats from panel to panel,

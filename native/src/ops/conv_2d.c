@@ -27,6 +27,7 @@ typedef struct {
     int32_t pad_top, pad_left;
     size_t element;             // bytes of an element of x
     bool is_pointwise;          // 1x1, stride 1, one group: taken as one long line
+    size_t whole, whole_end;    // lines of output from `whole` on take all filter rows; of others those that see only padding, of 0, are left out
     size_t image_h, image_row;  // IMAGE: rows of a padded image, and elements of each
     // A task is some output rows, so that there are line_tasks an image; or a block of one row, of which there are
     // `blocks`; with GATHER a block of all output pixels. With n_split each is cut by output channels as well.
@@ -81,16 +82,42 @@ static void copy_rows(void *arg, size_t i, int thread)
 
 // ---- DIRECT and IMAGE: some output rows of an image, or a part of one
 
-// A's rows for m outputs from `first` on, in each of some lines from oy on.
+// The filter rows that see more than padding in line oy of the output; all of them if none does.
+typedef struct { size_t first, end; } taps;
+
+static taps taps_of(const conv *c, size_t oy)
+{
+    const int64_t y = (int64_t)oy * c->o.stride_h - c->pad_top, dilation = c->o.dilation_h, below = c->in_h - y;
+    const int64_t first = y < 0 ? (dilation - 1 - y) / dilation : 0, end = below > 0 ? (below + dilation - 1) / dilation : 0;
+    const taps t = {(size_t)first, end < c->kh ? (size_t)end : (size_t)c->kh};
+    return t.first < t.end ? t : (taps){0, (size_t)c->kh};
+}
+
+static bool sees_padding(const conv *c, size_t oy)
+{
+    const taps t = taps_of(c, oy);
+    return t.first > 0 || t.end < (size_t)c->kh;
+}
+
+// Of some lines from oy on, how many can be computed by one product.
+static size_t lines_alike(const conv *c, size_t oy, size_t lines)
+{
+    if (oy < c->whole || oy >= c->whole_end) return 1;
+    return lines < c->whole_end - oy ? lines : c->whole_end - oy;
+}
+
+// A's rows for m outputs from `first` on, in each of some lines from oy on, which are alike.
 static er_rows rows_at(const er_op *op, size_t image, size_t oy, size_t lines, size_t first, size_t m)
 {
     const conv *c = op->state;
+    const taps t = oy >= c->whole && oy < c->whole_end ? (taps){0, (size_t)c->kh} : taps_of(c, oy);
     size_t line = c->way == DIRECT ? (size_t)c->in_w * (size_t)c->in_c : c->image_row, height = c->way == DIRECT ? (size_t)c->in_h : c->image_h;
     size_t from = (image * height + oy * (size_t)c->o.stride_h) * line + first * (size_t)c->o.stride_w * (size_t)c->in_c, element = c->mm.element;
+    const size_t segment_stride = (size_t)c->o.dilation_h * line * element;
     const uint8_t *a = c->way == DIRECT ? er_u8(op->inputs[0]) : op->shared;
-    return (er_rows){.a = a + from * element, .lines = lines, .line_stride = (size_t)c->o.stride_h * line * element, .m = m,
-                     .row_stride = (size_t)c->o.stride_w * (size_t)c->in_c * element, .segments = (size_t)c->kh,
-                     .segment_stride = (size_t)c->o.dilation_h * line * element};
+    return (er_rows){.a = a + from * element + t.first * segment_stride, .lines = lines, .line_stride = (size_t)c->o.stride_h * line * element, .m = m,
+                     .row_stride = (size_t)c->o.stride_w * (size_t)c->in_c * element, .segments = t.end - t.first, .segment_stride = segment_stride,
+                     .before = t.first, .after = (size_t)c->kh - t.end};
 }
 
 static void run_lines(void *arg, size_t i, int thread)
@@ -112,10 +139,13 @@ static void run_lines(void *arg, size_t i, int thread)
     if (first >= out_w) return;
     size_t image = task / c->line_tasks, part = task % c->line_tasks, oy = er_part(out_h, part, c->line_tasks);
     size_t lines = er_part(out_h, part + 1, c->line_tasks) - oy;
-    er_rows rows = rows_at(t->op, image, oy, lines, first, m);
-    size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
-    uint8_t *y = er_u8(er_conv_output(t->op)) + ((image * out_h + oy) * out_w + first) * (size_t)c->out_c * c->element;
-    er_matmul_run(mm, 0, &rows, scratch, n0, n1, y, (size_t)c->out_c);
+    size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride), out_line = out_w * (size_t)c->out_c * c->element;
+    uint8_t *y = er_u8(er_conv_output(t->op)) + (image * out_h + oy) * out_line + first * (size_t)c->out_c * c->element;
+    for (size_t done = 0, some; done < lines; done += some) {
+        some = lines_alike(c, oy + done, lines - done);
+        const er_rows rows = rows_at(t->op, image, oy + done, some, first, m);
+        er_matmul_run(mm, 0, &rows, scratch, n0, n1, y + done * out_line, (size_t)c->out_c);
+    }
     finish(t->op, y, lines * m * (size_t)c->out_c);
 }
 
@@ -360,6 +390,11 @@ er_status er_prepare_conv(er_prepare *p, er_op *op, er_conv_options o, er_pads p
     c->way = choose_way(c, x);
     op->kernel = c->mm.is_float ? "float product" : c->way == DIRECT ? "product in place" : c->way == IMAGE ? "product on padded copy" : "product on gathered rows";
     if (c->way == IMAGE) ER_TRY(plan_image(p, op, c));
+    c->whole_end = (size_t)c->out_h;
+    if (c->way == IMAGE && !c->mm.is_float && c->mm.pad == 0 && c->mm.extras == 0) {
+        while (c->whole < c->whole_end && sees_padding(c, c->whole)) c->whole++;
+        while (c->whole < c->whole_end && sees_padding(c, c->whole_end - 1)) c->whole_end--;
+    }
     return plan_tasks(p, op, c);
 }
 

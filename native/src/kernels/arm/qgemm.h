@@ -48,6 +48,11 @@ typedef struct job {
 // Biases, multipliers or shifts of panel p of a strip.
 static inline vi header_ints(const uint8_t *strip, size_t panels, size_t which, size_t p) { return load_ints(strip + 16 * (which * panels + (p < panels ? p : 0))); }
 
+static inline bool is_single(const er_rows *r) { return r->segments == 1 && !r->extras && !r->before && !r->after; }
+
+// Bytes of weights before the first segment.
+#define WEIGHTS_BEFORE(panels) (single ? 0 : r->before * r->groups * panels * CHUNK)
+
 // A row's sums begin with the biases.
 #define BEGIN_ROW(i) \
     if (i < mr && panels == 1) s##i##_0 = load_ints(t->begin); \
@@ -175,7 +180,7 @@ static void run_tiles(size_t count, size_t mr, size_t panels, const job *t, cons
     const job copy = *t;
     const er_rows r = *t->rows;
     const size_t row_stride = r.row_stride, out_line = r.m * t->out_stride;
-    const bool single = r.segments == 1 && !r.extras;
+    const bool single = is_single(&r);
     switch (panels) {
     case 1: switch (mr) { ROWS(1, 1); ROWS(2, 1); ROWS(3, 1); ROWS(4, 1); ROWS(6, 1); ROWS(8, 1); ROWS(10, 1); ROWS(12, 1); } break;
     case 2: switch (mr) { ROWS(1, 2); ROWS(2, 2); ROWS(3, 2); ROWS(4, 2); ROWS(6, 2); ROWS(8, 2); ROWS(10, 2); ROWS(12, 2); } break;
@@ -290,7 +295,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         const strip_note note = note_of(t.strip, panels, panel_bytes);
         t.how = rounding_of(note.shift, o, t.range.free && t.n >= panels * LANES && note.fits);
 #ifdef SIXTEEN
-        if (panels == 4 && t.how == PLAIN && r->segments == 1 && !r->extras && r->groups * KR == 16 && r->m > 1) SIXTEEN(&t, out);
+        if (panels == 4 && t.how == PLAIN && is_single(r) && r->groups * KR == 16 && r->m > 1) SIXTEEN(&t, out);
         else
 #endif
             run_lines(panels, &t, out);

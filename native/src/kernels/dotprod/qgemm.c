@@ -59,7 +59,7 @@ enum { KR = 4, BUNDLE = 1, FULL_TILES = 1, MOST_1 = 12, MOST_2 = 8, MOST_3 = 6, 
     const int8_t *w = (const int8_t *)t->strip; \
     const int8x16_t none8 = vdupq_n_s8(0); \
     EACH_ROW(BEGIN_ROW) \
-    w += panels * HEADER; \
+    w += panels * HEADER + WEIGHTS_BEFORE(panels); \
     const int8_t *from = (const int8_t *)rows; \
     size_t segments = single ? 1 : r->segments; \
     do { \

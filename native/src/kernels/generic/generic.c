@@ -31,7 +31,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *panels,
         const int32_t *header = (const int32_t *)(const void *)panel;
         for (size_t i = 0; i < r->lines * r->m; i++) {
             const uint8_t *row = (const uint8_t *)r->a + i / r->m * r->line_stride + i % r->m * r->row_stride;
-            const int8_t *w = (const int8_t *)panel + ER_HEADER * NR;
+            const int8_t *w = (const int8_t *)panel + (ER_HEADER + r->before * r->groups) * NR;
             uint32_t sum[NR];
             for (size_t j = 0; j < NR; j++) sum[j] = (uint32_t)header[j];
             for (size_t s = 0; s < r->segments; s++) {

@@ -82,7 +82,7 @@ static inline vi second_halves(vi a, vi b)
 #define SPLIT_PAIR(i, j) EACH_PANEL_OF_PAIR(SPLIT_PANEL, i, j)
 #define SUMS(mr, panels) \
     const size_t stride = r->row_stride; \
-    const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
+    const int8_t *w = (const int8_t *)t->strip + panels * HEADER + WEIGHTS_BEFORE(panels); \
     const int8x16_t none8 = vdupq_n_s8(0); \
     EACH_PAIR(DECLARE_PAIR) \
     EACH_PAIR(BEGIN_PAIR) \

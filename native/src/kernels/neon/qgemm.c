@@ -103,7 +103,7 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
         __asm__(EIGHT PRODUCTS##_1 : [a] "+r"(a##i), [s0] "+w"(s##i##_0) : [u0] "w"(u0), [v0] "w"(v0) : TEMPORARIES);
 #define ROW_8(i) ROW(i, TWOS)
 #define ROW_8_FOURS(i) ROW(i, FOURS)
-#define NOTES const uint8_t *note = t->strip + panels * t->panel_bytes - r->segments * (r->groups / 4);
+#define NOTES const uint8_t *note = t->strip + panels * t->panel_bytes - (single ? 1 : r->segments + r->after) * (r->groups / 4);
 #define STEP_8 \
     const bool small = *note++; \
     __asm__("" : "+r"(note)); /* else compilers count steps by it, with one instruction more */ \
@@ -160,7 +160,7 @@ static inline int32x4_t dot2(int32x4_t sum, pair x, int8x8_t w) { return vpadalq
     }
 #define SUMS(mr, panels) \
     const size_t stride = r->row_stride; \
-    const int8_t *w = (const int8_t *)t->strip + panels * HEADER; \
+    const int8_t *w = (const int8_t *)t->strip + panels * HEADER + WEIGHTS_BEFORE(panels); \
     const int8x16_t none8 = vdupq_n_s8(0); \
     (void)none8; \
     NOTES \

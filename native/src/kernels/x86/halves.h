@@ -128,7 +128,7 @@ __attribute__((always_inline)) static inline void run_halves(const size_t panels
     const size_t stride = r->row_stride, out_stride = t->out_stride;
     size_t stride3 = 3 * stride;
     __asm__("" : "+r"(stride3));
-    const uint8_t *const weights = t->strip + panels * HEADER;
+    const uint8_t *const weights = t->strip + panels * HEADER + r->before * r->groups * panels * CHUNK;
     const v_tail tail = t->tail;
     uint32_t which = 0;
     vi near[4][4];

@@ -41,6 +41,7 @@ enum { WINDOW = 255, MOST_PANELS = 2 };
 
 static size_t note_bytes(size_t segments, size_t groups) { return segments * (groups + (groups + WINDOW - 1) / WINDOW * 3); }
 
+// Those of the last segments of a strip.
 static inline const uint8_t *notes_of(const uint8_t *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups)
 {
     return strip + panels * panel_bytes - note_bytes(segments, groups);
@@ -50,15 +51,15 @@ static inline const uint8_t *notes_of(const uint8_t *strip, size_t panels, size_
 // One row's sums of one panel of a strip, once more.
 static vi sums_of(const er_rows *r, const uint8_t *row, const uint8_t *strip, size_t panels, size_t panel_bytes, size_t p)
 {
-    const uint8_t *w = strip + panels * HEADER + p * CHUNK;
     const size_t step = panels * CHUNK;
+    const uint8_t *w = strip + panels * HEADER + p * CHUNK + r->before * r->groups * step;
     (void)panel_bytes;
     vi sum = v_load(strip + p * HEADER), sum1 = v_zero(), sum2 = sum1, sum3 = sum1;     // no product waits for the last
     for (size_t s = 0; s < r->segments; s++) {
         const uint8_t *a = row + s * r->segment_stride;
         size_t g = r->groups;
 #if ORDERED
-        const uint8_t *note = notes_of(strip, panels, panel_bytes, r->segments, g) + s * note_bytes(1, g);
+        const uint8_t *note = notes_of(strip, panels, panel_bytes, r->segments + r->after, g) + s * note_bytes(1, g);
         for (size_t i = 0; i < g; i++, note++, w += step) {
             if (i % WINDOW == 0) note += 3;
             sum = v_dot(sum, v_spread(a + (i / WINDOW * WINDOW + *note) * A_BYTES), v_weights(w));
@@ -274,7 +275,7 @@ tile(const size_t mr, const size_t panels, const job *t, const er_rows *r, const
     const vi bias0 = v_load(w), bias1 = panels > 1 ? v_load(w + HEADER) : bias0;
     const vi bias2 = panels > 2 ? v_load(w + 2 * HEADER) : bias0, bias3 = panels > 3 ? v_load(w + 3 * HEADER) : bias0;
     EACH_ROW(DECLARE)
-    w += panels * HEADER;
+    w += panels * HEADER + r->before * r->groups * panels * CHUNK;
     size_t stride3 = 3 * stride;
     __asm__("" : "+r"(stride3));
 #if ORDERED
@@ -387,7 +388,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);
 #if ORDERED
-        t.notes = notes_of(t.strip, panels, panel_bytes, r->segments, r->groups);
+        t.notes = notes_of(t.strip, panels, panel_bytes, r->segments + r->after, r->groups);
 #endif
         for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.strip + p * HEADER, LANES, 0, o, plain);
         const size_t mr = tile_height(r->m, panels);
