@@ -93,6 +93,8 @@ static taps taps_of(const conv *c, size_t oy)
     return t.first < t.end ? t : (taps){0, (size_t)c->kh};
 }
 
+static bool is_whole(const conv *c, size_t oy) { return oy >= c->whole && oy < c->whole_end; }
+
 static bool sees_padding(const conv *c, size_t oy)
 {
     const taps t = taps_of(c, oy);
@@ -102,7 +104,7 @@ static bool sees_padding(const conv *c, size_t oy)
 // Of some lines from oy on, how many can be computed by one product.
 static size_t lines_alike(const conv *c, size_t oy, size_t lines)
 {
-    if (oy < c->whole || oy >= c->whole_end) return 1;
+    if (!is_whole(c, oy)) return 1;
     return lines < c->whole_end - oy ? lines : c->whole_end - oy;
 }
 
@@ -110,7 +112,7 @@ static size_t lines_alike(const conv *c, size_t oy, size_t lines)
 static er_rows rows_at(const er_op *op, size_t image, size_t oy, size_t lines, size_t first, size_t m)
 {
     const conv *c = op->state;
-    const taps t = oy >= c->whole && oy < c->whole_end ? (taps){0, (size_t)c->kh} : taps_of(c, oy);
+    const taps t = is_whole(c, oy) ? (taps){0, (size_t)c->kh} : taps_of(c, oy);
     size_t line = c->way == DIRECT ? (size_t)c->in_w * (size_t)c->in_c : c->image_row, height = c->way == DIRECT ? (size_t)c->in_h : c->image_h;
     size_t from = (image * height + oy * (size_t)c->o.stride_h) * line + first * (size_t)c->o.stride_w * (size_t)c->in_c, element = c->mm.element;
     const size_t segment_stride = (size_t)c->o.dilation_h * line * element;

@@ -26,7 +26,7 @@ static block_info look_at(const er_depthwise_weights *w, size_t c, size_t there)
 {
     block_info b = {0, 1, false, w->kh == 3 && w->kw == 3, true, 0};
     for (size_t i = c; i < c + there; i++) {
-        double most = fabs((double)w->params[i].bias - er_depthwise_fold(w, i, w->x_zero));
+        int64_t sum = 0, sizes = 0;     // of a channel's weights
         for (size_t kx = 0; kx < w->kw; kx++) {
             int32_t all = 0;
             for (size_t ky = 0; ky < w->kh; ky++) {
@@ -34,10 +34,12 @@ static block_info look_at(const er_depthwise_weights *w, size_t c, size_t there)
                 uint16_t planes = (uint16_t)(1 + (v != piece_of(v)) + (v - piece_of(v) != piece_of(v - piece_of(v))));
                 if (planes > b.planes) b.planes = planes;
                 all += v < 0 ? -v : v;
+                sum += v;
             }
             b.triples = b.triples && all <= 255;
-            most += 128.0 * all;
+            sizes += all;
         }
+        const double most = fabs((double)(w->params[i].bias - w->x_zero * sum)) + 128.0 * (double)sizes;
         if (!(most * w->params[i].m < INT16_MAX - 1)) b.fits = false;
     }
 #ifdef DOT_COLUMNS

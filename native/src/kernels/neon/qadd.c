@@ -145,8 +145,8 @@ static bool spread_sums(const er_qadd_params *p, sum_scales *s)
     return true;
 }
 
-static inline int16x8_t low_products(uint8x16_t x) { return vshll_n_s8(vget_low_s8(vreinterpretq_s8_u8(x)), INPUT_BITS); }
-static inline int16x8_t high_products(uint8x16_t x) { return vshll_high_n_s8(vreinterpretq_s8_u8(x), INPUT_BITS); }
+static inline int16x8_t low_input(uint8x16_t x) { return vshll_n_s8(vget_low_s8(vreinterpretq_s8_u8(x)), INPUT_BITS); }
+static inline int16x8_t high_input(uint8x16_t x) { return vshll_high_n_s8(vreinterpretq_s8_u8(x), INPUT_BITS); }
 
 typedef struct { int16x8_t whole[2], part[2]; } sixteen_sums;
 
@@ -154,7 +154,7 @@ static inline sixteen_sums sums_of(const uint8_t *pa, const uint8_t *pb, bool fl
 {
     uint8x16_t x = vld1q_u8(pa), y = vld1q_u8(pb);
     if (flip) x = veorq_u8(x, s->flip_a), y = veorq_u8(y, s->flip_b);
-    const int16x8_t a[2] = {low_products(x), high_products(x)}, b[2] = {low_products(y), high_products(y)};
+    const int16x8_t a[2] = {low_input(x), high_input(x)}, b[2] = {low_input(y), high_input(y)};
     sixteen_sums r;
     for (size_t i = 0; i < 2; i++) {
         const vi low = vmlal_s16(vmull_s16(vget_low_s16(a[i]), vget_low_s16(s->a)), vget_low_s16(b[i]), vget_low_s16(s->b));
