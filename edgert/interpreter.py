@@ -65,7 +65,7 @@ class Interpreter:
       experimental_preserve_all_tensors: middle tensors keep their values and can be read by `get_tensor`.
       memory_limit: bytes that all tensors together may take; None: what the environment variable EDGERT_MEMORY_LIMIT says, or what the
         machine has. A model that needs more is refused by `allocate_tensors`, or `invoke` where shapes depend on data, naming the tensor.
-      time_limit: seconds that one `invoke` may take, looked at between operators and in their long loops; None: any time.
+      time_limit: seconds that one `invoke`, or `allocate_tensors`, may take, looked at between operators and in their long loops; None: any time.
       max_iterations: how often one WHILE may turn; None: any number.
       max_depth: how deep subgraphs may call each other; None: 32.
 

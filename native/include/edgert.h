@@ -154,10 +154,11 @@ edgert_status edgert_resize_input(edgert_interpreter *interpreter, int32_t tenso
 // data, whose tensors have their shapes, and memory, after it.
 edgert_status edgert_invoke(edgert_interpreter *interpreter, edgert_error *error);
 
-// From another thread: the invoke that runs now ends with EDGERT_ERROR_CANCELLED when the present operator is done. Without one that runs it does nothing.
+// From another thread: the invoke or allocation that runs now ends with EDGERT_ERROR_CANCELLED, before long: it is looked at between operators and in their
+// long loops. Without one that runs it does nothing.
 void edgert_cancel(edgert_interpreter *interpreter);
 
-// How long an invoke may take, looked at between operators and in their long loops; 0: any time.
+// How long an invoke may take, and an allocation, which computes what depends on constants alone; looked at in the same places. 0: any time.
 void edgert_set_time_limit(edgert_interpreter *interpreter, uint64_t nanoseconds);
 
 int32_t edgert_inputs(const edgert_interpreter *interpreter);

@@ -66,13 +66,16 @@ static void lay_out(const matmul *s, er_carver *c, room *m)
     m->products = er_carve(c, (s->packs ? BLOCK * er_matmul_lanes(&s->mm) : s->n) * sizeof *m->products);
 }
 
-static void product_floats(const matmul *s, const float *x, const float *z, float *packed, float *y)
+static void product_floats(const matmul *s, const er_pool *pool, const float *x, const float *z, float *packed, float *y)
 {
     const er_sgemm *g = &s->kernels->sgemm;
     if (s->transposed_z) er_sgemm_pack(g, s->n, s->k, z, NULL, packed);
     else er_sgemm_pack_rows(g, s->n, s->k, z, packed);
-    const er_rows rows = {.a = x, .lines = 1, .m = s->m, .row_stride = s->k * sizeof *x, .segments = 1, .groups = s->k};
-    g->run(&rows, s->n, packed, er_sgemm_panel_floats(g, s->k), -INFINITY, INFINITY, y, s->n);
+    const size_t most = er_longest_task(s->n * s->k);
+    for (size_t r = 0; r < s->m && !er_pool_stopped(pool); r += most) {
+        const er_rows rows = {.a = x + r * s->k, .lines = 1, .m = s->m - r < most ? s->m - r : most, .row_stride = s->k * sizeof *x, .segments = 1, .groups = s->k};
+        g->run(&rows, s->n, packed, er_sgemm_panel_floats(g, s->k), -INFINITY, INFINITY, y + r * s->n, s->n);
+    }
 }
 
 // A sum of products of int16, less what zero points add.
@@ -98,9 +101,10 @@ static int64_t sum_of(const uint8_t *x, size_t n, size_t each)
 
 static void product_words(const matmul *s, const er_pool *pool, const uint8_t *x, const uint8_t *z, int64_t *z_sums, const er_tensor *out, size_t y)
 {
+    er_watch watch = {pool, 0};
     for (size_t c = 0; c < s->n; c++) z_sums[c] = s->x_zero ? sum_of(z + c * s->k * s->z_bytes, s->k, s->z_bytes) : 0;
     for (size_t r = 0; r < s->m; r++) {
-        if (r % 16 == 0 && er_pool_stopped(pool)) return;
+        if (er_watch_ends(&watch, s->n * s->k)) return;
         const uint8_t *row = x + r * s->k * s->x_bytes;
         const int64_t x_sum = s->z_zero ? sum_of(row, s->k, s->x_bytes) : 0;
         for (size_t c = 0; c < s->n; c++) {
@@ -129,8 +133,9 @@ static int32_t row_excess(const matmul *s, const int8_t *row)
 
 static void product_bytes(const matmul *s, const er_pool *pool, const int8_t *x, const int8_t *z, int32_t *sums, const er_tensor *out, size_t y)
 {
+    er_watch watch = {pool, 0};
     for (size_t r = 0; r < s->m; r++, x += s->k, y += s->n) {
-        if (r % 16 == 0 && er_pool_stopped(pool)) return;
+        if (er_watch_ends(&watch, s->n * s->k)) return;
         for (size_t c = 0; c < s->n; c++) sums[c] = s->kernels->dot_bytes(s->k, z + c * s->k, x, s->x_zero);
         finish_row(s, sums, row_excess(s, x), out, y);
     }
@@ -138,8 +143,9 @@ static void product_bytes(const matmul *s, const er_pool *pool, const int8_t *x,
 
 static void product_hybrid(const matmul *s, const er_pool *pool, const er_quantization *w, const float *x, const int8_t *z, int8_t *bytes, float *y)
 {
+    er_watch watch = {pool, 0};
     for (size_t r = 0; r < s->m; r++) {
-        if (r % 16 == 0 && er_pool_stopped(pool)) return;
+        if (er_watch_ends(&watch, s->n * s->k)) return;
         const er_dynamic q = er_quantize_floats(s->kernels, x + r * s->k, s->k, s->asymmetric, bytes);
         for (size_t c = 0; c < s->n; c++)
             y[r * s->n + c] = q.scale * w->scale[w->n > 1 ? c : 0] * (float)s->kernels->dot_bytes(s->k, z + c * s->k, bytes, q.zero);
@@ -208,7 +214,7 @@ static void run_product(void *arg, size_t at, int thread)
     const uint8_t *p = turned(er_u8(x) + (a + i * s->batches.a_step) * s->m * s->k * s->x_bytes, s->m, s->k, s->x_bytes, s->transposed_x, m.x);
     const uint8_t *q = turned(er_u8(z) + (b + i * s->batches.b_step) * s->k * s->n * s->z_bytes, s->n, s->k, s->z_bytes, m.z != NULL, m.z);
     if (s->packs && takes(s->mm.gemm, (const int8_t *)q, s->n * s->k)) product_packed(s, t->pool, &z->def->quant, p, (const int8_t *)q, &m, y, to);
-    else if (s->way == FLOATS) product_floats(s, (const float *)(const void *)p, (const float *)(const void *)q, (float *)(void *)m.packed, er_f32(y) + to);
+    else if (s->way == FLOATS) product_floats(s, t->pool, (const float *)(const void *)p, (const float *)(const void *)q, (float *)(void *)m.packed, er_f32(y) + to);
     else if (s->way == HYBRID) product_hybrid(s, t->pool, &z->def->quant, (const float *)(const void *)p, (const int8_t *)q, m.quantized, er_f32(y) + to);
     else if (s->way == BYTES) product_bytes(s, t->pool, (const int8_t *)p, (const int8_t *)q, m.products, y, to);
     else product_words(s, t->pool, p, q, m.sums, y, to);

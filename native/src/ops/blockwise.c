@@ -22,7 +22,7 @@ typedef struct {
 } blockwise;
 
 // The input: how each row was quantized, its values, and eight times the sums of its blocks.
-typedef struct { const er_op *op; const blockwise *s; er_dynamic *q; int8_t *x; int32_t *eights; } task_arg;
+typedef struct { const er_op *op; const blockwise *s; const er_pool *pool; er_dynamic *q; int8_t *x; int32_t *eights; } task_arg;
 
 // What a panel consists of.
 static const float *scales_of(const blockwise *s, size_t panel) { return (const float *)(const void *)(s->packed + panel * s->panel_bytes); }
@@ -42,7 +42,7 @@ static void run_part(void *arg, size_t part, int thread)
     const task_arg *t = arg;
     const blockwise *s = t->s;
     const float *bias = t->op->n_inputs > 2 && t->op->inputs[2] ? er_f32(t->op->inputs[2]) : NULL;
-    for (size_t p = er_part(s->panels, part, s->tasks); p < er_part(s->panels, part + 1, s->tasks); p++) {
+    for (size_t p = er_part(s->panels, part, s->tasks); p < er_part(s->panels, part + 1, s->tasks) && !er_pool_stopped(t->pool); p++) {
         const size_t first = p * ER_BLOCK_ROWS, n = s->n - first < ER_BLOCK_ROWS ? s->n - first : ER_BLOCK_ROWS;
         for (size_t r = 0; r < s->rows; r++) {
             float y[ER_BLOCK_ROWS] = {0}, *out = er_f32(t->op->outputs[0]) + r * s->n + first;
@@ -63,6 +63,7 @@ static void run_blockwise(const er_op *op, er_pool *pool)
     lay_out(s, &(er_carver){op->shared, 0}, &t);
     t.op = op;
     t.s = s;
+    t.pool = pool;
     for (size_t r = 0; r < s->rows; r++) t.q[r] = er_quantize_floats(s->kernels, er_f32(op->inputs[0]) + r * s->k, s->k, true, t.x + r * s->k);
     for (size_t b = 0; b < s->rows * s->blocks; b++) {
         int32_t sum = 0;

@@ -269,10 +269,17 @@ void er_for(er_pool *pool, size_t n, double work, void (*fn)(void *, size_t, int
     for (size_t i = 0; i < n && !er_pool_stopped(pool); i++) fn(arg, i, 0);
 }
 
-size_t er_longest_task(size_t macs)
+enum { MOST_MACS = 1 << 28 };       // some hundredths of a second
+
+size_t er_longest_task(size_t macs) { return macs == 0 ? MOST_MACS : macs < MOST_MACS ? MOST_MACS / macs : 1; }
+
+bool er_watch_ends(er_watch *w, size_t macs)
 {
-    enum { MOST = 1 << 28 };        // some hundredths of a second
-    return macs == 0 ? MOST : macs < MOST ? MOST / macs : 1;
+    enum { AROUND = 512 };          // what a turn of a loop costs besides
+    w->macs += macs < MOST_MACS ? macs + AROUND : MOST_MACS;
+    if (w->macs < MOST_MACS) return false;
+    w->macs = 0;
+    return er_pool_stopped(w->pool);
 }
 
 typedef struct { void (*fn)(const er_op *op, size_t from, size_t to); const er_op *op; size_t n, each; } span_arg;
@@ -287,10 +294,11 @@ static void run_span(void *arg, size_t i, int thread)
 
 void er_for_spans(er_pool *pool, size_t n, double cost, void (*fn)(const er_op *, size_t, size_t), const er_op *op)
 {
-    const double WORTH_A_TURN = 3000;   // nanoseconds
+    const double WORTH_A_TURN = 3000, LONG = 5e7;   // nanoseconds
     int threads = er_pool_threads(pool);
     if (threads == 1 || er_pool_grain(pool) == INT64_MAX || (er_pool_grain(pool) > 0 && (double)n * cost < 2 * WORTH_A_TURN)) {
-        fn(op, 0, n);
+        const size_t some = (size_t)(LONG / cost) + 1;
+        for (size_t from = 0; from < n && !er_pool_stopped(pool); from += some) fn(op, from, n - from < some ? n : from + some);
         return;
     }
     size_t each = er_pool_grain(pool) > 0 ? (size_t)(WORTH_A_TURN / cost) + 1 : 1, most = n / ((size_t)threads * 4) + 1;

@@ -219,6 +219,12 @@ bool er_conv_is_pointwise(const er_op *op)
     return op->run == run_conv && !c->mm.is_float && c->is_pointwise;
 }
 
+bool er_conv_is_brief(const er_op *op)
+{
+    const conv *c = op->state;
+    return er_longest_task((size_t)c->out_w * (size_t)c->out_c * c->mm.segments * c->mm.length) > 1;
+}
+
 size_t er_conv_scratch(const er_op *op, size_t pixels)
 {
     const conv *c = op->state;
@@ -296,11 +302,11 @@ static size_t clamp(size_t x, size_t low, size_t high) { return x > high ? high 
 
 static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
 {
-    size_t threads = (size_t)p->threads, row_bytes = er_matmul_run_bytes(&c->mm) * c->mm.segments, a_bytes;
+    size_t threads = (size_t)p->threads, row_bytes = er_matmul_run_bytes(&c->mm) * c->mm.segments, macs = c->mm.segments * c->mm.length * c->mm.n, a_bytes;
     c->n_split = 1;
     if (c->way == GATHER) {
         size_t pixels = op->outputs[0]->count / (size_t)c->out_c;
-        c->block = row_bytes * 112 <= 32768 ? 112 : row_bytes * 56 <= 65536 ? 56 : 28;
+        c->block = clamp(row_bytes * 112 <= 32768 ? 112 : row_bytes * 56 <= 65536 ? 56 : 28, 1, er_longest_task(c->mm.groups * macs));
         c->tasks = divide_up(pixels, c->block);
         if (!er_mul_size(c->block, row_bytes, &a_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
         op->scratch_bytes = er_round_up(er_matmul_scratch(&c->mm), ER_ALIGN) + a_bytes;
@@ -311,7 +317,7 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
     size_t own = (size_t)er_min32(c->o.stride_h, c->in_h) * (size_t)er_min32(c->o.stride_w, c->in_w) * (size_t)c->in_c * c->mm.element;
     size_t most = row_bytes * 224 <= 65536 ? 224 : row_bytes * 112 <= 131072 ? 112 : 56;
     if (most < 32768 / own) most = 32768 / own;
-    most = clamp(most, 1, er_longest_task(c->mm.segments * c->mm.length * c->mm.n));
+    most = clamp(most, 1, er_longest_task(macs));
     size_t out_w = (size_t)c->out_w, out_h = (size_t)c->out_h;
     c->blocks = divide_up(out_w, most);
     size_t lines = c->blocks > 1 ? 1 : clamp(most / out_w, 1, out_h);

@@ -11,6 +11,7 @@ er_status er_prepare_conv(er_prepare *p, er_op *op, er_conv_options o, er_pads p
 // True for 8-bit convolutions that can be run line by line; `pointwise`: and from any pixels.
 bool er_conv_has_lines(const er_op *op);
 bool er_conv_is_pointwise(const er_op *op);
+bool er_conv_is_brief(const er_op *op);         // of such a one: lines take no time to speak of
 
 // Whether it can add to its outputs what `sum`, an ADD or SUB that alone reads them, adds; from then on it does, a task at a time, as long as
 // they are in the cache, and writes the sums.

@@ -122,12 +122,14 @@ static void run_transpose(const er_op *op, er_pool *pool)
 {
     const conv *c = op->state;
     const er_tensor *w = op->inputs[1], *x = op->inputs[2], *y = op->outputs[0], *bias = op->n_inputs > 3 ? op->inputs[3] : NULL;
+    er_watch watch = {pool, 0};
     if (y->bytes) memset(y->data, 0, y->bytes);
     const float *from = er_f32(x);
     for (int32_t b = 0; b < x->dims[0]; b++)
         for (int32_t iz = 0; iz < c->in[0]; iz++)
-            for (int32_t iy = 0; iy < c->in[1] && !er_pool_stopped(pool); iy++)
+            for (int32_t iy = 0; iy < c->in[1]; iy++)
                 for (int32_t ix = 0; ix < c->in[2]; ix++, from += c->in_c) {
+                    if (er_watch_ends(&watch, w->count)) return;
                     const float *weights = er_f32(w);
                     for (int32_t kz = 0; kz < c->filter[0]; kz++)
                         for (int32_t ky = 0; ky < c->filter[1]; ky++)

@@ -31,12 +31,13 @@ typedef struct {
     // Few channels: `together` neighbouring pixels are taken for one with so many times the channels.
     size_t together;
     size_t line_tasks;                  // tasks of an image
+    size_t longest;                     // pixels of a band that are computed at once, which are all but for huge filters
     uint64_t runs;
     struct progress *progress;          // [threads]
     const er_op *before, *after;        // fused, or NULL
 } depthwise;
 
-typedef struct { const er_op *op; const depthwise *d; } task_arg;
+typedef struct { const er_op *op; const depthwise *d; const er_pool *pool; } task_arg;
 
 // A row of the image to a slot of the ring, between its padding.
 static void copy_row(const depthwise *d, const uint8_t *x, uint8_t *to)
@@ -55,22 +56,20 @@ static void copy_row(const depthwise *d, const uint8_t *x, uint8_t *to)
     }
 }
 
-static void run_band(const depthwise *d, const uint8_t **row, size_t lines, uint8_t *out)
+static void run_band(const task_arg *t, const uint8_t **row, size_t lines, uint8_t *out)
 {
-    size_t c = (size_t)d->s.out_c, n = (size_t)d->s.out_w, kh = (size_t)d->s.kh, step = (size_t)d->s.o.stride_w * c;
-    er_taps taps = {row, lines, n * c, kh, (size_t)d->s.kw, step, (size_t)d->s.o.dilation_w * c, d->is_signed};
-    if (d->together == 1) {
-        d->kernel->run(n, c, &taps, d->packed, &d->out, out, c);
-        return;
+    const depthwise *d = t->d;
+    const size_t c = (size_t)d->s.out_c, n = (size_t)d->s.out_w, kh = (size_t)d->s.kh, step = (size_t)d->s.o.stride_w * c, wide = d->together * c;
+    const er_taps taps = {row, lines, n * c, kh, (size_t)d->s.kw, d->together == 1 ? step : wide, (size_t)d->s.o.dilation_w * c, d->is_signed};
+    for (size_t x = 0, at = 0, some; x < n; x += some) {
+        some = n - x < d->longest ? n - x : d->longest;
+        if (some < d->together) x = n - (some = d->together);       // the last pixels once more, with some before them
+        some -= some % d->together;
+        for (size_t i = 0; i < lines * kh && x > at; i++) row[i] += (x - at) * step;
+        at = x;
+        if (x && er_pool_stopped(t->pool)) return;
+        d->kernel->run(some / d->together, wide, &taps, d->packed, &d->out, out + x * c, wide);
     }
-    size_t wide = d->together * c;
-    taps.x_step = wide;
-    d->kernel->run(n / d->together, wide, &taps, d->packed, &d->out, out, wide);
-    if (n % d->together == 0) return;
-    // The last pixels once more, with some before them.
-    size_t first = n - d->together;
-    for (size_t i = 0; i < lines * kh; i++) row[i] += first * c;
-    d->kernel->run(1, wide, &taps, d->packed, &d->out, out + first * c, wide);
 }
 
 // A thread's scratch: pointers to the rows of each line of a band, and before them to all of its rows; the ring and which row each of its slots has, the buffer of `after`, and what the
@@ -152,7 +151,7 @@ static void run_lines(void *arg, size_t i, int thread)
     for (size_t oy = first, lines; oy < end; oy += lines, out += lines * out_line) {
         lines = band_at(d, end - oy);
         find_rows(t->op, &w, b, oy, lines);
-        run_band(d, w.row, lines, d->after ? w.buffer : out);
+        run_band(t, w.row, lines, d->after ? w.buffer : out);
         if (d->after) er_conv_pixels(d->after, w.buffer, lines * (size_t)s->out_w, out, w.rest);
     }
 }
@@ -160,7 +159,7 @@ static void run_lines(void *arg, size_t i, int thread)
 static void run_depthwise(const er_op *op, er_pool *pool)
 {
     depthwise *d = op->state;
-    task_arg t = {op, d};
+    task_arg t = {op, d, pool};
     d->runs++;
     if (d->before) er_conv_begin(d->before, pool);
     er_for(pool, (size_t)d->s.batch * d->line_tasks, (double)op->macs * 4 + (d->before ? (double)d->before->macs : 0) + (d->after ? (double)d->after->macs : 0), run_lines, &t);
@@ -189,8 +188,11 @@ static void plan_tasks(const er_prepare *p, depthwise *d)
     size_t h = (size_t)er_max32(d->s.out_h, 1), threads = (size_t)p->threads, each = (h / d->band + threads - 1) / threads;
     d->line_tasks = threads * (each > 4 ? 4 : each < 1 ? 1 : each);
     if (threads == 1) d->line_tasks = 1;
-    const size_t lines = er_longest_task(line_bytes(d) * (size_t)d->s.kh * (size_t)d->s.kw), least = (h + lines - 1) / lines;
+    const size_t taps = (size_t)d->s.kh * (size_t)d->s.kw, fused = (size_t)(d->before ? d->before->macs : 0) + (size_t)(d->after ? d->after->macs : 0);
+    const size_t lines = er_longest_task(line_bytes(d) * taps + fused / (h * (size_t)er_max32(d->s.batch, 1))), least = (h + lines - 1) / lines;
     if (d->line_tasks < least) d->line_tasks = least;
+    d->longest = er_longest_task(d->band * (size_t)d->s.out_c * taps);
+    if (d->longest < d->together) d->longest = d->together;
     if (d->line_tasks > (size_t)d->s.out_h) d->line_tasks = (size_t)d->s.out_h;     // of nothing, none
 }
 
@@ -201,13 +203,13 @@ bool er_depthwise_takes_before(const er_op *op, const er_op *before)
     const depthwise *d = op->state;
     // A ring of rows that is as large as a cache would do no good, nor computing rows again for a filter full of holes.
     return op->run == run_depthwise && !d->flip && d->s.multiplier == 1 && d->s.o.dilation_h == 1 && d->s.o.stride_h <= d->s.kh &&
-           er_conv_has_lines(before) && d->ring_rows * d->row_bytes <= 96 * 1024;
+           er_conv_has_lines(before) && er_conv_is_brief(before) && d->ring_rows * d->row_bytes <= 96 * 1024;
 }
 
 bool er_depthwise_takes_after(const er_op *op, const er_op *after)
 {
     const depthwise *d = op->state;
-    return op->run == run_depthwise && er_conv_is_pointwise(after) && line_bytes(d) <= 64 * 1024;
+    return op->run == run_depthwise && er_conv_is_pointwise(after) && er_conv_is_brief(after) && line_bytes(d) <= 64 * 1024;
 }
 
 er_status er_depthwise_fuse(er_prepare *p, er_op *op, const er_op *before, const er_op *after)

@@ -32,7 +32,7 @@ typedef struct {
     const float *zeros;
 } depthwise;
 
-typedef struct { const er_op *op; const depthwise *d; const float *x; const er_dynamic *q; } task_arg;
+typedef struct { const er_op *op; const depthwise *d; const er_pool *pool; const float *x; const er_dynamic *q; } task_arg;
 
 // Pointers to what each tap reads at output column ox of the row that starts at input row y0.
 static void set_taps(const depthwise *d, const float *image, int32_t y0, int32_t ox, const float **tap)
@@ -85,12 +85,15 @@ static void run_row(void *arg, size_t i, int thread)
     const float *image = t->x + b * (size_t)s->in_h * (size_t)s->in_w * in_c;
     float *out = er_f32(t->op->outputs[0]) + i * (size_t)s->out_w * out_c;
     int32_t y0 = (int32_t)(i % (size_t)s->out_h) * s->o.stride_h - s->pad_top;
-    for (int32_t ox = 0; ox < s->out_w;) {
-        int32_t n = ox >= d->inner_first && ox < d->inner_end && s->multiplier == 1 ? d->inner_end - ox : 1;
+    const size_t most = er_longest_task(taps * out_c);
+    er_watch watch = {t->pool, 0};
+    for (int32_t ox = 0, n = 0; ox < s->out_w; ox += n) {
+        if (er_watch_ends(&watch, (size_t)n * taps * out_c)) return;
+        n = ox >= d->inner_first && ox < d->inner_end && s->multiplier == 1 ? d->inner_end - ox : 1;
+        if ((size_t)n > most) n = (int32_t)most;
         set_taps(d, image, y0, ox, tap);
         if (s->multiplier != 1) run_pixel(d, weights, tap, out + (size_t)ox * out_c);
         else d->kernels->sdepthwise((size_t)n, in_c, taps, tap, (size_t)s->o.stride_w * in_c, d->scale ? d->zeros : d->bias, weights, d->low, d->high, out + (size_t)ox * out_c, out_c);
-        ox += n;
     }
     if (d->scale) scale_row(d, t->q[b].scale, out);
 }
@@ -113,7 +116,7 @@ static void quantize(const er_op *op, task_arg *t)
 static void run_depthwise(const er_op *op, er_pool *pool)
 {
     const depthwise *d = op->state;
-    task_arg t = {op, d, er_f32(op->inputs[0]), NULL};
+    task_arg t = {op, d, pool, er_f32(op->inputs[0]), NULL};
     if (d->scale) quantize(op, &t);
     er_for(pool, (size_t)d->s.batch * (size_t)d->s.out_h, (double)op->macs * 4, run_row, &t);
 }

@@ -7,13 +7,19 @@
 #include "ops/weights.h"
 
 typedef struct { er_matmul mm; size_t rows, n_split; bool direct; } fully_connected;
-typedef struct { const er_op *op; const fully_connected *f; er_rows rows; } task_arg;
+typedef struct { const er_op *op; const fully_connected *f; const er_pool *pool; er_rows rows; } task_arg;
 
-static void run_channels(const er_op *op, const er_rows *rows, size_t n0, size_t n1, int thread)
+static void run_channels(const task_arg *t, size_t n0, size_t n1, int thread)
 {
-    const fully_connected *f = op->state;
-    size_t *scratch = (size_t *)(void *)(op->scratch + (size_t)thread * op->scratch_stride);
-    if (n0 < n1) er_matmul_run(&f->mm, 0, rows, scratch, n0, n1, op->outputs[0]->data, f->mm.n);
+    const er_matmul *mm = &t->f->mm;
+    size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride);
+    uint8_t *y = er_u8(t->op->outputs[0]);
+    const size_t out_row = mm->n * (mm->is_float ? sizeof(float) : 1), most = er_longest_task(mm->n * mm->length);
+    er_rows rows = t->rows;
+    for (size_t left = rows.m; left && n0 < n1 && !er_pool_stopped(t->pool); left -= rows.m, rows.a += rows.m * rows.row_stride, y += rows.m * out_row) {
+        rows.m = left < most ? left : most;
+        er_matmul_run(mm, 0, &rows, scratch, n0, n1, y, mm->n);
+    }
 }
 
 static void run_part(void *arg, size_t part, int thread)
@@ -21,7 +27,7 @@ static void run_part(void *arg, size_t part, int thread)
     const task_arg *t = arg;
     size_t n0, n1;
     er_matmul_part(&t->f->mm, part, t->f->n_split, &n0, &n1);
-    run_channels(t->op, &t->rows, n0, n1, thread);
+    run_channels(t, n0, n1, thread);
 }
 
 static void run_fully_connected(const er_op *op, er_pool *pool)
@@ -40,8 +46,8 @@ static void run_fully_connected(const er_op *op, er_pool *pool)
         er_matmul_convert(mm, a, x + r * mm->length, mm->length);
         er_matmul_fill(mm, a + mm->length * mm->element, (stride - mm->length * mm->element) / mm->element);
     }
-    task_arg t = {op, f, {.a = f->direct ? x : op->shared, .lines = 1, .m = f->rows, .row_stride = stride, .segments = 1}};
-    if (alone) run_channels(op, &t.rows, 0, mm->n, 0);
+    task_arg t = {op, f, pool, {.a = f->direct ? x : op->shared, .lines = 1, .m = f->rows, .row_stride = stride, .segments = 1}};
+    if (alone) run_channels(&t, 0, mm->n, 0);
     else er_pool_run(pool, f->n_split, run_part, &t);
 }
 

@@ -19,7 +19,8 @@ void er_vector_quantize(er_vector *v, bool asymmetric)
 void er_gate_accumulate(const er_tensor *w, const er_vector *x, size_t rows, float *y)
 {
     if (x->zero) return;
-    for (size_t b = 0; b < x->batches; b++, y += rows) {
+    er_watch watch = {x->pool, 0};
+    for (size_t b = 0; b < x->batches && !er_watch_ends(&watch, w->count); b++, y += rows) {
         const float *v = x->values + b * x->n;
         if (w->rank == 1) {
             for (size_t r = 0; r < rows; r++) y[r] += er_f32(w)[r] * v[r];

@@ -6,9 +6,11 @@
 #include "ops/dynamic_range.h"
 #include "ops/op.h"
 
-// A vector as float32, and as int8 for products with int8 weights ("hybrid"), a row for each batch. `zero`: nothing in it but zeros.
+// A vector as float32, and as int8 for products with int8 weights ("hybrid"), a row for each batch. `zero`: nothing in it but zeros. Products end early
+// where `pool` is stopped.
 typedef struct er_vector {
     const er_kernels *kernels;
+    const er_pool *pool;
     const float *values;
     int8_t *bytes;
     er_dynamic *quantized;      // [batches]

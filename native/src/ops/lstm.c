@@ -82,7 +82,7 @@ static void step_float(const er_lstm *d, room *m, const float *x, const float *a
 
 // ---- sequences
 
-static void lay_out(const er_lstm *d, er_carver *c, room *m)
+static void lay_out(const er_lstm *d, const er_pool *pool, er_carver *c, room *m)
 {
     const size_t batches = er_lstm_together(d), n = d->cells * batches;
     for (int g = 0; g < GATES; g++) m->gate[g] = er_carve(c, n * sizeof(float));
@@ -90,7 +90,7 @@ static void lay_out(const er_lstm *d, er_carver *c, room *m)
     er_vector *vectors[4] = {&m->input, &m->aux, &m->state, &m->hidden};
     const size_t sizes[4] = {d->inputs, d->aux, d->outputs, d->cells};
     for (int i = 0; i < 4; i++) {
-        *vectors[i] = (er_vector){.kernels = d->kernels, .n = sizes[i], .batches = batches};
+        *vectors[i] = (er_vector){.kernels = d->kernels, .pool = pool, .n = sizes[i], .batches = batches};
         if (d->hybrid) er_vector_carve(vectors[i], c);
     }
 }
@@ -100,17 +100,19 @@ static void run_direction(const er_op *op, const er_pool *pool, const er_lstm *d
     const float *x = er_f32(op->inputs[0]);
     float *y = er_f32(op->outputs[d->output]);
     room m;
-    lay_out(d, &(er_carver){op->shared, 0}, &m);
+    lay_out(d, pool, &(er_carver){op->shared, 0}, &m);
     er_lstm one = *d;
     er_tensor state = *d->w.state, cell = *d->w.cell;
     one.batches = er_lstm_together(d);
+    const size_t macs = one.batches * GATES * d->cells * (d->inputs + d->aux + d->outputs + 64);
+    er_watch watch = {pool, 0};
     one.w.state = &state;
     one.w.cell = &cell;
     for (size_t b = 0; b < d->batches; b += one.batches) {
         state.data = er_f32(d->w.state) + b * d->outputs;
         cell.data = er_f32(d->w.cell) + b * d->cells;
         for (size_t s = 0; s < d->steps; s++) {
-            if (s % 256 == 0 && er_pool_stopped(pool)) return;
+            if (er_watch_ends(&watch, macs)) return;
             const size_t step = d->backward ? d->steps - 1 - s : s, row = d->time_major ? step * d->batches : b * d->steps + step;
             step_float(&one, &m, x + row * d->inputs, aux ? er_f32(aux) + row * d->aux : NULL);
             for (size_t k = 0; k < one.batches; k++)
@@ -253,7 +255,7 @@ static void finish(er_op *op, lstm *s)
         const er_lstm *d = &s->d[i];
         room unused;
         er_carver c = {NULL, 0};
-        if (!d->int8) lay_out(d, &c, &unused);
+        if (!d->int8) lay_out(d, NULL, &c, &unused);
         const size_t bytes = d->int8 ? er_lstm_int8_bytes(d) : c.used;
         most = bytes > most ? bytes : most;
         op->macs += (int64_t)(d->steps * d->batches * 4 * d->cells * (d->inputs + d->outputs));

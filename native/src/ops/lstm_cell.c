@@ -36,13 +36,14 @@ static void remember(const er_op *op)
 
 static void run_float(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const cell *s = op->state;
     const size_t n = s->inputs + s->cells, rows = 4 * s->cells;
     const float *x = er_f32(op->outputs[JOINED]), *w = er_f32(op->inputs[WEIGHTS]), *bias = er_f32(op->inputs[BIAS]), *before = er_f32(op->inputs[PREVIOUS_STATE]);
     float *sums = er_f32(op->outputs[SUMS]), *state = er_f32(op->outputs[STATE]), *y = er_f32(op->outputs[ACTIVATION]);
+    er_watch watch = {pool, 0};
     join(op, s);
     for (size_t b = 0; b < s->batches; b++, x += n, sums += rows, before += s->cells, state += s->cells, y += s->cells) {
+        if (er_watch_ends(&watch, rows * n)) return;
         for (size_t r = 0; r < rows; r++) sums[r] = s->kernels->dot_floats(n, w + r * n, x) + bias[r];
         for (size_t c = 0; c < s->cells; c++) {
             state[c] = er_sigmoidf(sums[c]) * er_tanhf(sums[s->cells + c]) + er_sigmoidf(sums[2 * s->cells + c]) * before[c];
@@ -62,15 +63,16 @@ static int32_t scaled(int32_t x, er_multiplier m)
 
 static void run_bytes(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const cell *s = op->state;
     const size_t n = s->inputs + s->cells, rows = 4 * s->cells;
     const uint8_t *x = er_u8(op->outputs[JOINED]), *w = er_u8(op->inputs[WEIGHTS]);
     const int16_t *before = op->inputs[PREVIOUS_STATE]->data;
     int16_t *sums = op->outputs[SUMS]->data, *state = op->outputs[STATE]->data;
     uint8_t *y = er_u8(op->outputs[ACTIVATION]);
+    er_watch watch = {pool, 0};
     join(op, s);
     for (size_t b = 0; b < s->batches; b++, x += n, sums += rows, before += s->cells, state += s->cells, y += s->cells) {
+        if (er_watch_ends(&watch, rows * n)) return;
         for (size_t r = 0; r < rows; r++) {
             uint32_t sum = (uint32_t)er_i32(op->inputs[BIAS])[r];
             for (size_t i = 0; i < n; i++) sum += (uint32_t)((x[i] - 128) * (w[r * n + i] - s->w_zero));

@@ -70,8 +70,8 @@ typedef struct { er_response_options o; int32_t depth; } response;
 
 static void run_response(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const response *s = op->state;
+    er_watch watch = {pool, 0};
     const er_tensor *x = op->inputs[0];
     for (size_t from = 0; s->depth && from < x->count; from += (size_t)s->depth) {
         const float *v = er_f32(x) + from;
@@ -80,6 +80,7 @@ static void run_response(const er_op *op, er_pool *pool)
             const int64_t first = (int64_t)c - s->o.radius, end = (int64_t)c + s->o.radius;
             float sum = 0;
             for (int64_t i = first < 0 ? 0 : first; i < end && i < s->depth; i++) sum += v[i] * v[i];
+            if (er_watch_ends(&watch, (size_t)s->depth)) return;
             er_f32(op->outputs[0])[from + (size_t)c] = v[c] * (float)pow((double)(s->o.bias + s->o.alpha * sum), (double)-s->o.beta);
         }
     }

@@ -204,11 +204,15 @@ static inline bool er_is_shared(const er_pool *pool, double work) { return work 
 // Calls fn for every 0 <= i < n; on the pool's threads where `work` is worth it.
 void er_for(er_pool *pool, size_t n, double work, void (*fn)(void *arg, size_t i, int thread), void *arg);
 
-// How many outputs a task may have that take so many multiply-adds each, at least 1: a cancelled invoke, or one beyond its time limit, ends with the
-// tasks that have begun.
+// A cancelled invoke, or one beyond its time limit, ends with the tasks that have begun, none of which may take long. How many outputs one may have, at
+// least 1, that take so many multiply-adds each:
 size_t er_longest_task(size_t macs);
 
-// The same for spans [from, to) of n elements, each of which takes about `cost` nanoseconds.
+// And for loops within a task: whether it has to end, looked at as often as that. `macs` have been added since the last call.
+typedef struct { const er_pool *pool; size_t macs; } er_watch;
+bool er_watch_ends(er_watch *w, size_t macs);
+
+// Like er_for, for spans [from, to) of n elements, each of which takes about `cost` nanoseconds.
 void er_for_spans(er_pool *pool, size_t n, double cost, void (*fn)(const er_op *op, size_t from, size_t to), const er_op *op);
 
 #endif

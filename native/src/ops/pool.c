@@ -35,17 +35,19 @@ static void run_row(void *arg, size_t i, int thread)
     uint8_t *y = er_u8(t->op->outputs[0]) + i * (size_t)s->out_w * pixel;
     int32_t y0 = (int32_t)(i % (size_t)s->out_h) * s->o.stride_h - s->pad_top;
     int32_t y_from = er_max32(y0, 0), y_to = er_min32(y0 + s->o.filter_h, s->in_h);
+    er_watch watch = {t->pool, 0};
     for (int32_t ox = 0, pixels; ox < s->out_w; ox += pixels, y += (size_t)pixels * pixel) {
         int32_t x0 = ox * s->o.stride_w - s->pad_left;
         int32_t x_from = er_max32(x0, 0), x_to = er_min32(x0 + s->o.filter_w, s->in_w);
         size_t taps = 0;
         for (int32_t yy = y_from; yy < y_to; yy++)
             for (int32_t xx = x_from; xx < x_to; xx++) tap[taps++] = image + ((size_t)yy * (size_t)s->in_w + (size_t)xx) * pixel;
-        const bool large = taps > 4096;
-        if (large && er_pool_stopped(t->pool)) return;      // a row of such windows may take minutes
+        const size_t most = er_longest_task(taps * (size_t)s->channels);    // a row of large windows may take minutes
         // Pixels that follow have the same taps further right, as long as their windows do not reach over an edge.
         const bool inside = x_from == x0 && x_to == x0 + s->o.filter_w;
-        pixels = inside && !large && element != 2 ? er_min32((s->in_w - x_to) / s->o.stride_w + 1, s->out_w - ox) : 1;
+        pixels = inside && element != 2 ? er_min32((s->in_w - x_to) / s->o.stride_w + 1, s->out_w - ox) : 1;
+        if ((size_t)pixels > most) pixels = (int32_t)most;
+        if (er_watch_ends(&watch, (size_t)pixels * taps * (size_t)s->channels)) return;
         const size_t n = (size_t)pixels, step = (size_t)s->o.stride_w * (size_t)s->channels, channels = (size_t)s->channels;
         if (s->is_float) s->of_floats(n, step, channels, taps, (const float *const *)(const void *)tap, s->min, s->max, (float *)(void *)y);
         else if (element == 2) pool_int16(s, taps, (const int16_t *const *)(const void *)tap, (int16_t *)(void *)y);

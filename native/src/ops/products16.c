@@ -39,7 +39,7 @@ er_status er_channels16(er_prepare *p, const er_tensor *x, const er_tensor *w, c
     return ER_OK;
 }
 
-typedef struct { const er_op *op; const conv16 *s; } task_arg;
+typedef struct { const er_op *op; const conv16 *s; const er_pool *pool; } task_arg;
 
 // The input at tap (ky, kx) of output (y0, x0), NULL in the padding.
 static const int16_t *tap_at(const conv16 *s, const int16_t *image, int32_t y0, int32_t x0, int32_t ky, int32_t kx)
@@ -112,7 +112,8 @@ static void run_pixel_row(void *arg, size_t i, int thread)
     int16_t *y = (int16_t *)t->op->outputs[0]->data + i * (size_t)s->out_w * (size_t)s->out_c;
     void *scratch = t->op->scratch + (size_t)thread * t->op->scratch_stride;
     const int32_t y0 = (int32_t)(i % (size_t)s->out_h) * s->stride_h - s->pad_top;
-    for (int32_t ox = 0; ox < s->out_w; ox++, y += s->out_c) {
+    er_watch watch = {t->pool, 0};
+    for (int32_t ox = 0; ox < s->out_w && !er_watch_ends(&watch, t->op->inputs[1]->count); ox++, y += s->out_c) {
         const int32_t x0 = ox * s->stride_w - s->pad_left;
         if (s->depthwise) run_depthwise_pixel(s, image, y0, x0, weights, scratch, y);
         else run_pixel(s, image, y0, x0, weights, scratch, y);
@@ -122,7 +123,7 @@ static void run_pixel_row(void *arg, size_t i, int thread)
 static void run_conv16(const er_op *op, er_pool *pool)
 {
     const conv16 *s = op->state;
-    task_arg t = {op, s};
+    task_arg t = {op, s, pool};
     if (op->outputs[0]->count) er_for(pool, (size_t)s->batch * (size_t)s->out_h, (double)op->macs * 16, run_pixel_row, &t);
 }
 

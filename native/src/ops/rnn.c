@@ -44,18 +44,20 @@ DOT(dot_int16, int16_t)
 
 static void run_svdf8(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const svdf *s = op->state;
     const er_tensor *x = op->inputs[0], *feature = op->inputs[1], *time = op->inputs[2], *bias = op->inputs[3], *state = op->inputs[4], *y = op->outputs[0];
+    er_watch watch = {pool, 0};
     const size_t each = er_type_size(state->def->type);
     memmove(state->data, er_u8(state) + each, state->bytes - each);
-    for (size_t b = 0; b < s->batches; b++)
+    for (size_t b = 0; b < s->batches; b++) {
+        if (er_watch_ends(&watch, feature->count + time->count)) return;
         for (size_t f = 0; f < s->filters; f++) {
             const int32_t sum = s->kernels->dot_bytes(s->inputs, er_i8(feature) + f * s->inputs, er_i8(x) + b * s->inputs, s->x_zero);
             const size_t at = (b * s->filters + f) * s->memory + s->memory - 1;
             const int32_t v = er_requantize(sum, s->feature);
             er_put_whole(state, at, er_clamp32(v, er_lowest(state), er_highest(state)));
         }
+    }
     for (size_t b = 0; b < s->batches; b++)
         for (size_t u = 0; u < s->units; u++) {
             // A unit's filters lie next to each other.
@@ -69,22 +71,21 @@ static void run_svdf8(const er_op *op, er_pool *pool)
 }
 
 // Memory of a run: the sums of the features, and the input's vector.
-static float *lay_out_svdf(const svdf *s, er_carver *c, er_vector *x)
+static float *lay_out_svdf(const svdf *s, const er_pool *pool, er_carver *c, er_vector *x)
 {
     float *sums = er_carve(c, s->batches * s->filters * sizeof *sums);
-    *x = (er_vector){.kernels = s->kernels, .n = s->inputs, .batches = s->batches};
+    *x = (er_vector){.kernels = s->kernels, .pool = pool, .n = s->inputs, .batches = s->batches};
     if (s->hybrid) er_vector_carve(x, c);
     return sums;
 }
 
 static void run_svdf(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const svdf *s = op->state;
     const er_tensor *time = op->inputs[2], *bias = op->inputs[3], *state = op->inputs[4];
     const size_t n = s->batches * s->filters;
     er_vector x;
-    float *y = er_f32(op->outputs[0]), *sums = lay_out_svdf(s, &(er_carver){op->shared, 0}, &x);
+    float *y = er_f32(op->outputs[0]), *sums = lay_out_svdf(s, pool, &(er_carver){op->shared, 0}, &x);
     x.values = er_f32(op->inputs[0]);
     memset(sums, 0, n * sizeof *sums);
     er_vector_quantize(&x, s->asymmetric);
@@ -144,7 +145,7 @@ er_status er_prepare_svdf(er_prepare *p, er_op *op)
         ER_TRY(er_expect_type(p, state, EDGERT_FLOAT32, "state"));
         er_vector v;
         er_carver c = {NULL, 0};
-        lay_out_svdf(s, &c, &v);
+        lay_out_svdf(s, NULL, &c, &v);
         op->shared_bytes = c.used;
         op->run = run_svdf;
         return ER_OK;
@@ -183,12 +184,12 @@ typedef struct { float *sums; er_vector in, more, old; } room;
 // Batches that are computed in one step: all, where time goes first.
 static size_t at_once(const rnn *s) { return s->time_major ? s->batches : 1; }
 
-static er_vector vector_of(const rnn *s, size_t n) { return (er_vector){.kernels = s->kernels, .n = n, .batches = at_once(s)}; }
+static er_vector vector_of(const rnn *s, const er_pool *pool, size_t n) { return (er_vector){.kernels = s->kernels, .pool = pool, .n = n, .batches = at_once(s)}; }
 
-static void lay_out(const rnn *s, size_t units, er_carver *c, room *m)
+static void lay_out(const rnn *s, const er_pool *pool, size_t units, er_carver *c, room *m)
 {
     const size_t batches = at_once(s);
-    *m = (room){er_carve(c, batches * units * sizeof *m->sums), vector_of(s, s->inputs), vector_of(s, s->aux_inputs), vector_of(s, units)};
+    *m = (room){er_carve(c, batches * units * sizeof *m->sums), vector_of(s, pool, s->inputs), vector_of(s, pool, s->aux_inputs), vector_of(s, pool, units)};
     if (!s->hybrid) return;
     er_vector_carve(&m->in, c);
     er_vector_carve(&m->more, c);
@@ -217,12 +218,13 @@ static void step(const rnn *s, const layer *l, room *m, const float *x, const fl
 static void run_layer(const er_op *op, const er_pool *pool, const rnn *s, const layer *l)
 {
     float *y = er_f32(op->outputs[l->output]);
-    const size_t turns = s->time_major ? 1 : s->batches, together = at_once(s);
+    const size_t turns = s->time_major ? 1 : s->batches, together = at_once(s), macs = together * l->units * (s->inputs + s->aux_inputs + l->units + 64);
+    er_watch watch = {pool, 0};
     room m;
-    lay_out(s, l->units, &(er_carver){op->shared, 0}, &m);
+    lay_out(s, pool, l->units, &(er_carver){op->shared, 0}, &m);
     for (size_t turn = 0; turn < turns; turn++)
         for (size_t t = 0; t < s->steps; t++) {
-            if (t % 256 == 0 && er_pool_stopped(pool)) return;
+            if (er_watch_ends(&watch, macs)) return;
             const size_t at = l->backward ? s->steps - 1 - t : t, row = s->time_major ? at * s->batches : turn * s->steps + at;
             float *state = er_f32(l->state) + turn * l->units;
             step(s, l, &m, er_f32(op->inputs[0]) + row * s->inputs, s->aux ? er_f32(s->aux) + row * s->aux_inputs : NULL, state);
@@ -281,7 +283,7 @@ static er_status finish(er_prepare *p, er_op *op, const rnn *s, int32_t output, 
     dims[x->rank - 1] = (int32_t)n;
     room unused;
     er_carver c = {NULL, 0};
-    lay_out(s, s->layers[0].units > s->layers[1].units ? s->layers[0].units : s->layers[1].units, &c, &unused);
+    lay_out(s, NULL, s->layers[0].units > s->layers[1].units ? s->layers[0].units : s->layers[1].units, &c, &unused);
     op->shared_bytes = c.used;
     ER_TRY(er_expect_type(p, op->outputs[output], EDGERT_FLOAT32, "output"));
     return er_set_shape(p, op->outputs[output], dims, x->rank);

@@ -185,9 +185,9 @@ er_status er_prepare_cumsum(er_prepare *p, er_op *op)
 
 static void run_add_n(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const er_tensor *y = op->outputs[0];
-    for (size_t i = 0; i < y->count; i++) {
+    er_watch watch = {pool, 0};
+    for (size_t i = 0; i < y->count && !er_watch_ends(&watch, (size_t)op->n_inputs); i++) {
         if (y->def->type == EDGERT_FLOAT32) {
             float v = er_f32(op->inputs[0])[i];
             for (int32_t k = 1; k < op->n_inputs; k++) v += er_f32(op->inputs[k])[i];

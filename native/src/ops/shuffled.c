@@ -10,14 +10,14 @@ typedef struct { const er_kernels *kernels; size_t batches, n, k; er_multiplier 
 
 static void run_shuffled(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const shuffled *s = op->state;
     const int32_t *bias = op->n_inputs > 2 && op->inputs[2] ? er_i32(op->inputs[2]) : NULL;
     const uint8_t *from = er_u8(op->inputs[0]);
     int8_t *x = (int8_t *)op->shared;
     int16_t *y = op->outputs[0]->data;
+    er_watch watch = {pool, 0};
     for (size_t i = 0; i < s->batches * s->k; i++) x[i] = (int8_t)(from[i] ^ 0x80);
-    for (size_t b = 0; b < s->batches; b++, x += s->k) {
+    for (size_t b = 0; b < s->batches && !er_watch_ends(&watch, s->n * s->k); b++, x += s->k) {
         for (size_t r = 0; r < s->n; r++) {
             const uint32_t sum = (uint32_t)s->kernels->dot_bytes(s->k, s->weights + r * s->k, x, 0) + (bias ? (uint32_t)bias[r] : 0);
             *y++ = (int16_t)er_clamp32(er_requantize((int32_t)sum, s->m), s->o.min, s->o.max);

@@ -20,7 +20,7 @@ typedef struct {
     float min, max;
 } transpose_conv;
 
-typedef struct { const er_op *op; const transpose_conv *s; } task_arg;
+typedef struct { const er_op *op; const transpose_conv *s; const er_pool *pool; } task_arg;
 
 static float dot_floats(size_t n, const float *x, const float *w, float sum)
 {
@@ -63,7 +63,8 @@ static void run_row(void *arg, size_t row, int thread)
     const size_t image = row / (size_t)s->out_h * (size_t)s->in_h * (size_t)s->in_w;
     const int32_t oy = (int32_t)(row % (size_t)s->out_h);
     const bool is_float = x->def->type == EDGERT_FLOAT32;
-    for (int32_t ox = 0; ox < s->out_w; ox++)
+    er_watch watch = {t->pool, 0};
+    for (int32_t ox = 0; ox < s->out_w && !er_watch_ends(&watch, w->count); ox++)
         for (int32_t c = 0; c < s->out_c; c++) {
             int64_t sum = 0;
             float real = 0;
@@ -95,7 +96,7 @@ static void run_row(void *arg, size_t row, int thread)
 static void run_transpose_conv(const er_op *op, er_pool *pool)
 {
     const transpose_conv *s = op->state;
-    task_arg t = {op, s};
+    task_arg t = {op, s, pool};
     if (op->outputs[0]->count) er_for(pool, (size_t)op->outputs[0]->dims[0] * (size_t)s->out_h, (double)op->macs * 16, run_row, &t);
 }
 

@@ -25,7 +25,7 @@ typedef struct {
 } product;
 
 typedef struct { uint8_t *rows, *products, *open; size_t *scratch; const float *bias; } room;
-typedef struct { const er_op *op; const product *d; } task_arg;
+typedef struct { const er_op *op; const product *d; const er_pool *pool; } task_arg;
 
 static size_t row_bytes(const product *d) { return er_matmul_run_bytes(&d->mm); }
 
@@ -98,6 +98,7 @@ static void run_band(void *arg, size_t task, int thread)
         for (; next < top; next++) finish_row(d, m.bias, m.open + open_row(d, next), y + (size_t)next * out_row);
         if (top + s->kh <= first) continue;
         for (size_t ix = 0, in_w = (size_t)s->in_w; ix < in_w; ix += d->block) {
+            if (er_pool_stopped(t->pool)) return;
             const size_t pixels = in_w - ix < d->block ? in_w - ix : d->block;
             er_matmul_put_rows(&d->mm, m.rows, row_bytes(d), x + (size_t)iy * in_row + ix * (size_t)s->in_c * each, pixels);
             er_matmul_run_sums(&d->mm, m.rows, row_bytes(d), pixels, m.scratch, m.products);
@@ -110,7 +111,7 @@ static void run_band(void *arg, size_t task, int thread)
 static void run_product(const er_op *op, er_pool *pool)
 {
     const product *d = op->state;
-    task_arg t = {op, d};
+    task_arg t = {op, d, pool};
     er_for(pool, (size_t)d->s.batch * d->bands, (double)op->macs, run_band, &t);
 }
 

@@ -78,9 +78,31 @@ void edgert_interpreter_close(edgert_interpreter *it)
 
 edgert_model *edgert_interpreter_model(const edgert_interpreter *it) { return it->model; }
 
+// From here on until end_work, what runs can be cancelled, and ends at the time limit.
+static er_status begin_work(edgert_interpreter *it, edgert_error *error)
+{
+    er_session *s = it->session;
+    if (atomic_exchange_explicit(&s->busy, 1, memory_order_acquire))
+        return er_fail(error, EDGERT_ERROR_ARGUMENT, "another thread is running this interpreter: give each thread its own");
+    atomic_store_explicit(&s->cancelled, 0, memory_order_relaxed);
+    s->deadline = s->time_limit ? er_nanoseconds() + s->time_limit : 0;
+    er_pool_watch(it->pool, &s->cancelled, &s->deadline);
+    return ER_OK;
+}
+
+static void end_work(edgert_interpreter *it)
+{
+    er_pool_watch(it->pool, NULL, NULL);
+    atomic_store_explicit(&it->session->busy, 0, memory_order_release);
+}
+
 edgert_status edgert_allocate(edgert_interpreter *it, edgert_error *error)
 {
-    return it->planned ? ER_OK : er_make_plan(it, error);
+    if (it->planned) return ER_OK;
+    ER_TRY(begin_work(it, error));
+    const er_status status = er_make_plan(it, error);
+    end_work(it);
+    return status;
 }
 
 static er_status check_index(const edgert_interpreter *it, int32_t tensor, edgert_error *error)
@@ -156,17 +178,11 @@ er_status er_run_graph(edgert_interpreter *it, edgert_error *error)
 edgert_status edgert_invoke(edgert_interpreter *it, edgert_error *error)
 {
     if (!it->planned) return not_planned(error);
-    er_session *s = it->session;
-    if (atomic_exchange_explicit(&s->busy, 1, memory_order_acquire))
-        return er_fail(error, EDGERT_ERROR_ARGUMENT, "another thread is running this interpreter: give each thread its own");
-    atomic_store_explicit(&s->cancelled, 0, memory_order_relaxed);
-    s->deadline = s->time_limit ? er_nanoseconds() + s->time_limit : 0;
+    ER_TRY(begin_work(it, error));
     if (it->sharing.brief) er_sharing_begin(&it->sharing, it->pool, er_nanoseconds());
-    er_pool_watch(it->pool, &s->cancelled, &s->deadline);
     const er_status status = er_run_graph(it, error);
-    er_pool_watch(it->pool, NULL, NULL);
     if (it->sharing.brief) er_sharing_end(&it->sharing, er_nanoseconds());
-    atomic_store_explicit(&s->busy, 0, memory_order_release);
+    end_work(it);
     return status;
 }
 

@@ -127,14 +127,10 @@ er_status er_run_now(edgert_interpreter *it, er_op *op, edgert_error *error)
     op->scratch = er_aligned_alloc(bytes);
     if (!op->scratch) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for constants");
     op->shared = op->scratch + own;
-    // A plan outlives the invoke that it may be made in: its constants are computed to the end.
-    er_session *session = it->session;
-    er_pool_watch(it->pool, NULL, NULL);
     op->run(op, it->pool);
-    if (atomic_load_explicit(&session->busy, memory_order_relaxed)) er_pool_watch(it->pool, &session->cancelled, &session->deadline);
     er_aligned_free(op->scratch);
     op->scratch = op->shared = NULL;
-    return ER_OK;
+    return er_session_check(it->session, error);    // what was cut short is no constant
 }
 
 static er_status fold(edgert_interpreter *it, er_op *op, er_heap *heap, edgert_error *error)

@@ -107,9 +107,9 @@ void er_session_free(er_session *s)
 
 er_status er_session_check(er_session *s, edgert_error *error)
 {
-    if (atomic_load_explicit(&s->cancelled, memory_order_relaxed)) return er_fail(error, EDGERT_ERROR_CANCELLED, "the invoke was cancelled");
+    if (atomic_load_explicit(&s->cancelled, memory_order_relaxed)) return er_fail(error, EDGERT_ERROR_CANCELLED, "it was cancelled");
     if (s->deadline && er_nanoseconds() > s->deadline)
-        return er_fail(error, EDGERT_ERROR_CANCELLED, "the invoke took longer than its time limit of %.6g s", (double)s->time_limit * 1e-9);
+        return er_fail(error, EDGERT_ERROR_CANCELLED, "it took longer than its time limit of %.6g s", (double)s->time_limit * 1e-9);
     return ER_OK;
 }
 

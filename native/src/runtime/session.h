@@ -34,7 +34,7 @@ typedef struct er_session {
 er_session *er_session_new(edgert_model *model, const edgert_options *options, edgert_error *error);
 void er_session_free(er_session *s);
 
-// ER_OK, or an error where the invoke has to stop.
+// ER_OK, or an error where what runs has to stop.
 er_status er_session_check(er_session *s, edgert_error *error);
 
 // Variable tensors are as they were at first; variables under names and hash tables keep what they have, as in LiteRT.
