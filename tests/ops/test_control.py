@@ -148,7 +148,15 @@ def many_in_order(n: int) -> bytes:
     return b.bytes()
 
 
-def one_operator(op: str, x: tuple[int, ...], y: tuple[int, ...], dtype: str, more: list[tuple[object, str]], first: bool = True, **options: object) -> bytes:
+def one_operator(
+    op: str,
+    x: tuple[int, ...],
+    y: tuple[int, ...],
+    dtype: str,
+    more: list[tuple[object, str]],
+    first: bool = True,
+    **options: object,
+) -> bytes:
     """An operator on one row of a picture and constants, which come after it, or before; 8 and 16 bits have scale 1."""
 
     def scale(kind: str) -> float | None:
@@ -167,15 +175,26 @@ def long_lines(pixels: int, taps: int) -> dict[str, bytes]:
     weights, x = np.ones((1, 1, taps, 1)), (1, 1, pixels, 1)
     one = {"padding": 0, "strideW": 1, "strideH": 1, "depthMultiplier": 1, "dilationWFactor": 1, "dilationHFactor": 1}
     turned = {"padding": 0, "strideW": 1, "strideH": 1}
-    solid = {"padding": 0, **{f"{a}{d}": 1 for a, rest in (("stride", ""), ("dilation", "Factor")) for d in (f"{k}{rest}" for k in "DHW")}}
+    solid = {
+        "padding": 0,
+        **{f"{a}{d}": 1 for a, rest in (("stride", ""), ("dilation", "Factor")) for d in (f"{k}{rest}" for k in "DHW")},
+    }
     return {
         "depthwise int8": one_operator("DEPTHWISE_CONV_2D", x, x, "int8", [(weights, "int8")], **one),
         "depthwise float32": one_operator("DEPTHWISE_CONV_2D", x, x, "float32", [(weights, "float32")], **one),
         "depthwise int16": one_operator("DEPTHWISE_CONV_2D", x, x, "int16", [(weights, "int8")], **one),
         "transpose int8": one_operator("TRANSPOSE_CONV", x, x, "int8", [(x, "int32"), (weights, "int8")], first=False, **turned),
-        "transpose int16": one_operator("TRANSPOSE_CONV", x, x, "int16", [(x, "int32"), (weights, "int8")], first=False, **turned),
+        "transpose int16": one_operator(
+            "TRANSPOSE_CONV", x, x, "int16", [(x, "int32"), (weights, "int8")], first=False, **turned
+        ),
         "solid transpose": one_operator(
-            "CONV_3D_TRANSPOSE", (1, *x), (1, *x), "float32", [((1, *x), "int32"), (weights[0, :, None, :, :, None], "float32")], first=False, **solid
+            "CONV_3D_TRANSPOSE",
+            (1, *x),
+            (1, *x),
+            "float32",
+            [((1, *x), "int32"), (weights[0, :, None, :, :, None], "float32")],
+            first=False,
+            **solid,
         ),
     }
 
@@ -188,7 +207,13 @@ def many_rows(n: int) -> dict[str, bytes]:
     b.main.outputs(y)
     svdf = Builder()
     m = svdf.main
-    t = [m.input((n, n), "float32"), m.constant(ones.astype(np.float32)), m.constant(np.ones((n, 1), np.float32)), -1, m.tensor((n, n), "float32", variable=True)]
+    t = [
+        m.input((n, n), "float32"),
+        m.constant(ones.astype(np.float32)),
+        m.constant(np.ones((n, 1), np.float32)),
+        -1,
+        m.tensor((n, n), "float32", variable=True),
+    ]
     out = m.tensor((n, n), "float32")
     m.op("SVDF", t, [out], rank=1)
     m.outputs(out)
@@ -198,7 +223,17 @@ def many_rows(n: int) -> dict[str, bytes]:
         "batch float32": one_operator("BATCH_MATMUL", (n, n), (n, n), "float32", [(ones, "float32")]),
         "sums": b.bytes(),
         "svdf": svdf.bytes(),
-        "response": one_operator("LOCAL_RESPONSE_NORMALIZATION", (1, 1, 1, n * 32), (1, 1, 1, n * 32), "float32", [], radius=n * 32, bias=1.0, alpha=1.0, beta=0.5),
+        "response": one_operator(
+            "LOCAL_RESPONSE_NORMALIZATION",
+            (1, 1, 1, n * 32),
+            (1, 1, 1, n * 32),
+            "float32",
+            [],
+            radius=n * 32,
+            bias=1.0,
+            alpha=1.0,
+            beta=0.5,
+        ),
     }
 
 
@@ -228,7 +263,11 @@ def test_a_time_limit_ends_an_operator(name: str) -> None:
 def test_a_time_limit_ends_planning() -> None:
     """What depends on constants alone is computed then, and constants may be large in a small file."""
     n, b = 1 << 18, Builder()
-    x, y, z = b.main.tensor((1, 1, n, 1), "float32"), b.main.tensor((1, 1, n, 1), "float32"), b.main.tensor((1, 1, n, 1), "float32")
+    x, y, z = (
+        b.main.tensor((1, 1, n, 1), "float32"),
+        b.main.tensor((1, 1, n, 1), "float32"),
+        b.main.tensor((1, 1, n, 1), "float32"),
+    )
     b.main.op("FILL", [b.main.constant(np.array([1, 1, n, 1], np.int32)), b.main.constant(np.float32(1))], [x])
     b.main.op("AVERAGE_POOL_2D", [x], [y], padding=0, strideW=1, strideH=1, filterWidth=n, filterHeight=1)
     b.main.op("ADD", [y, b.main.input((1,), "float32")], [z])

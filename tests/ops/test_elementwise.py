@@ -16,6 +16,7 @@ from ..support import (
     Model,
     assert_same_as_reference,
     examples,
+    fuse,
     limits,
     quantization,
     reference,
@@ -67,6 +68,24 @@ def test_arithmetic(op: str, dtype: str, data: st.DataObject) -> None:
     m.tensor("y", np.broadcast_shapes(a, b), dtype, **qy)
     m.op(op, ["a", "b"], "y", fused_activation_function=draw(ACTIVATIONS))
     assert_same_as_reference(m, [draw(values(a, dtype))] + ([] if constant else [second]), draw(st.sampled_from([1, 2])))
+
+
+@pytest.mark.parametrize(
+    ("op", "dtype"), [*((op, d) for op in ("ADD", "SUB", "MUL") for d in ("int8", "float32")), ("DIV", "float32")]
+)
+@pytest.mark.parametrize("second", [(1, 251, 199), (1,), (1, 251, 1)])
+def test_long_runs_are_divided_among_threads(op: str, dtype: str, second: tuple[int, ...]) -> None:
+    m, rng = Model(), np.random.default_rng(7)
+    q: dict[str, Any] = {"scale": 0.1, "zero": 3} if dtype == "int8" else {}
+    m.input("a", (1, 251, 199), dtype, **q)
+    m.input("b", second, dtype, **q)
+    m.tensor("y", (1, 251, 199), dtype, **q)
+    m.op(op, ["a", "b"], "y", fused_activation_function="NONE")
+    x = [(rng.integers(-100, 100, s) + 0.5 * (dtype == "float32")).astype(dtype) for s in ((1, 251, 199), second)]
+    with fuse("all"):
+        alone, shared = (run(Interpreter(model_content=m.bytes(), num_threads=n), x)[0] for n in (1, 3))
+    np.testing.assert_array_equal(alone, shared)
+    assert_same_as_reference(m, x, 3)
 
 
 def all_values(dtype: str) -> np.ndarray:

@@ -104,3 +104,17 @@ def test_arg_max(dtype: str, data: st.DataObject) -> None:
     m.op("ARG_MAX", ["x", "axis"], "y", output_type={"int32": 2, "int64": 4}[index])
     x = draw(values(shape, dtype))
     assert_same_as_reference(m, [np.round(x) if dtype == "float32" else x])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@examples(20)
+@given(n=st.integers(1, 300), inner=st.integers(2, 70), span=st.integers(1, 256), seed=st.integers(0, 2**32 - 1))
+def test_arg_max_of_many_rows(dtype: str, n: int, inner: int, span: int, seed: int) -> None:
+    """Of equal values the first wins, wherever rows are looked at together."""
+    m = Model()
+    m.input("x", (2, n, inner), dtype, 1.0)
+    m.tensor("axis", (1,), "int32", np.array([1], np.int32))
+    m.tensor("y", (1,), "int32")
+    m.op("ARG_MAX", ["x", "axis"], "y", output_type=2)
+    low = np.iinfo(dtype).min
+    assert_same_as_reference(m, [np.random.default_rng(seed).integers(low, low + span, (2, n, inner)).astype(dtype)])

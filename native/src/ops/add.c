@@ -14,45 +14,30 @@ typedef struct {
     int expand;                 // er_broadcast_plan_expansion
 } add;
 
-typedef struct { const er_op *op; const add *s; er_broadcast bc; const uint8_t *a, *b; size_t chunk, chunks; } task_arg;
-
-// Part of a run: runs may be one long one.
-static void run_part(void *arg, size_t i, int thread)
-{
-    (void)thread;
-    const task_arg *t = arg;
-    const add *s = t->s;
-    const er_broadcast *bc = &t->bc;
-    size_t a, b, run = i / t->chunks, from = i % t->chunks * t->chunk, n = bc->run - from < t->chunk ? bc->run - from : t->chunk;
-    er_broadcast_offsets(bc, run, &a, &b);
-    a += from * bc->a_step;
-    b += from * bc->b_step;
-    size_t y = run * bc->run + from;
-    if (s->kernel) s->kernel(n, t->a + a, bc->a_step, t->b + b, bc->b_step, &s->q, er_u8(t->op->outputs[0]) + y);
-    else s->floats.kernel(n, er_f32(t->op->inputs[0]) + a, bc->a_step, er_f32(t->op->inputs[1]) + b, bc->b_step, s->floats.min, s->floats.max, er_f32(t->op->outputs[0]) + y);
-}
-
 static void run_floats(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const add *s = op->state;
-    er_broadcast_floats(op, &s->bc, &s->floats);
+    er_broadcast_floats(op, pool, &s->bc, &s->floats);
+}
+
+static void run_pair(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
+{
+    const add *s = state;
+    s->kernel(n, a, a_step, b, b_step, &s->q, y);
 }
 
 static void run_add(const er_op *op, er_pool *pool)
 {
-    enum { CHUNK = 16384 };
     const add *s = op->state;
-    task_arg t = {.op = op, .s = s, .chunk = CHUNK};
-    t.bc = er_broadcast_expanded(op, &s->bc, s->expand, &t.a, &t.b);
-    t.chunks = (t.bc.run + CHUNK - 1) / CHUNK;
-    er_for(pool, t.bc.outer * t.chunks, (double)op->outputs[0]->count * 8, run_part, &t);
+    const uint8_t *x, *z;
+    const er_broadcast bc = er_broadcast_expanded(op, &s->bc, s->expand, &x, &z);
+    er_broadcast_shared(pool, (double)op->outputs[0]->count * 8, &bc, 1, x, z, op->outputs[0]->data, run_pair, s);
 }
 
 bool er_add_is_plain(const er_op *op)
 {
     const add *s = op->state;
-    return op->run == run_add && s->kernel && s->bc.outer == 1 && s->bc.a_step == 1 && s->bc.b_step == 1;
+    return op->run == run_add && s->bc.outer == 1 && s->bc.a_step == 1 && s->bc.b_step == 1;
 }
 
 void er_add_elements(const er_op *op, const er_tensor *term, size_t from, size_t n)
@@ -75,8 +60,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool subtract)
     ER_TRY(status);
     ER_TRY(er_broadcast_shapes(p, a, b, y, &s->bc));
     er_activation activation = er_read_activation(op->def->options);
-    // One long run is divided among threads; many short ones are taken together.
-    op->run = er_is_8bit(a) || s->bc.outer == 1 ? run_add : run_floats;
+    op->run = er_is_8bit(a) ? run_add : run_floats;
     s->q.subtract = subtract;
     s->floats.kernel = subtract ? p->kernels->sub_floats : p->kernels->add_floats;
     if (!er_is_8bit(a)) return er_activation_floats(p, activation, &s->floats.min, &s->floats.max);

@@ -1,7 +1,9 @@
 // ARG_MAX, ARG_MIN along one axis; the first of equal values wins. int8, uint8, float32, int32, bool in; int32 or int64 out.
+#include <string.h>
+
 #include "ops/whole.h"
 
-typedef struct { size_t outer, n, inner; er_qarg_max *kernel; bool least; } arg_max;
+typedef struct { size_t outer, n, inner; const er_kernels *kernels; bool least; } arg_max;
 
 // The best of n elements of any type, `step` apart.
 static size_t best_of(const arg_max *s, const er_tensor *x, size_t base)
@@ -18,24 +20,24 @@ static size_t best_of(const arg_max *s, const er_tensor *x, size_t base)
     return best;
 }
 
-// Bytes with others between them: row by row, with the best so far of each place.
+// Bytes with others between them: the largest of each place in some rows, the first rows that have more than all before them, and where in these it is.
 static void best_of_rows(const er_op *op, const uint8_t *x, size_t n, size_t inner, uint8_t flip, int32_t *best)
 {
-    uint8_t *most = op->scratch;
-    for (size_t i = 0; i < inner; i++) {
-        best[i] = 0;
-        most[i] = x[i] ^ flip;
-    }
-    for (size_t k = 1; k < n; k++) {
-        const uint8_t *row = x + k * inner;
+    enum { ROWS = 64 };
+    const arg_max *s = op->state;
+    uint8_t *most = op->scratch, *here = most + inner;
+    for (size_t from = 0, rows; from < n; from += rows) {
+        rows = n - from < ROWS ? n - from : ROWS;
+        memset(here, 0, inner);
+        s->kernels->most_columns(rows, inner, x + from * inner, inner, flip, here);
         for (size_t i = 0; i < inner; i++) {
-            uint8_t v = row[i] ^ flip;
-            if (v > most[i]) {
-                most[i] = v;
-                best[i] = (int32_t)k;
-            }
+            if (from && here[i] <= most[i]) continue;
+            most[i] = here[i];
+            best[i] = (int32_t)from;
         }
     }
+    for (size_t i = 0; i < inner; i++)
+        while ((x[(size_t)best[i] * inner + i] ^ flip) != most[i]) best[i]++;
 }
 
 // Maxima [from, to) of those along the innermost axis, or of the outermost elements.
@@ -49,7 +51,7 @@ static void arg_max_span(const er_op *op, size_t from, size_t to)
             int32_t some[SOME];
             rows = to - o < SOME ? to - o : SOME;
             const bool is_long = y->def->type == EDGERT_INT64;
-            s->kernel(rows, s->n, er_u8(x) + o * s->n, er_is_signed(x), is_long ? some : er_i32(y) + o);
+            s->kernels->qarg_max(rows, s->n, er_u8(x) + o * s->n, er_is_signed(x), is_long ? some : er_i32(y) + o);
             for (size_t i = 0; is_long && i < rows; i++) ((int64_t *)y->data)[o + i] = some[i];
         }
         return;
@@ -102,7 +104,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool least)
     er_status status;
     arg_max *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
-    *s = (arg_max){1, (size_t)x->dims[at], 1, p->kernels->qarg_max, least};
+    *s = (arg_max){1, (size_t)x->dims[at], 1, p->kernels, least};
     for (int32_t d = 0; d < x->rank; d++) {
         if (d == at) continue;
         if (d < at) s->outer *= (size_t)x->dims[d];
@@ -110,7 +112,7 @@ static er_status prepare(er_prepare *p, er_op *op, bool least)
         dims[rank++] = x->dims[d];
     }
     op->run = run_arg_max;
-    op->scratch_bytes = s->inner;
+    op->scratch_bytes = 2 * s->inner;
     return er_set_shape(p, y, dims, rank);
 }
 

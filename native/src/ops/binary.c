@@ -30,9 +30,12 @@ static void run_pair(const void *state, size_t n, const void *a, size_t a_step, 
 
 static void run_binary(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const binary *s = op->state;
-    er_broadcast_each(&s->bc, s->element, op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, run_pair, &(run_arg){op, s});
+    const er_tensor *a = op->inputs[0], *b = op->inputs[1], *y = op->outputs[0];
+    const run_arg arg = {op, s};
+    // One thread alone tells of a fault, which whole numbers may have.
+    if (a->def->type == EDGERT_FLOAT32) er_broadcast_shared(pool, (double)y->count * 32, &s->bc, s->element, a->data, b->data, y->data, run_pair, &arg);
+    else er_broadcast_each(&s->bc, s->element, a->data, b->data, y->data, run_pair, &arg);
 }
 
 // One loop a type and function: x and z are an element of each input. Of inputs that both advance, as vectors.

@@ -86,15 +86,36 @@ void er_broadcast_each(const er_broadcast *bc, size_t element, const void *a, co
     }
 }
 
+typedef struct { const er_broadcast *bc; size_t element, each; const uint8_t *a, *b; uint8_t *y; er_run_pair *fn; const void *state; } piece_arg;
+
+static void run_piece(void *arg, size_t i, int thread)
+{
+    (void)thread;
+    const piece_arg *t = arg;
+    const size_t from = i * t->each, n = t->bc->run - from < t->each ? t->bc->run - from : t->each, at = from * t->element;
+    t->fn(t->state, n, t->a + at * t->bc->a_step, t->bc->a_step, t->b + at * t->bc->b_step, t->bc->b_step, t->y + at);
+}
+
+void er_broadcast_shared(er_pool *pool, double work, const er_broadcast *bc, size_t element, const void *a, const void *b, void *y, er_run_pair *fn, const void *state)
+{
+    enum { LEAST = 4096 };
+    if (bc->outer != 1) {
+        er_broadcast_each(bc, element, a, b, y, fn, state);
+        return;
+    }
+    const size_t even = er_round_up(bc->run / (4 * (size_t)er_pool_threads(pool)) + 1, 64), each = even < LEAST ? LEAST : even;
+    er_for(pool, (bc->run + each - 1) / each, work, run_piece, &(piece_arg){bc, element, each, a, b, y, fn, state});
+}
+
 static void run_pair(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
 {
     const er_float_pair *pair = state;
     pair->kernel(n, a, a_step, b, b_step, pair->min, pair->max, y);
 }
 
-void er_broadcast_floats(const er_op *op, const er_broadcast *bc, const er_float_pair *pair)
+void er_broadcast_floats(const er_op *op, er_pool *pool, const er_broadcast *bc, const er_float_pair *pair)
 {
-    er_broadcast_each(bc, sizeof(float), op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, run_pair, pair);
+    er_broadcast_shared(pool, (double)op->outputs[0]->count * 24, bc, sizeof(float), op->inputs[0]->data, op->inputs[1]->data, op->outputs[0]->data, run_pair, pair);
 }
 
 int er_broadcast_plan_expansion(er_op *op, const er_broadcast *bc)
@@ -110,6 +131,7 @@ int er_broadcast_plan_expansion(er_op *op, const er_broadcast *bc)
 // One input as large as the output.
 static void expand_input(const er_broadcast *bc, bool second, const uint8_t *from, uint8_t *to)
 {
+    enum { BLOCK = 32 };
     size_t step = second ? bc->b_step : bc->a_step, all = bc->outer * bc->run;
     const size_t *strides = second ? bc->b_strides : bc->a_strides;
     bool repeats = step == 1;
@@ -119,11 +141,18 @@ static void expand_input(const er_broadcast *bc, bool second, const uint8_t *fro
         er_repeat(to, bc->run, all);
         return;
     }
+    int32_t index[ER_MAX_RANK] = {0};
+    const uint8_t *const end = to + all;
     for (size_t r = 0; r < bc->outer; r++, to += bc->run) {
-        size_t a, b;
-        er_broadcast_offsets(bc, r, &a, &b);
-        if (step) memcpy(to, from + (second ? b : a), bc->run);
-        else memset(to, from[second ? b : a], bc->run);
+        if (step) memcpy(to, from, bc->run);
+        else if (bc->run <= BLOCK && end - to >= BLOCK) memset(to, *from, BLOCK);       // the next run writes over what is too much
+        else memset(to, *from, bc->run);
+        for (int32_t d = 0; d < bc->rank; d++) {
+            from += strides[d];
+            if (++index[d] < bc->dims[d]) break;
+            from -= strides[d] * (size_t)bc->dims[d];
+            index[d] = 0;
+        }
     }
 }
 

@@ -24,9 +24,12 @@ void er_broadcast_offsets(const er_broadcast *bc, size_t i, size_t *a, size_t *b
 typedef void er_run_pair(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y);
 void er_broadcast_each(const er_broadcast *bc, size_t element, const void *a, const void *b, void *y, er_run_pair *fn, const void *state);
 
+// The same where one long run is divided among the pool's threads, if `work`, about so many multiply-adds, is worth it.
+void er_broadcast_shared(er_pool *pool, double work, const er_broadcast *bc, size_t element, const void *a, const void *b, void *y, er_run_pair *fn, const void *state);
+
 // A kernel of two float32 inputs, and what ADD, SUB and MUL do with it.
 typedef struct er_float_pair { er_float_binary *kernel; float min, max; } er_float_pair;
-void er_broadcast_floats(const er_op *op, const er_broadcast *bc, const er_float_pair *pair);
+void er_broadcast_floats(const er_op *op, er_pool *pool, const er_broadcast *bc, const er_float_pair *pair);
 
 // Whether 8-bit kernels do better with inputs that are written out first: many short runs. expand: 1 for the first input, 2 for
 // the second. Sets op->shared_bytes; er_broadcast_expanded gives what to run with.

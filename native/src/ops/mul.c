@@ -14,22 +14,22 @@ typedef struct {
 
 static void run_floats(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const mul *s = op->state;
-    er_broadcast_floats(op, &s->bc, &s->floats);
+    er_broadcast_floats(op, pool, &s->bc, &s->floats);
+}
+
+static void run_pair(const void *state, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y)
+{
+    const mul *s = state;
+    s->kernel(n, a, a_step, b, b_step, &s->q, y);
 }
 
 static void run_mul(const er_op *op, er_pool *pool)
 {
-    (void)pool;
     const mul *s = op->state;
     const uint8_t *x, *z;
     const er_broadcast bc = er_broadcast_expanded(op, &s->bc, s->expand, &x, &z);
-    for (size_t r = 0; r < bc.outer; r++) {
-        size_t a, b, y = r * bc.run;
-        er_broadcast_offsets(&bc, r, &a, &b);
-        s->kernel(bc.run, x + a, bc.a_step, z + b, bc.b_step, &s->q, er_u8(op->outputs[0]) + y);
-    }
+    er_broadcast_shared(pool, (double)op->outputs[0]->count * 12, &bc, 1, x, z, op->outputs[0]->data, run_pair, s);
 }
 
 er_status er_prepare_mul(er_prepare *p, er_op *op)
