@@ -3,7 +3,7 @@
 usage: start.py MODEL.tflite
 
 Each figure is the median of several fresh processes but for the invoke, which is the least of many: of a model of one tiny operator,
-from Python, and the call into C alone.
+from Python, and the call into C alone. Memory that is a process's own is what other processes with the model cannot share.
 """
 
 from __future__ import annotations
@@ -12,33 +12,35 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from statistics import median
 
 PROBE = """
 import json, sys, time
 import numpy
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096
-base, begin = resident(), time.perf_counter()
+def resident(kind="VmRSS"):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(kind + ":"))
+base, own, cache = resident(), resident("RssAnon"), {"weight_cache": sys.argv[2]} if len(sys.argv) > 2 else {}
+begin = time.perf_counter()
 import edgert
 imported = time.perf_counter() - begin
 begin = time.perf_counter()
-it = edgert.Interpreter(sys.argv[1])
+it = edgert.Interpreter(sys.argv[1], **cache)
 it.allocate_tensors()
 planned = time.perf_counter() - begin
 it.invoke()
-grown = resident() - base
+grown, own = resident() - base, resident("RssAnon") - own
 again = []
 for _ in range(10):
     begin = time.perf_counter()
-    other = edgert.Interpreter(sys.argv[1])
+    other = edgert.Interpreter(sys.argv[1], **cache)
     other.allocate_tensors()
     again.append(time.perf_counter() - begin)
     del other
 memory = it._memory()
 print(json.dumps({"import ms": imported * 1e3, "open and plan, first, ms": planned * 1e3, "open and plan, again, ms": min(again) * 1e3,
-                  "resident over numpy MB": grown / 1e6, "packed MB": memory["packed"] / 1e6, "arena MB": memory["arena"] / 1e6,
+                  "resident over numpy MB": grown / 1e6, "  of it its own MB": own / 1e6, "packed MB": memory["packed"] / 1e6, "arena MB": memory["arena"] / 1e6,
                   "file MB": memory["model"] / 1e6}))
 """
 
@@ -82,21 +84,30 @@ def invoke_cost() -> tuple[float, float]:
     return python, c
 
 
+def probe(*arguments: str) -> dict[str, float]:
+    """Medians of some processes."""
+    runs = []
+    for _ in range(9):
+        done = subprocess.run([sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"start.py: {done.stderr.strip().splitlines()[-1]}")
+        runs.append(json.loads(done.stdout))
+    return {key: median(r[key] for r in runs) for key in runs[0]}
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model", type=Path)
     a = p.parse_args()
-    runs = []
-    for _ in range(9):
-        probe = subprocess.run([sys.executable, "-c", PROBE, str(a.model)], capture_output=True, text=True)
-        if probe.returncode:
-            sys.exit(f"start.py: {probe.stderr.strip().splitlines()[-1]}")
-        runs.append(json.loads(probe.stdout))
-    for key in runs[0]:
-        print(f"{key:28} {median(r[key] for r in runs):8.2f}")
+    for key, value in probe(str(a.model)).items():
+        print(f"{key:36} {value:8.2f}")
+    with tempfile.TemporaryDirectory() as folder:
+        cached = probe(str(a.model), f"{folder}/weights")
+    for key in ("open and plan, again, ms", "resident over numpy MB", "  of it its own MB"):
+        print(f"{key.strip() + ', weight_cache':36} {cached[key]:8.2f}")
     python, c = invoke_cost()
-    print(f"{'invoke from Python, us':28} {python:8.2f}   (with an ADD of four numbers)")
-    print(f"{'  of it the call into C, us':28} {c:8.2f}   (cffi's part included)")
+    print(f"{'invoke from Python, us':36} {python:8.2f}   (with an ADD of four numbers)")
+    print(f"{'  of it the call into C, us':36} {c:8.2f}   (cffi's part included)")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ _DTYPES: dict[int, Any] = {
 class _Model:
     """A model file that is open; shared by the interpreters made from it."""
 
-    def __init__(self, path: str | os.PathLike[str] | None, content: bytes | None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None, content: bytes | None, weight_cache: str | os.PathLike[str] | None = None
+    ) -> None:
         error = new_error()
         if path is not None:
             name = os.fsencode(path)
@@ -41,6 +43,17 @@ class _Model:
             raise exception(error)
         self.handle = ffi.gc(handle, lib.edgert_model_close)
         self.name = os.fspath(path) if path is not None else "model in memory"
+        self._weight_cache = os.fsencode(weight_cache) if weight_cache is not None else None
+        if self._weight_cache is not None:
+            lib.edgert_model_load_weights(self.handle, self._weight_cache)
+
+    def keep_weights(self) -> None:
+        """Writes the file of packed weights, where there is to be one and it has not all of them."""
+        if self._weight_cache is None:
+            return
+        error = new_error()
+        if lib.edgert_model_save_weights(self.handle, self._weight_cache, error):
+            raise OSError(str(exception(error)))
 
     def metadata(self, name: str) -> bytes | None:
         """The metadata buffer of that name, None where there is none."""
@@ -68,6 +81,9 @@ class Interpreter:
       time_limit: seconds that one `invoke`, or `allocate_tensors`, may take, looked at between operators and in their long loops; None: any time.
       max_iterations: how often one WHILE may turn; None: any number.
       max_depth: how deep subgraphs may call each other; None: 32.
+      weight_cache: a file for the weights as kernels read them. `allocate_tensors` writes it where it is missing, or of another model, library
+        or instruction set; from then on it is mapped: weights need not be packed again, and processes share the memory. It is trusted as the
+        library is: keep it where nobody else can write.
 
     Raises:
       ModelError: (a ValueError) the model cannot be read, or needs what edgert does not have.
@@ -89,6 +105,7 @@ class Interpreter:
         time_limit: float | None = None,
         max_iterations: int | None = None,
         max_depth: int | None = None,
+        weight_cache: str | os.PathLike[str] | None = None,
     ) -> None:
         if (model_path is None) == (model_content is None):
             raise ValueError("`model_path` or `model_content` must be specified, and not both.")
@@ -114,7 +131,7 @@ class Interpreter:
             "max_iterations": max_iterations or 0,
             "max_depth": max_depth or 0,
         }
-        self._open(_Model(model_path, model_content), options, time_limit)
+        self._open(_Model(model_path, model_content, weight_cache), options, time_limit)
 
     def clone(self, num_threads: int | None = None) -> Interpreter:
         """Another interpreter of the same model, not yet allocated: for another thread, or with other input shapes. The two share the file
@@ -144,7 +161,13 @@ class Interpreter:
     # ---- planning and running
 
     def allocate_tensors(self) -> None:
-        """Plans the model for the present input shapes. Does nothing where that is done; a resize undoes it."""
+        """Plans the model for the present input shapes. Does nothing where that is done; a resize undoes it.
+
+        Raises:
+          ModelError: the model cannot be run with these shapes, or needs more memory than its limit.
+          RuntimeError: it took longer than its time limit, or a live view of a tensor (from `tensor`) is still held.
+          OSError: the file of `weight_cache` cannot be written. The tensors are allocated all the same.
+        """
         self._ensure_safe()
         self._allocated = False
         try:
@@ -152,6 +175,7 @@ class Interpreter:
         except ModelError as e:
             raise type(e)(f"{self._model.name}: {e}") from None
         self._allocated = True
+        self._model.keep_weights()
 
     def invoke(self) -> None:
         """One inference. Other Python threads run meanwhile.

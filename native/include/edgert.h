@@ -119,6 +119,13 @@ edgert_model *edgert_model_from_memory(const void *data, size_t bytes, edgert_er
 // Gives up the caller's hold; the memory goes when the last interpreter is closed too. NULL is allowed.
 void edgert_model_close(edgert_model *model);
 
+// Weights as kernels read them, kept in a file of their own: they need not be packed again, and processes share its pages. `load`, before the first interpreter
+// is made, takes what `save` wrote for a model with these bytes by this library; it returns 0 where it takes nothing: there is no such file, it is of another model
+// or library, or damaged. `save`, when interpreters are planned, writes what has been packed, by way of a temporary file, unless the file has it all. Its bytes are
+// trusted as the library's are: keep it where only those can write who may change the program.
+int32_t edgert_model_load_weights(edgert_model *model, const char *path);
+edgert_status edgert_model_save_weights(edgert_model *model, const char *path, edgert_error *error);
+
 int32_t edgert_model_subgraphs(const edgert_model *model);
 const char *edgert_model_description(const edgert_model *model);
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "edgert.h"
@@ -87,6 +88,47 @@ static void check_crowd(const char *path, const uint8_t *expected, size_t size)
     edgert_model_close(m);
 }
 
+static void write_all(const char *path, const uint8_t *data, size_t size)
+{
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fwrite(data, 1, size, f) == size && !fclose(f), "cannot write %s", path);
+}
+
+// Packed weights by way of a file: the same bytes, and a file that is damaged where it says what it holds is not taken.
+static void check_weights(const char *path, const uint8_t *expected, size_t size)
+{
+    static uint8_t other[ROOM];
+    edgert_error error;
+    char file[64];
+    snprintf(file, sizeof file, "weights-%ld", (long)getpid());
+    for (int round = 0; round < 2; round++) {
+        edgert_model *m = edgert_model_open(path, &error);
+        CHECK(m && edgert_model_load_weights(m, file) == round, "weights are %s", round ? "not taken" : "taken from nowhere");
+        edgert_interpreter *it = edgert_interpreter_new(m, NULL, &error);
+        CHECK(it && edgert_allocate(it, &error) == EDGERT_OK, "%s", error.message);
+        fill_inputs(it, 99);
+        CHECK(edgert_invoke(it, &error) == EDGERT_OK && outputs_of(it, other, ROOM) == size && !memcmp(expected, other, size), "other bytes with weights from a file");
+        CHECK(edgert_model_save_weights(m, file, &error) == EDGERT_OK, "%s", error.message);
+        CHECK(edgert_model_save_weights(m, round ? "/nowhere/weights" : file, &error) == EDGERT_OK, "what is in the file is written again");
+        edgert_interpreter_close(it);
+        edgert_model_close(m);
+    }
+    size_t n;
+    uint8_t *whole = read_all(file, &n);
+    for (int i = 0; i < 300; i++) {
+        const size_t at = below(&rng, 300);
+        const uint8_t was = whole[at];
+        whole[at] ^= (uint8_t)(1u << below(&rng, 8));
+        write_all(file, whole, i % 4 ? n : below(&rng, n));
+        whole[at] = was;
+        edgert_model *m = edgert_model_open(path, &error);
+        CHECK(m && !edgert_model_load_weights(m, file), "a damaged file of weights is taken");
+        edgert_model_close(m);
+    }
+    free(whole);
+    remove(file);
+}
+
 static void check_model(const char *path)
 {
     static uint8_t first[ROOM], other[ROOM];
@@ -111,6 +153,7 @@ static void check_model(const char *path)
         }
     }
     check_crowd(path, first, size);
+    check_weights(path, first, size);
     edgert_interpreter *it = edgert_interpreter_new(m, NULL, &error);
     edgert_model_close(m);      // the interpreter holds it
     CHECK(edgert_invoke(it, &error) == EDGERT_ERROR_ARGUMENT && strstr(error.message, "allocate"), "invoke before allocate: %s", error.message);

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #if defined(_WIN32)
-#include <stdbool.h>
-#include <stdio.h>
+#include <io.h>
 #include <stdlib.h>
+#include <windows.h>
 
 // No mapping here: the file is read.
 er_status er_file_map(const char *path, void **data, size_t *size, edgert_error *error)
@@ -33,6 +33,13 @@ er_status er_file_map(const char *path, void **data, size_t *size, edgert_error 
 
 void er_file_unmap(void *data, size_t size) { (void)size; free(data); }
 void er_file_rest(const void *data, size_t size) { (void)data; (void)size; }
+bool er_file_settle(FILE *f) { return _commit(_fileno(f)) == 0; }
+
+er_status er_file_replace(const char *from, const char *to, edgert_error *error)
+{
+    if (MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING)) return ER_OK;
+    return er_fail(error, EDGERT_ERROR_IO, "cannot write the file: error %lu of Windows", GetLastError());
+}
 #else
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -73,5 +80,12 @@ void er_file_rest(const void *data, size_t size)
 {
     // posix_madvise does nothing in glibc.
     if (data) madvise((void *)(uintptr_t)data, size, MADV_DONTNEED);
+}
+
+bool er_file_settle(FILE *f) { return fsync(fileno(f)) == 0; }
+
+er_status er_file_replace(const char *from, const char *to, edgert_error *error)
+{
+    return rename(from, to) ? er_fail(error, EDGERT_ERROR_IO, "cannot write the file: %s", strerror(errno)) : ER_OK;
 }
 #endif

@@ -217,8 +217,10 @@ static er_status read_subgraph(edgert_model *m, er_subgraph *g, er_fb_table f, e
     ER_TRY(status);
     g->ops = heap_alloc(m, (size_t)g->n_ops, sizeof *g->ops, &status, error);
     ER_TRY(status);
-    for (int32_t i = 0; i < g->n_tensors; i++)
+    for (int32_t i = 0; i < g->n_tensors; i++) {
+        g->tensors[i].number = ++m->n_tensors;
         ER_TRY(read_tensor(m, &g->tensors[i], er_fb_item(f, SUBGRAPH_TENSORS, (uint32_t)i), i, error));
+    }
     for (int32_t i = 0; i < g->n_tensors; i++)
         if (g->tensors[i].quant.by_blocks) ER_TRY(read_blocks(g, &g->tensors[i], er_fb_item(f, SUBGRAPH_TENSORS, (uint32_t)i), i, error));
     for (int32_t i = 0; i < g->n_ops; i++) {

@@ -22,6 +22,7 @@ typedef struct er_quantization {
 } er_quantization;
 
 typedef struct er_tensor_def {
+    int32_t number;             // among all tensors of the model, from 1
     const char *name;
     edgert_type type;
     int32_t rank;
@@ -68,7 +69,7 @@ struct edgert_model {
     er_store *packed;           // weights as kernels read them, made when a plan first needs them
     er_fb_table root;
     const char *description;
-    int32_t n_subgraphs, n_signatures;
+    int32_t n_subgraphs, n_signatures, n_tensors;
     er_subgraph *subgraphs;
     er_signature *signatures;
 };

@@ -165,7 +165,7 @@ static void product_packed(const matmul *s, const er_pool *pool, const er_quanti
     const er_gemm_weights all = {s->n, 1, s->k, z, false, 0};
     er_matmul mm = s->mm;
     mm.packed = m->packed;
-    er_qgemm_pack(mm.gemm, &all, 0, NULL, mm.pad, s->channels, false, mm.packed);
+    er_qgemm_pack(mm.gemm, &all, 0, NULL, mm.pad, s->channels, false, m->packed);
     const size_t row_bytes = er_matmul_run_bytes(&mm);
     for (size_t c = 0; c < s->n && s->way == HYBRID; c++) m->sums[c] = er_sum_int8(z + c * s->k, s->k);
     for (size_t r0 = 0, rows; r0 < s->m; r0 += rows) {

@@ -135,7 +135,10 @@ er_status er_prepare_blockwise(er_prepare *p, er_op *op, er_activation activatio
     s->panel_bytes = er_round_up(ER_BLOCK_ROWS * ((s->blocks + 1) * sizeof(float) + k / 2), ER_ALIGN);
     size_t bytes;
     if (!er_mul_size(s->panels, s->panel_bytes, &bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights are too large");
-    const struct { const void *w, *scales; size_t size; } key = {w->def, w->def->quant.block_scales, size};
+    struct { er_pack_key of; size_t size; } key;
+    memset(&key, 0, sizeof key);
+    key.of = er_pack_key_of(p, 'b', w->def, w->def->quant.block_scales);
+    key.size = size;
     pack_arg arg = {s, w->data, w->def->quant.block_scales};
     s->packed = er_pack_once(p, w, NULL, &key, sizeof key, bytes, pack, &arg, &status);
     ER_TRY(status);

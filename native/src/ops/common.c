@@ -30,18 +30,30 @@ void *er_alloc(er_prepare *p, size_t bytes, er_status *status)
     return m;
 }
 
-void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bias, const void *key, size_t key_bytes, size_t bytes,
+er_pack_key er_pack_key_of(const er_prepare *p, char kind, const er_tensor_def *weights, const er_tensor_def *other)
+{
+    er_pack_key key;
+    memset(&key, 0, sizeof key);
+    memcpy(key.isa, p->kernels->isa, strlen(p->kernels->isa));
+    key.kind = kind;
+    key.weights = weights->number;
+    key.other = other ? other->number : 0;
+    return key;
+}
+
+const void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bias, const void *key, size_t key_bytes, size_t bytes,
                    void (*pack)(void *arg, void *packed), void *arg, er_status *status)
 {
     *status = ER_OK;
     bool own = weights->def->data == weights->data && (!bias || bias->def->data == bias->data);
-    void *packed = own ? er_store_find(p->packed, key, key_bytes) : NULL;
+    const void *packed = own ? er_store_find(p->packed, key, key_bytes, bytes) : NULL;
     if (packed) return packed;
-    if (bytes > p->memory_limit) packed = NULL;
-    else packed = own ? er_store_alloc(p->packed, bytes) : er_heap_alloc_raw(p->heap, bytes);
-    if (packed) {
-        pack(arg, packed);
-        if (own) packed = er_store_add(p->packed, key, key_bytes, packed, bytes);
+    void *room = NULL;
+    if (bytes <= p->memory_limit) room = own ? er_store_alloc(p->packed, bytes) : er_heap_alloc_raw(p->heap, bytes);
+    packed = room;
+    if (room) {
+        pack(arg, room);
+        if (own) packed = er_store_add(p->packed, key, key_bytes, room, bytes);
     }
     if (!packed) *status = no_memory(p, bytes);
     return packed;

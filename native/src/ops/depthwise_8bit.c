@@ -21,7 +21,7 @@ struct progress { uint64_t run; size_t next; uint8_t own_line[48]; };
 typedef struct {
     er_depthwise_shape s;
     const er_qdepthwise *kernel;
-    void *packed;
+    const void *packed;
     er_output out;
     bool in_place, flip;                // rows are read where they lie; their top bit is to be inverted
     bool is_signed;                     // what the kernel reads
@@ -245,11 +245,9 @@ static void pack_all(void *arg, void *packed)
 static er_status pack_weights(er_prepare *p, const er_op *op, depthwise *d, const er_tensor *bias, const er_depthwise_weights *w)
 {
     // All that the packed bytes depend on.
-    struct { const void *kernels, *w, *bias; float sx, sy; int32_t zero; bool is_signed; size_t together; } key;
+    struct { er_pack_key of; float sx, sy; int32_t zero; bool is_signed; size_t together; } key;
     memset(&key, 0, sizeof key);
-    key.kernels = p->kernels;
-    key.w = op->inputs[1]->def;
-    key.bias = bias ? bias->def : NULL;
+    key.of = er_pack_key_of(p, 'd', op->inputs[1]->def, bias ? bias->def : NULL);
     key.sx = er_scale(op->inputs[0]);
     key.sy = er_scale(op->outputs[0]);
     key.zero = w->x_zero;

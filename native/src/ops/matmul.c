@@ -44,6 +44,17 @@ er_status er_channel_parameters(er_prepare *p, const er_tensor *x, const er_tens
     return ER_OK;
 }
 
+typedef struct { const er_matmul *mm; const float *weights, *bias; } pack_floats_arg;
+
+static void pack_floats(void *arg, void *packed)
+{
+    const pack_floats_arg *a = arg;
+    const er_matmul *mm = a->mm;
+    const size_t k = mm->segments * mm->length;
+    for (size_t i = 0; i < mm->groups; i++)
+        er_sgemm_pack(&mm->kernels->sgemm, mm->n, k, a->weights + i * mm->n * k, a->bias ? a->bias + i * mm->n : NULL, (float *)(void *)((uint8_t *)packed + i * mm->group_bytes));
+}
+
 static er_status prepare_float(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, er_activation activation)
 {
     const er_sgemm *g = &mm->kernels->sgemm;
@@ -54,13 +65,16 @@ static er_status prepare_float(er_prepare *p, er_matmul *mm, const er_tensor *w,
     mm->nr = (size_t)g->nr;
     mm->panel_bytes = er_sgemm_panel_floats(g, k) * sizeof(float);
     mm->group_bytes = (mm->n + mm->nr - 1) / mm->nr * mm->panel_bytes;
+    struct { er_pack_key of; bool exact; size_t groups, k; } key;
+    memset(&key, 0, sizeof key);
+    key.of = er_pack_key_of(p, 'f', w->def, bias ? bias->def : NULL);
+    key.exact = p->kernels->exact;
+    key.groups = mm->groups;
+    key.k = k;
+    pack_floats_arg arg = {mm, w->data, bias ? bias->data : NULL};
     er_status status;
-    mm->packed = er_alloc(p, mm->groups * mm->group_bytes, &status);
-    ER_TRY(status);
-    const float *weights = w->data, *b = bias ? bias->data : NULL;
-    for (size_t i = 0; i < mm->groups; i++)
-        er_sgemm_pack(g, mm->n, k, weights + i * mm->n * k, b ? b + i * mm->n : NULL, (float *)(void *)(mm->packed + i * mm->group_bytes));
-    return ER_OK;
+    mm->packed = er_pack_once(p, w, bias, &key, sizeof key, mm->groups * mm->group_bytes, pack_floats, &arg, &status);
+    return status;
 }
 
 typedef struct { const er_matmul *mm; const er_gemm_weights *all; const uint32_t *list; const er_channel *channels; bool real; } pack_arg;
@@ -79,7 +93,8 @@ static void pack_groups(void *arg, void *packed)
 
 // All that packed bytes depend on.
 typedef struct packed_key {
-    const void *gemm, *w, *bias;
+    er_pack_key of;
+    bool small;
     float sx, sy;
     int32_t pad;
     bool real, is_signed, sums;
@@ -105,9 +120,8 @@ static er_status pack(er_prepare *p, er_matmul *mm, const er_gemm_weights *all, 
     mm->extra_list = list;
     mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, mm->length, mm->extras);
     mm->group_bytes = (mm->n + mm->nr - 1) / mm->nr * mm->panel_bytes;
-    key->gemm = mm->gemm;
-    key->w = w->def;
-    key->bias = bias ? bias->def : NULL;
+    key->of = er_pack_key_of(p, 'm', w->def, bias ? bias->def : NULL);
+    key->small = mm->gemm == &p->kernels->qgemm_small;
     key->pad = mm->pad;
     key->is_signed = mm->is_signed;
     key->groups = mm->groups;

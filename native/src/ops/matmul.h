@@ -14,7 +14,7 @@ typedef struct er_matmul {
     size_t element;             // bytes of an element of A
     size_t k_groups;            // what the kernel reads of a run, in units of its kr
     size_t nr, panel_bytes, group_bytes;
-    uint8_t *packed;
+    const uint8_t *packed;
     int32_t pad;                // what a padded tap is in A
     size_t extras;              // of er_rows
     const uint32_t *extra_list; // er_qgemm_extras

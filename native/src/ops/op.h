@@ -131,8 +131,11 @@ er_status er_op_fail(er_prepare *p, er_status code, const char *what, ...);
 void *er_alloc(er_prepare *p, size_t bytes, er_status *status);     // zeroed; plan memory
 
 // Packed weights: made by `pack` in memory of the model, once for all interpreters with the same key; or, where the weights are not
-// the model's own, in plan memory.
-void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bias, const void *key, size_t key_bytes, size_t bytes,
+// the model's own, in plan memory. They may come from a file that another process wrote: keys begin with er_pack_key, are cleared before they are set,
+// and hold no addresses.
+typedef struct er_pack_key { char isa[12], kind; int32_t weights, other; } er_pack_key;
+er_pack_key er_pack_key_of(const er_prepare *p, char kind, const er_tensor_def *weights, const er_tensor_def *other);
+const void *er_pack_once(er_prepare *p, const er_tensor *weights, const er_tensor *bias, const void *key, size_t key_bytes, size_t bytes,
                    void (*pack)(void *arg, void *packed), void *arg, er_status *status);
 
 // Between least and most tensors, all there but for inputs from `required` on.

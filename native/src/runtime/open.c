@@ -6,6 +6,23 @@
 
 const char *edgert_version(void) { return VERSION(EDGERT_VERSION_MAJOR, EDGERT_VERSION_MINOR, EDGERT_VERSION_PATCH); }
 
+// Whose packed weights these are: of a model's bytes, and of all sources that make them.
+static uint64_t owner_of(const edgert_model *m)
+{
+    const uint64_t library = er_hash(sizeof(void *), ER_SOURCES, sizeof ER_SOURCES);
+    return er_hash(library, m->data, m->size);
+}
+
+int32_t edgert_model_load_weights(edgert_model *m, const char *path) { return er_store_load(m->packed, path, owner_of(m)); }
+
+edgert_status edgert_model_save_weights(edgert_model *m, const char *path, edgert_error *error)
+{
+    if (er_store_is_saved(m->packed)) return EDGERT_OK;
+    const er_status status = er_store_save(m->packed, path, owner_of(m), error);
+    if (status != ER_OK) er_prefix(error, "%s: ", path);
+    return status;
+}
+
 static edgert_model *checked(edgert_model *m, edgert_error *error)
 {
     if (!m || er_check_supported(m, error) == ER_OK) return m;
