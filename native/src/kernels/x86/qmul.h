@@ -3,7 +3,6 @@
 #ifndef ER_X86_QMUL_H
 #define ER_X86_QMUL_H
 
-#include "kernels/pack.h"
 #include "kernels/x86/epilogue.h"
 
 typedef struct { const er_qmul_params *p; const uint8_t *header; vf m, add; vi offset, limit, za, zb; range r; } product_scales;
@@ -33,9 +32,11 @@ static void qmul(size_t n, const uint8_t *a, size_t a_step, const uint8_t *b, si
 {
     enum { BLOCK = 4 * LANES };
     uint8_t header[ER_HEADER * LANES], repeated[2][BLOCK], rest[3][BLOCK];
-    er_put_header(header, LANES, 0, &(er_channel){0, p->m}, 0, false);
-    for (size_t field = 0; field < ER_HEADER / 4; field++)
-        for (size_t j = 1; j < LANES; j++) memcpy(header + 4 * (field * LANES + j), header + 4 * field * LANES, 4);
+    // As er_put_header does, of LANES channels without a bias.
+    const er_multiplier m = er_make_multiplier(p->m);
+    v_store(header, v_zero());
+    v_store(header + 4 * LANES, v_set32(m.q));
+    v_store(header + 8 * LANES, v_set32(m.shift));
     const scales c = scales_of(header, LANES, 0, &p->o, false);
     const product_scales s = {p, header, v_loadf(c.m), v_loadf(c.add), v_set32(offset_of(&p->o, false)), v_set32(near_limit(&p->o, false)),
                               v_set32(p->a_zero), v_set32(p->b_zero), range_of(&p->o)};
