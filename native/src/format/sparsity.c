@@ -97,7 +97,7 @@ static const char *read(er_fb_table s, expansion *e)
     e->levels = (int32_t)order.n;
     if (order.n < (uint32_t)e->rank || order.n > LEVELS || order.n != (uint32_t)e->rank + map.n || levels.n != order.n) return "has a sparsity that does not go with its rank";
     bool seen[LEVELS] = {false};
-    memcpy(e->order, order.items, order.n * sizeof *e->order);
+    if (order.n) memcpy(e->order, order.items, order.n * sizeof *e->order);      // a scalar has none
     if (map.n) memcpy(e->block_of, map.items, map.n * sizeof *e->block_of);
     for (int32_t d = 0; d < e->rank; d++) e->block[d] = 1;
     for (int32_t l = 0; l < e->levels; l++) {
@@ -128,7 +128,7 @@ const char *er_sparsity_expand(er_fb_table s, const int32_t *dims, int32_t rank,
 {
     expansion e = {.rank = rank, .each = each, .left = bytes / each, .from = values, .dense = dense};
     if (rank > ER_MAX_RANK || bytes % each) return "has not whole values";
-    memcpy(e.dims, dims, (size_t)rank * sizeof *dims);
+    if (rank) memcpy(e.dims, dims, (size_t)rank * sizeof *dims);
     for (int32_t d = 0; d < rank; d++)
         if (!dims[d]) return e.left ? "has values, but no room for them in its shape" : NULL;
     const char *fault = read(s, &e);

@@ -9,8 +9,8 @@
 #include "base/q15.h"
 #include "ops/table16.h"
 
-// On float32 either a kernel, or a loop of its own with two numbers.
-typedef struct { er_float_function *kernel; void (*loop)(size_t n, const float *x, float *y, float a, float b); float a, b; } float_function;
+// On float32 either a kernel, or one that multiplies by 1 and clamps to [a, b], or a loop of its own with two numbers.
+typedef struct { er_float_function *kernel; er_float_binary *clamp; void (*loop)(size_t n, const float *x, float *y, float a, float b); float a, b; } float_function;
 
 static void float_span(const er_op *op, size_t from, size_t to)
 {
@@ -18,6 +18,7 @@ static void float_span(const er_op *op, size_t from, size_t to)
     const float *x = er_f32(op->inputs[0]) + from;
     float *y = er_f32(op->outputs[0]) + from;
     if (s->kernel) s->kernel(to - from, x, y);
+    else if (s->clamp) s->clamp(to - from, x, 1, &(float){1}, 0, s->a, s->b, y);
     else s->loop(to - from, x, y, s->a, s->b);
 }
 
@@ -123,13 +124,6 @@ er_status er_prepare_tanh(er_prepare *p, er_op *op)
 
 // ---- the RELU family
 
-static inline float clamp(float v, float min, float max)
-{
-    v = v < min ? min : v;
-    return v > max ? max : v;
-}
-
-ER_FLOAT_LOOP(clamp_floats, clamp(v, a, b), , float a, float b)
 
 // RELU and LEAKY_RELU on int16: one multiplier for each sign.
 typedef struct { er_multiplier positive, negative; int32_t min, max; } relu16;
@@ -159,7 +153,7 @@ static er_status use_relu16(er_prepare *p, er_op *op, relu16 r)
 static er_status prepare_relu(er_prepare *p, er_op *op, er_activation activation)
 {
     uint8_t *table;
-    float_function f = {.loop = clamp_floats};
+    float_function f = {.clamp = p->kernels->mul_floats};
     ER_TRY(er_activation_floats(p, activation, &f.a, &f.b));
     ER_TRY(prepare(p, op, f, &table));
     const er_tensor *x = op->inputs[0], *y = op->outputs[0];
@@ -200,6 +194,12 @@ er_status er_prepare_leaky_relu(er_prepare *p, er_op *op)
 }
 
 // ---- HARD_SWISH: x * relu6(x + 3) / 6, in 16-bit fixed point
+
+static inline float clamp(float v, float min, float max)
+{
+    v = v < min ? min : v;
+    return v > max ? max : v;
+}
 
 ER_FLOAT_LOOP(hard_swish, v * clamp(v + low, 0, high) / high, , float low, float high)
 

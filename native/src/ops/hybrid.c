@@ -106,8 +106,8 @@ static er_status plan(er_prepare *p, er_op *op, hybrid *h)
     const size_t rows = (size_t)h->batch * (size_t)h->out_h * (size_t)h->out_w, threads = (size_t)p->threads;
     h->row_bytes = er_matmul_run_bytes(&h->mm);
     h->sum_stride = er_round_up((size_t)h->out_c, h->mm.nr);
-    h->block = 56;
-    if (h->block > er_longest_task(h->mm.segments * h->mm.length * h->mm.n)) h->block = er_longest_task(h->mm.segments * h->mm.length * h->mm.n);
+    const size_t most = er_longest_task(h->mm.segments * h->mm.length * h->mm.n);
+    h->block = most < 56 ? most : 56;
     while (h->block > 8 && h->block * (h->row_bytes + h->sum_stride * sizeof(int32_t)) > 128 * 1024) h->block -= 8;
     h->blocks = (rows + h->block - 1) / h->block;
     h->n_split = h->blocks < threads ? threads : 1;

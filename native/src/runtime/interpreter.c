@@ -127,7 +127,7 @@ edgert_status edgert_resize_input(edgert_interpreter *it, int32_t tensor, const 
             return er_fail(error, EDGERT_ERROR_ARGUMENT, "dimension %d of input \"%.200s\" is fixed at %d, %d was given", i, d->name, d->signature[i], dims[i]);
     }
     er_shape *s = &it->input_shapes[input];
-    if (it->planned && s->rank == rank && !memcmp(s->dims, dims, (size_t)rank * sizeof *dims)) return ER_OK;
+    if (it->planned && s->rank == rank && (!rank || !memcmp(s->dims, dims, (size_t)rank * sizeof *dims))) return ER_OK;
     s->rank = rank;
     if (rank) memcpy(s->dims, dims, (size_t)rank * sizeof *dims);
     er_drop_plan(it);

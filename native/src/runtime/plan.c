@@ -202,7 +202,7 @@ static er_status copy_basis(edgert_interpreter *it, er_stage *s, edgert_error *e
         if (!it->asked[t]) continue;
         void *copy = er_heap_alloc_raw(&s->heap, it->tensors[t].bytes);
         if (!copy) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory while planning");
-        memcpy(copy, it->tensors[t].data, it->tensors[t].bytes);
+        if (it->tensors[t].bytes) memcpy(copy, it->tensors[t].data, it->tensors[t].bytes);
         s->basis[s->n_basis++] = (er_basis){t, it->tensors[t].bytes, copy};
     }
     return ER_OK;
@@ -259,7 +259,7 @@ er_status er_plan_next(edgert_interpreter *it, int32_t i, edgert_error *error)
         bool same = true;
         for (int32_t b = 0; same && b < s->n_basis; b++) {
             const er_tensor *t = &it->tensors[s->basis[b].tensor];
-            same = t->bytes == s->basis[b].bytes && !memcmp(t->data, s->basis[b].data, t->bytes);
+            same = t->bytes == s->basis[b].bytes && (!t->bytes || !memcmp(t->data, s->basis[b].data, t->bytes));
         }
         if (same) return ER_OK;
     }
