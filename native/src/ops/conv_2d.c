@@ -202,7 +202,8 @@ static void run_conv(const er_op *op, er_pool *pool)
     const conv *c = op->state;
     task_arg t = {op, c};
     er_conv_begin(op, pool);
-    er_for(pool, c->tasks, (double)op->macs, c->way == GATHER ? run_block : run_lines, &t);
+    const double lanes = (double)er_matmul_lanes(&c->mm) / (double)c->mm.n;     // those without a channel take as long
+    er_for(pool, c->tasks, (double)op->macs * lanes, c->way == GATHER ? run_block : run_lines, &t);
 }
 
 // ---- line by line, for a fused step

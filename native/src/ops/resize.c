@@ -158,7 +158,7 @@ static void run_bilinear_row(void *arg, size_t i, int thread)
 static void run_bilinear(const er_op *op, er_pool *pool)
 {
     const resize *s = op->state;
-    er_for(pool, (size_t)op->inputs[0]->dims[0] * (size_t)s->out_h, (double)op->outputs[0]->count * 8, run_bilinear_row, (void *)(uintptr_t)op);
+    er_for(pool, (size_t)op->inputs[0]->dims[0] * (size_t)s->out_h, (double)op->outputs[0]->count * 24, run_bilinear_row, (void *)(uintptr_t)op);
 }
 
 er_status er_prepare_resize_bilinear(er_prepare *p, er_op *op)
