@@ -40,7 +40,7 @@ for _ in range(10):
     del other
 memory = it._memory()
 print(json.dumps({"import ms": imported * 1e3, "open and plan, first, ms": planned * 1e3, "open and plan, again, ms": min(again) * 1e3,
-                  "resident over numpy MB": grown / 1e6, "  of it its own MB": own / 1e6, "packed MB": memory["packed"] / 1e6, "arena MB": memory["arena"] / 1e6,
+                  "resident over numpy MB": grown / 1e6, "  of it its own MB": own / 1e6, "packed MB": memory["packed"] / 1e6, "plan MB": memory["plan"] / 1e6, "arena MB": memory["arena"] / 1e6,
                   "file MB": memory["model"] / 1e6}))
 """
 

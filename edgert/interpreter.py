@@ -417,9 +417,9 @@ class Interpreter:
         return [lib.edgert_profile_get(self._handle, i) for i in range(lib.edgert_ops(self._handle))]
 
     def _memory(self) -> dict[str, int]:
-        """Bytes of the `arena`, of `packed` weights, and of the `model` file."""
+        """Bytes of the `arena`, of `packed` weights, of the rest of the `plan`, and of the `model` file."""
         m = lib.edgert_memory(self._handle)
-        return {"arena": int(m.arena), "packed": int(m.packed), "model": int(m.model)}
+        return {"arena": int(m.arena), "packed": int(m.packed), "plan": int(m.plan), "model": int(m.model)}
 
     def _macs(self) -> list[int]:
         """Multiply-adds of each operator."""

@@ -96,7 +96,8 @@ typedef struct edgert_options {
 
 typedef struct edgert_memory_info {
     size_t arena;                   // bytes for tensors that are not constant, and scratch
-    size_t packed;                  // bytes for packed weights (shared by all interpreters of the model) and tables
+    size_t packed;                  // bytes for packed weights, shared by all interpreters of the model
+    size_t plan;                    // bytes for what planning keeps besides: operators, tensors, tables
     size_t model;                   // bytes of the model file
 } edgert_memory_info;
 

@@ -97,13 +97,13 @@ static void report(const char *name, double macs, double best, double peak)
 static void bench_layer(const er_kernels *k, const layer *l, double peak)
 {
     const er_qgemm *g = &k->qgemm;
-    size_t stride = l->k * l->segments, a_size = (size_t)g->a_size, panels = (l->n + (size_t)g->nr - 1) / (size_t)g->nr;
+    size_t stride = l->k * l->segments, a_size = (size_t)g->a_size;
     uint8_t *x = drawn(l->pixels * stride), *a = er_aligned_alloc(l->pixels * stride * a_size + 64), *w = drawn(l->n * stride), *y = drawn(l->pixels * l->n);
     g->pack_a(a, x, l->pixels * stride, true);
     er_channel *c = channels_of(l->n, stride);
     er_gemm_weights weights = {l->n, l->segments, l->k, w, false, 0};
     size_t panel_bytes = er_qgemm_panel_bytes(g, l->segments, l->k, 0);
-    uint8_t *packed = er_aligned_alloc(panels * panel_bytes);
+    uint8_t *packed = er_aligned_alloc(er_qgemm_bytes(g, l->n, l->segments, l->k, 0));
     er_qgemm_pack(g, &weights, 0, NULL, er_qgemm_offset(g, true), c, false, packed);
     er_output o = {.zero = 128, .min = 0, .max = 255};
     double best = INFINITY;

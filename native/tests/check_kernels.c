@@ -118,7 +118,7 @@ static uint8_t *run_product(const er_kernels *k, const er_qgemm *g, const produc
     er_qgemm_list_extras(g, &p->w, need, list);
     free(need);
     for (size_t e = 0; e < extras; e++) extra_at[e] = (list[e] / groups * apart + list[e] % groups * kr) * a_size;
-    uint8_t *packed = er_aligned_alloc(panels * panel_bytes);
+    uint8_t *packed = er_aligned_alloc(er_qgemm_bytes(g, n, segments, length, extras));
     er_qgemm_pack(g, &p->w, extras, list, p->zero + shift, p->channels, p->o.real, packed);
     // Where m divides, as lines of rows too.
     size_t lines = p->m % 3 == 0 && !p->overlaps ? 3 : 1;

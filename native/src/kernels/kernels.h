@@ -51,7 +51,7 @@ static inline int32_t er_bytes_offset(er_bytes wanted, bool is_signed)
 // A row of A is `segments` runs of memory, in the kernel's own element type (`a_size` bytes: 2 is int16, 1 is uint8, or int8 where
 // `a_signed`), made from 8-bit activations by `pack_a`. A fully connected layer has one segment, a convolution one for each filter row.
 // Weights are int8 in panels of `nr` channels: the header above, then w[segments][groups][nr][kr], then
-// extra[extras][nr][kr], padded to 64 bytes. Panels that the kernel takes together, a strip, lie interleaved, so that they are read
+// extra[extras][nr][kr], padded to 32 bytes. Panels that the kernel takes together, a strip, lie interleaved, so that they are read
 // as one run of memory: their headers, then w[segments][groups][panels of the strip][nr][kr], then their extras likewise. With `bundle`
 // groups together it is w[segments][bundles][panels of the strip][groups of the bundle][nr][kr], where the last bundle may have fewer.
 // Extras hold what is left of weights that do not fit [least, 127] (uint8 minus their zero point): few, because few do.
@@ -90,7 +90,7 @@ typedef struct er_qgemm {
     size_t (*strip)(size_t left);
 
     // Puts a packed strip's weights into an order of the kernel's own, and what it wants to know of them into the last `note_bytes` bytes of
-    // the strip's memory; both NULL: nothing.
+    // each of its panels' memory, which lie together at the strip's end; as many bytes more are behind the last strip. Both NULL: nothing.
     size_t (*note_bytes)(size_t segments, size_t groups);
     void (*arrange)(void *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups);
 

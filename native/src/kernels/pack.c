@@ -134,10 +134,21 @@ void er_set_reach(er_output *o, size_t n, size_t k, size_t stride, size_t channe
 
 // ---- matrix product
 
+static size_t note_bytes(const er_qgemm *g, size_t segments, size_t length)
+{
+    return g->arrange ? g->note_bytes(segments, (length + (size_t)g->kr - 1) / (size_t)g->kr) : 0;
+}
+
 size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, size_t extras)
 {
     size_t nr = (size_t)g->nr, kr = (size_t)g->kr;
-    return er_round_up(ER_HEADER * nr + (segments * er_round_up(length, kr) + extras * kr) * nr + (g->arrange ? g->note_bytes(segments, er_round_up(length, kr) / kr) : 0), 64);
+    return er_round_up(ER_HEADER * nr + (segments * er_round_up(length, kr) + extras * kr) * nr + note_bytes(g, segments, length), 32);
+}
+
+size_t er_qgemm_bytes(const er_qgemm *g, size_t n, size_t segments, size_t length, size_t extras)
+{
+    const size_t nr = (size_t)g->nr, panels = (n + nr - 1) / nr;
+    return er_round_up(panels * er_qgemm_panel_bytes(g, segments, length, extras) + note_bytes(g, segments, length), 64);
 }
 
 static int32_t clamp_weight(int32_t v, int32_t least) { return v < least ? least : v > 127 ? 127 : v; }
@@ -285,7 +296,8 @@ void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, c
     const size_t nr = (size_t)g->nr, kr = (size_t)g->kr, panel_bytes = er_qgemm_panel_bytes(g, w->segments, w->length, extras), k = w->segments * w->length;
     const bool clamped = w->is_unsigned || extras;
     const int64_t zeros = (int64_t)k * (w->zero + (w->is_unsigned ? 0 : 128));
-    uint8_t *base = packed;
+    uint8_t *base = packed, *behind = base + (w->n + nr - 1) / nr * panel_bytes;
+    memset(behind, 0, er_qgemm_bytes(g, w->n, w->segments, w->length, extras) - (size_t)(behind - base));
     for (size_t n0 = 0, panels; n0 < w->n; n0 += panels * nr, base += panels * panel_bytes) {
         panels = g->strip((w->n - n0 + nr - 1) / nr);
         memset(base, 0, panels * panel_bytes);

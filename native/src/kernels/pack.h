@@ -33,6 +33,8 @@ void er_qgemm_list_extras(const er_qgemm *g, const er_gemm_weights *w, const uin
 bool er_qgemm_suits(const er_qgemm *g, const er_gemm_weights *w);
 
 size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, size_t extras);
+size_t er_qgemm_bytes(const er_qgemm *g, size_t n, size_t segments, size_t length, size_t extras);      // of all that n channels take
+
 
 // Strips of panels for n channels (n / nr panels, rounded up). a_zero is the zero point as A has it (after pack_a); -a_zero * sum(w)
 // is folded into the bias.

@@ -59,7 +59,7 @@ static void lay_out(const matmul *s, er_carver *c, room *m)
     m->z = !s->transposed_z && s->way != FLOATS ? er_carve(c, s->n * s->k * s->z_bytes) : NULL;
     m->packed = NULL;
     if (s->way == FLOATS) m->packed = er_carve(c, (s->n + (size_t)g->nr - 1) / (size_t)g->nr * er_sgemm_panel_floats(g, s->k) * sizeof(float));
-    else if (s->packs) m->packed = er_carve(c, er_matmul_lanes(&s->mm) / s->mm.nr * s->mm.panel_bytes + ER_SLACK);
+    else if (s->packs) m->packed = er_carve(c, s->mm.group_bytes + ER_SLACK);
     m->sums = er_carve(c, s->n * sizeof *m->sums);
     m->quantized = er_carve(c, s->way == HYBRID ? s->k : 0);
     m->rows = er_carve(c, s->packs ? BLOCK * er_matmul_run_bytes(&s->mm) + ER_SLACK : 0);

@@ -119,7 +119,7 @@ static er_status pack(er_prepare *p, er_matmul *mm, const er_gemm_weights *all, 
     ER_TRY(status);
     mm->extra_list = list;
     mm->panel_bytes = er_qgemm_panel_bytes(g, mm->segments, mm->length, mm->extras);
-    mm->group_bytes = (mm->n + mm->nr - 1) / mm->nr * mm->panel_bytes;
+    mm->group_bytes = er_qgemm_bytes(g, mm->n, mm->segments, mm->length, mm->extras);
     key->of = er_pack_key_of(p, 'm', w->def, bias ? bias->def : NULL);
     key->small = mm->gemm == &p->kernels->qgemm_small;
     key->pad = mm->pad;
@@ -213,7 +213,7 @@ er_matmul er_matmul_of_sums(const er_kernels *kernels, int32_t zero, size_t n, s
 {
     const er_qgemm *g = &kernels->qgemm;
     return (er_matmul){.kernels = kernels, .gemm = g, .is_signed = true, .groups = 1, .n = n, .segments = 1, .length = length, .element = (size_t)g->a_size,
-                       .k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr, .nr = (size_t)g->nr, .panel_bytes = er_qgemm_panel_bytes(g, 1, length, 0),
+                       .k_groups = (length + (size_t)g->kr - 1) / (size_t)g->kr, .nr = (size_t)g->nr, .panel_bytes = er_qgemm_panel_bytes(g, 1, length, 0), .group_bytes = er_qgemm_bytes(g, n, 1, length, 0),
                        .pad = zero + er_qgemm_offset(g, true), .o = {.min = -128, .max = 127, .sums = true}};
 }
 

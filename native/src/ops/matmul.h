@@ -39,8 +39,8 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
 // w * (a - zero), plus an int32 bias or NULL, as int32, n rounded up to whole panels (mm->nr), and strides are in bytes.
 er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t n, size_t length);
 
-// The same for weights that come while the model runs: all but `packed`, which er_qgemm_pack makes without extras, in memory of panel_bytes for each panel of
-// nr channels.
+// The same for weights that come while the model runs: all but `packed`, which er_qgemm_pack makes without extras, in memory of
+// group_bytes.
 er_matmul er_matmul_of_sums(const er_kernels *kernels, int32_t zero, size_t n, size_t length);
 
 // Rows of `length`, int8 or float32, as rows of A, `row_bytes` apart; what is behind them stays. And the sums of such rows: int32, or float32,

@@ -283,7 +283,7 @@ edgert_memory_info edgert_memory(const edgert_interpreter *it)
 {
     size_t plan = it->heap.total;
     for (int32_t i = 0; i < it->n_stages; i++) plan += it->stages[i].heap.total;
-    return (edgert_memory_info){it->session->memory_used, plan + er_store_bytes(it->model->packed), it->model->size};
+    return (edgert_memory_info){it->session->memory_used, er_store_bytes(it->model->packed), plan, it->model->size};
 }
 
 void edgert_profile(edgert_interpreter *it, int32_t on)

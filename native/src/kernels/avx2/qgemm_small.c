@@ -111,7 +111,7 @@ static void arrange_window(uint8_t *w, size_t panels, size_t n, uint8_t *note)
 static void arrange(void *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups)
 {
     uint8_t *w = (uint8_t *)strip + panels * HEADER;
-    uint8_t *note = (uint8_t *)strip + panels * panel_bytes - note_bytes(segments, groups);
+    uint8_t *note = (uint8_t *)strip + panels * (panel_bytes - note_bytes(segments, groups));
     for (size_t s = 0; s < segments; s++) {
         for (size_t g = 0, n; g < groups; g += n) {
             n = groups - g < WINDOW ? groups - g : WINDOW;

@@ -39,12 +39,21 @@ enum { HEADER = ER_HEADER * LANES, CHUNK = LANES * KR };     // bytes of a panel
 // The notes of a strip are by segment, and within it by windows of steps: three counts, and for each step where in the window it was.
 enum { WINDOW = 255, MOST_PANELS = 2 };
 
-static size_t note_bytes(size_t segments, size_t groups) { return segments * (groups + (groups + WINDOW - 1) / WINDOW * 3); }
+static inline size_t segment_notes(size_t groups) { return groups + (groups + WINDOW - 1) / WINDOW * 3; }
 
-// Those of the last segments of a strip.
+// A panel's share: strips have two, but for the last, whose notes go on behind it.
+static inline size_t note_bytes(size_t segments, size_t groups) { return (segments * segment_notes(groups) + MOST_PANELS - 1) / MOST_PANELS; }
+
+// Those of a strip of so many segments.
 static inline const uint8_t *notes_of(const uint8_t *strip, size_t panels, size_t panel_bytes, size_t segments, size_t groups)
 {
-    return strip + panels * panel_bytes - note_bytes(segments, groups);
+    return strip + panels * (panel_bytes - note_bytes(segments, groups));
+}
+
+// Those of the segments that rows have.
+static inline const uint8_t *notes_for(const uint8_t *strip, size_t panels, size_t panel_bytes, const er_rows *r)
+{
+    return notes_of(strip, panels, panel_bytes, r->before + r->segments + r->after, r->groups) + r->before * segment_notes(r->groups);
 }
 #endif
 
@@ -59,7 +68,7 @@ static vi sums_of(const er_rows *r, const uint8_t *row, const uint8_t *strip, si
         const uint8_t *a = row + s * r->segment_stride;
         size_t g = r->groups;
 #if ORDERED
-        const uint8_t *note = notes_of(strip, panels, panel_bytes, r->segments + r->after, g) + s * note_bytes(1, g);
+        const uint8_t *note = notes_for(strip, panels, panel_bytes, r) + s * segment_notes(g);
         for (size_t i = 0; i < g; i++, note++, w += step) {
             if (i % WINDOW == 0) note += 3;
             sum = v_dot(sum, v_spread(a + (i / WINDOW * WINDOW + *note) * A_BYTES), v_weights(w));
@@ -388,7 +397,7 @@ static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed,
         panels = next_panels((t.n + behind + LANES - 1) / LANES);
         t.tail = tail_of(t.n, panels);
 #if ORDERED
-        t.notes = notes_of(t.strip, panels, panel_bytes, r->segments + r->after, r->groups);
+        t.notes = notes_for(t.strip, panels, panel_bytes, r);
 #endif
         for (size_t p = 0; p < panels; p++) s[p] = scales_of(t.strip + p * HEADER, LANES, 0, o, plain);
         const size_t mr = tile_height(r->m, panels);
