@@ -30,16 +30,13 @@ static void run_part(void *arg, size_t part, int thread)
     run_channels(t, n0, n1, thread);
 }
 
-static void run_fully_connected(const er_op *op, er_pool *pool)
+static bool is_alone(const er_op *op, const fully_connected *f, const er_pool *pool) { return f->n_split == 1 || !er_is_shared(pool, (double)op->macs); }
+
+static void run_rows(const er_op *op, er_pool *pool)
 {
     const fully_connected *f = op->state;
     const er_matmul *mm = &f->mm;
     const uint8_t *x = er_u8(op->inputs[0]);
-    const bool alone = f->n_split == 1 || !er_is_shared(pool, (double)op->macs);
-    if (mm->row.scale && f->direct && alone) {
-        er_matmul_run_row(mm, x, 0, mm->n, op->outputs[0]->data);
-        return;
-    }
     const size_t stride = f->direct ? mm->length * mm->element : er_matmul_run_bytes(mm);
     for (size_t r = 0; r < f->rows && !f->direct; r++) {
         uint8_t *a = op->shared + r * stride;
@@ -47,8 +44,16 @@ static void run_fully_connected(const er_op *op, er_pool *pool)
         er_matmul_fill(mm, a + mm->length * mm->element, (stride - mm->length * mm->element) / mm->element);
     }
     task_arg t = {op, f, pool, {.a = f->direct ? x : op->shared, .lines = 1, .m = f->rows, .row_stride = stride, .segments = 1}};
-    if (alone) run_channels(&t, 0, mm->n, 0);
+    if (is_alone(op, f, pool)) run_channels(&t, 0, mm->n, 0);
     else er_pool_run(pool, f->n_split, run_part, &t);
+}
+
+// A row as it lies, with little around it: of layers of some kilobytes each, what is done between two is all that keeps weights from streaming.
+static void run_row(const er_op *op, er_pool *pool)
+{
+    const fully_connected *f = op->state;
+    if (is_alone(op, f, pool)) er_matmul_run_row(&f->mm, op->inputs[0]->data, op->outputs[0]->data);
+    else run_rows(op, pool);
 }
 
 er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
@@ -94,6 +99,6 @@ er_status er_prepare_fully_connected(er_prepare *p, er_op *op)
     op->scratch_bytes = er_matmul_scratch(&f->mm);
     op->macs = (int64_t)y->count * (int64_t)k;
     op->kernel = f->mm.is_float ? "float product" : f->rows == 1 ? "vector by matrix" : "matrix product";
-    op->run = run_fully_connected;
+    op->run = f->mm.row.scale && f->direct ? run_row : run_rows;
     return ER_OK;
 }

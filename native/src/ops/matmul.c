@@ -287,19 +287,14 @@ void er_matmul_fill_with(const er_matmul *mm, void *a, int32_t pad, size_t n)
     }
 }
 
-void er_matmul_run_row(const er_matmul *mm, const void *row, size_t n0, size_t n1, void *out)
-{
-    const size_t panel = n0 ? n0 / mm->nr : 0;
-    const er_row_scales s = {mm->row.scale + panel * mm->row.step, mm->row.step};
-    mm->gemm->run_row(row, mm->k_groups, n1 - n0, mm->n - n1, mm->packed + panel * mm->panel_bytes, mm->panel_bytes, &s, &mm->o, (uint8_t *)out + n0);
-}
-
 void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride)
 {
-    const uint8_t *panels = mm->packed + group * mm->group_bytes + (n0 ? n0 / mm->nr * mm->panel_bytes : 0);
+    const size_t panel = n0 ? n0 / mm->nr : 0;
+    const uint8_t *panels = mm->packed + group * mm->group_bytes + panel * mm->panel_bytes;
     const er_qgemm *g = mm->gemm;
     if (mm->row.scale) {
-        er_matmul_run_row(mm, rows->a, n0, n1, out);
+        const er_row_scales s = {mm->row.scale + panel * mm->row.step, mm->row.step};
+        g->run_row(rows->a, mm->k_groups, n1 - n0, mm->n - n1, panels, mm->panel_bytes, &s, &mm->o, (uint8_t *)out + n0);
         return;
     }
     er_rows r = *rows;

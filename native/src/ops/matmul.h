@@ -73,8 +73,11 @@ static inline size_t er_matmul_scratch(const er_matmul *mm) { return mm->extras 
 // in elements.
 void er_matmul_run(const er_matmul *mm, size_t group, const er_rows *rows, size_t *scratch, size_t n0, size_t n1, void *out, size_t out_stride);
 
-// The same for one row, where er_matmul_prepare_row found it faster.
-void er_matmul_run_row(const er_matmul *mm, const void *row, size_t n0, size_t n1, void *out);
+// The same for one row and all channels, where er_matmul_prepare_row found it faster (mm->row.scale is there).
+static inline void er_matmul_run_row(const er_matmul *mm, const void *row, void *out)
+{
+    mm->gemm->run_row(row, mm->k_groups, mm->n, 0, mm->packed, mm->panel_bytes, &mm->row, &mm->o, out);
+}
 
 // Cuts the channels of a group into `parts`: those of part i.
 void er_matmul_part(const er_matmul *mm, size_t i, size_t parts, size_t *n0, size_t *n1);

@@ -105,7 +105,7 @@ void er_session_free(er_session *s)
     free(s);
 }
 
-er_status er_session_check(er_session *s, edgert_error *error)
+er_status er_session_stop(const er_session *s, edgert_error *error)
 {
     if (atomic_load_explicit(&s->cancelled, memory_order_relaxed)) return er_fail(error, EDGERT_ERROR_CANCELLED, "it was cancelled");
     if (s->deadline && er_nanoseconds() > s->deadline)

@@ -34,8 +34,12 @@ typedef struct er_session {
 er_session *er_session_new(edgert_model *model, const edgert_options *options, edgert_error *error);
 void er_session_free(er_session *s);
 
-// ER_OK, or an error where what runs has to stop.
-er_status er_session_check(er_session *s, edgert_error *error);
+// ER_OK, or an error where what runs has to stop: it was cancelled, or is late.
+er_status er_session_stop(const er_session *s, edgert_error *error);
+static inline er_status er_session_check(const er_session *s, edgert_error *error)
+{
+    return atomic_load_explicit(&s->cancelled, memory_order_relaxed) || s->deadline ? er_session_stop(s, error) : ER_OK;
+}
 
 // Variable tensors are as they were at first; variables under names and hash tables keep what they have, as in LiteRT.
 void er_session_reset(er_session *s);

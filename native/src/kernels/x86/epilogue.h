@@ -56,14 +56,21 @@ static inline scales scales_of(const uint8_t *header, size_t width, size_t at, c
     return s;
 }
 
-// Outputs of sums, times ONE. `clip`: what is too large would become the smallest number (er_output.large).
+// Outputs that are not plain before they are rounded and the offset is added. What is too large would become the smallest number: it has to be
+// clipped first (er_output.large).
+__attribute__((always_inline)) static inline vf scaled(vi sum, vf m, vf add)
+{
+    const vf x = v_float(sum);
+    return v_fma(x, m, v_copysign(add, x));
+}
+__attribute__((always_inline)) static inline vf clipped(vf y) { return v_minf(y, v_setf(2.09e9f)); }
+
+// Outputs of sums, times ONE.
 __attribute__((always_inline)) static inline vi fixed(vi sum, vf m, vf add, vi offset, bool plain, bool clip)
 {
-    vf x = v_float(sum);
-    if (plain) return v_round(v_fma(x, m, add));
-    vf y = v_fma(x, m, v_copysign(add, x));
-    if (clip) y = v_minf(y, v_setf(2.09e9f));
-    return v_add32(v_round(y), offset);
+    if (plain) return v_round(v_fma(v_float(sum), m, add));
+    const vf y = scaled(sum, m, add);
+    return v_add32(v_round(clip ? clipped(y) : y), offset);
 }
 
 // Whether one of four vectors of them lies too near to a tie.

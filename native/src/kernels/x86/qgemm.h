@@ -382,9 +382,9 @@ static size_t rest_height(size_t rest, size_t panels)
 // How many of the panels that are left make the next strip.
 static size_t next_panels(size_t left)
 {
-    const size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : 2, tiles = (left + widest - 1) / widest;
+    const size_t widest = MOST_4 ? 4 : MOST_3 ? 3 : 2;
     if (left >= 3 * widest) return widest;
-    return (left + tiles - 1) / tiles;      // 9 = 3 + 3 + 3: narrow tiles do less for each load
+    return left <= widest ? left : left <= 2 * widest ? (left + 1) / 2 : (left + 2) / 3;    // 9 = 3 + 3 + 3: narrow tiles do less for each load
 }
 
 static void qgemm(const er_rows *r, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_output *o, uint8_t *out, size_t out_stride)

@@ -6,24 +6,14 @@
 
 #include "kernels/x86/qgemm.h"
 
-// What is the same for all strips.
-typedef struct {
-    const uint8_t *x;
-    size_t groups;
-    const er_output *o;
-    size_t panel_bytes;
-    range range;
-    vi offset, limit;
-} vector_job;
-
-static __attribute__((noinline, cold)) void mend_strip(const vector_job *t, size_t panels, const vi *y, const uint8_t *strip, size_t n, uint8_t *out)
+static __attribute__((noinline, cold)) void mend_strip(const uint8_t *x, size_t groups, size_t panels, const vi *y, const uint8_t *strip, size_t panel_bytes, const er_output *o, size_t n, uint8_t *out)
 {
-    const er_rows one = {.segments = 1, .groups = t->groups};
+    const er_rows one = {.segments = 1, .groups = groups};
     for (size_t p = 0; p < panels && p * LANES < n; p++) {
-        uint32_t lanes = lanes_to_mend(y[p], n - p * LANES, t->o, false);
+        uint32_t lanes = lanes_to_mend(y[p], n - p * LANES, o, false);
         if (!lanes) continue;
-        const vi sum = sums_of(&one, t->x, strip, panels, t->panel_bytes, p);
-        mend_lanes(lanes, &sum, strip + p * HEADER, LANES, 0, t->o, out + p * LANES, false);
+        const vi sum = sums_of(&one, x, strip, panels, panel_bytes, p);
+        mend_lanes(lanes, &sum, strip + p * HEADER, LANES, 0, o, out + p * LANES, false);
     }
 }
 
@@ -41,17 +31,22 @@ static __attribute__((noinline, cold)) void mend_strip(const vector_job *t, size
 #define VECTOR_QUAD_2(p) VECTOR_QUAD(t, 2, 3, p)
 #define VECTOR_PAIR(p) if (p < panels) u##p = v_pair(u##p, x0, v_load(w + p * CHUNK));
 #endif
+// Each sum stays in one register: gcc moves them around.
+#define VECTOR_STAY(p) if (p < panels) __asm__("" : "+" V_REGISTER(s##p), "+" V_REGISTER(t##p));
 #define VECTOR_ADD(p) s##p = v_add32(v_add32(s##p, t##p), v_add32(u##p, v##p));
-#define VECTOR_FIX(p) const vi y##p = p < panels ? fixed(s##p, v_loadf(scale + p * step), v_loadf(scale + p * step + LANES), t->offset, false, t->o->large) : y0;
+#define VECTOR_SCALE(p) vf f##p = p < panels ? scaled(s##p, v_loadf(scale + p * step), v_loadf(scale + p * step + LANES)) : v_zerof();
+#define VECTOR_CLIP(p) f##p = clipped(f##p);
+#define VECTOR_ROUND(p) const vi y##p = p < panels ? v_add32(v_round(f##p), offset) : y0;
 
-__attribute__((always_inline)) static inline void strip_by_vector(const size_t panels, const vector_job *t, const uint8_t *strip,
-                                                                  const float *scale, size_t step, size_t n, uint8_t *out)
+__attribute__((always_inline)) static inline void strip_by_vector(const size_t panels, const uint8_t *row, size_t groups, const uint8_t *strip, size_t panel_bytes, const float *scale,
+                                                                  size_t step, const er_output *o, const range *bytes, vi offset, vi limit, size_t n, uint8_t *out)
 {
-    const uint8_t *w = strip + panels * HEADER, *x = t->x;
-    size_t groups = t->groups;
+    const uint8_t *w = strip + panels * HEADER, *x = row;
+    const size_t all = groups;
+    (void)panel_bytes;
     VECTOR_PANELS(VECTOR_SUMS)
 #if ORDERED
-    const uint8_t *note = notes_of(strip, panels, t->panel_bytes, 1, groups);
+    const uint8_t *note = notes_of(strip, panels, panel_bytes, 1, groups);
     for (size_t g = 0; g < groups; g += WINDOW, x += WINDOW * A_BYTES) {
         size_t quads = note[0], pairs = note[1], wides = note[2];
         for (note += 3; quads >= 2; quads -= 2, note += 4, w += 4 * panels * CHUNK) {
@@ -84,6 +79,7 @@ __attribute__((always_inline)) static inline void strip_by_vector(const size_t p
         const vi x0 = v_spread(x), x1 = v_spread(x + A_BYTES);
         VECTOR_PANELS(VECTOR_0)
         VECTOR_PANELS(VECTOR_1)
+        VECTOR_PANELS(VECTOR_STAY)
     }
     if (groups) {
         const vi x0 = v_spread(x);
@@ -91,31 +87,35 @@ __attribute__((always_inline)) static inline void strip_by_vector(const size_t p
     }
 #endif
     VECTOR_PANELS(VECTOR_ADD)
-    const vi y0 = fixed(s0, v_loadf(scale), v_loadf(scale + LANES), t->offset, false, t->o->large);
-    VECTOR_FIX(1) VECTOR_FIX(2) VECTOR_FIX(3)
-    const range bytes = t->range;
-    const vi packed = packed_bytes(v_whole(y0, y1), v_whole(y2, y3), &bytes);
+    VECTOR_PANELS(VECTOR_SCALE)
+    if (o->large) { VECTOR_PANELS(VECTOR_CLIP) }
+    const vi y0 = v_add32(v_round(f0), offset);
+    VECTOR_ROUND(1) VECTOR_ROUND(2) VECTOR_ROUND(3)
+    const vi packed = packed_bytes(v_whole(y0, y1), v_whole(y2, y3), bytes);
     // A masked store would keep the next layer waiting until it is in the cache.
     if (panels == 4 && n >= 4 * LANES) v_save(out, packed);
     else v_store_bytes(out, packed, tail_of(n, panels));
-    if (__builtin_expect(any_near(y0, y1, y2, y3, t->limit) || t->o->slow, 0)) {
+    if (__builtin_expect(any_near(y0, y1, y2, y3, limit) || o->slow, 0)) {
         const vi y[] = {y0, y1, y2, y3};
-        mend_strip(t, panels, y, strip, n, out);
+        mend_strip(row, all, panels, y, strip, panel_bytes, o, n, out);
     }
 }
 
+#define BY_VECTOR(panels) strip_by_vector(panels, x, groups, strip, panel_bytes, scale, s->step, o, &bytes, offset, limit, n, out)
+
 static void qgemv(const void *x, size_t groups, size_t n, size_t behind, const void *packed, size_t panel_bytes, const er_row_scales *s, const er_output *o, uint8_t *out)
 {
-    const vector_job t = {x, groups, o, panel_bytes, range_of(o), v_set32(offset_of(o, false)), v_set32(near_limit(o, false))};
+    const range bytes = range_of(o);
+    const vi offset = v_set32(offset_of(o, false)), limit = v_set32(near_limit(o, false));
     const uint8_t *strip = packed;
     const float *scale = s->scale;
     for (size_t panels; n;) {
         panels = next_panels((n + behind + LANES - 1) / LANES);
         switch (panels) {
-        case 1: strip_by_vector(1, &t, strip, scale, s->step, n, out); break;
-        case 2: strip_by_vector(2, &t, strip, scale, s->step, n, out); break;
-        case 3: if (MOST_3) strip_by_vector(3, &t, strip, scale, s->step, n, out); break;
-        case 4: if (MOST_4) strip_by_vector(4, &t, strip, scale, s->step, n, out); break;
+        case 1: BY_VECTOR(1); break;
+        case 2: BY_VECTOR(2); break;
+        case 3: if (MOST_3) BY_VECTOR(3); break;
+        case 4: if (MOST_4) BY_VECTOR(4); break;
         }
         strip += panels * panel_bytes;
         scale += panels * s->step;
