@@ -7,6 +7,7 @@ usage: operators.py [--check]
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -124,11 +125,40 @@ def kernels_of(name: str, function: str, types: str, sources: dict[str, str]) ->
     }
 
 
+def drawn(path: Path) -> set[str]:
+    """The operators that a file's tests draw: what those with `given` or `parametrize`, and what they use of the file, name."""
+    body = ast.parse(path.read_text()).body
+    known: dict[str, ast.AST] = {}
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            known[node.name] = node
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            known.update({x.id: node for t in targets for x in ast.walk(t) if isinstance(x, ast.Name)})
+    found, seen = set(), set()
+    todo = [
+        f
+        for f in body
+        if isinstance(f, ast.FunctionDef)
+        and re.search("id='given'|attr='parametrize'", " ".join(map(ast.dump, f.decorator_list)))
+    ]
+    while todo:
+        for x in ast.walk(todo.pop()):
+            if isinstance(x, ast.Constant) and isinstance(x.value, str):
+                found.update(re.findall(r"\b[A-Z][A-Z0-9_]+\b", x.value))
+            elif isinstance(x, ast.Name) and x.id in known and x.id not in seen:
+                seen.add(x.id)
+                todo.append(known[x.id])
+    return found
+
+
 def page() -> str:
     definitions = (SOURCES / "ops/ops.def").read_text()
     names, folders = masks(), kernel_folders()
     sources = {p.name: p.read_text() for p in sorted((SOURCES / "ops").glob("*.c"))}
-    tests = {p.relative_to(ROOT / "tests"): p.read_text() for p in sorted((ROOT / "tests").rglob("test_*.py"))}
+    tests = {
+        p: drawn(p) for p in sorted((ROOT / "tests/ops").glob("test_*.py")) if p.stem != "test_fusion"
+    }  # with and without it
     rows = []
     found = re.findall(r"^ER_OP\((\d+), (\w+), (\w+), ([^,]+), (\w+), (\w+)\)", definitions, re.M)
     for _, name, function, expression, pair, _ in sorted(found, key=lambda f: f[1]):
@@ -144,22 +174,24 @@ def page() -> str:
             if re.search("int|any", types)
             else "1e-5"
         )
-        where = [str(p) for p, text in tests.items() if re.search(rf"\b{name}\b", text)]
-        where.sort(key=lambda p: (not p.startswith("ops/"), p))
-        shown = f"[{Path(where[0]).name}](../tests/{where[0]})" if where else "none"
+        shown = (
+            ", ".join(f"[{p.stem[5:]}](../tests/ops/{p.name})" for p, operators in tests.items() if name in operators) or "none"
+        )
         version = VERSIONS.get(name, 1)
         rows.append(f"| {name} | {version or '1*'} | {types} | {', '.join(fast)} | {exactness} | {shown} |")
     custom = re.findall(r"^ER_CUSTOM\(\"(\w+)\", \w+, ([^,]+)\)", definitions, re.M)
     for name, expression in custom:
         test = next(file for prefix, file in CUSTOM_TESTS.items() if name.startswith(prefix))
         exactness = "1e-5" if test != "test_signal.py" else "integers equal, float32 1e-5" if "FLOAT" in expression else "equal"
-        rows.append(f"| {name} (custom) | | {types_of(expression, names)} | | {exactness} | [{test}](../tests/ops/{test}) |")
+        rows.append(
+            f"| {name} (custom) | | {types_of(expression, names)} | | {exactness} | [{test[5:-3]}](../tests/ops/{test}) |"
+        )
     return f"""# Operators
 
 Made by `python scripts/operators.py` from `native/src/ops/ops.def`, the kernels and the tests; do not edit. {len(found)} builtin operators, {len(custom)} custom ones.
 
 - **version**: the highest that LiteRT 2.3's reference kernels have; files of it and of older ones run alike. `*`: the reference resolver lacks the operator; it is compared with LiteRT's
-  other kernels.
+  other kernels, or, where those have only strings, with what it is to do.
 - **types**: of the tensors that the operator computes on; `any`: all but strings.
 - **kernels**: the instruction sets with inner loops of their own for some of the types (`avxvnni` and `avx512vnni` begin with what `avx2` has, `dotprod` and `i8mm` with what `neon` has).
   Without one, the operator runs as C that the compiler vectorizes.
