@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 TYPES = {
     "float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9, "float64": 10, "complex64": 8,
+    "complex128": 11, "bfloat16": 18,
     "uint64": 12, "resource": 13, "uint32": 15, "uint16": 16, "int4": 17,
 }  # fmt: skip
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3, "TANH": 4}

@@ -166,10 +166,12 @@ def shapes(min_rank: int = 1, max_rank: int = 4, max_size: int = 9) -> st.Search
 
 
 def numbers(data: st.DataObject, shape: tuple[int, ...], dtype: str, low: int = -50, high: int = 50) -> np.ndarray:
-    """Small numbers of any type: normal ones for floats, else from low to below high."""
+    """Small numbers of any type: normal ones for floats and complex ones, else from low to below high."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     if dtype.startswith("float"):
         return (rng.standard_normal(shape) * 3).astype(dtype)
+    if dtype.startswith("complex"):
+        return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
     if dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
     return rng.integers(max(low, np.iinfo(dtype).min), min(high, np.iinfo(dtype).max), shape).astype(dtype)

@@ -1,4 +1,4 @@
-// float16 (IEEE 754's binary16) to and from float: exactly, and rounded to the nearest, halves to even.
+// float16 (IEEE 754's binary16) and bfloat16 (a float's upper half) to and from float: exactly, and rounded to the nearest, halves to even.
 #ifndef ER_HALF_H
 #define ER_HALF_H
 
@@ -34,6 +34,22 @@ static inline uint16_t er_float_to_half(float f)
     }
     const uint32_t even = size >> 13 & 1;
     return (uint16_t)(sign | (size - 0x38000000 + 0xFFF + even) >> 13);
+}
+
+static inline float er_bfloat_to_float(uint16_t b)
+{
+    const uint32_t bits = (uint32_t)b << 16;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static inline uint16_t er_float_to_bfloat(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    if ((bits & 0x7FFFFFFF) > 0x7F800000) return (uint16_t)((bits >> 16 & 0x8000) | 0x7FC0);     // NaN
+    return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
 #endif

@@ -1,5 +1,5 @@
 // Functions of two values with broadcasting: DIV, FLOOR_DIV, FLOOR_MOD, POW, MAXIMUM, MINIMUM, SQUARED_DIFFERENCE, ATAN2, BITWISE_XOR,
-// RIGHT_SHIFT, and ADD, SUB, MUL on whole numbers. Quantized ones: elementwise.c.
+// RIGHT_SHIFT, and ADD, SUB, MUL on whole numbers, MUL on complex ones. Quantized ones: elementwise.c.
 //
 // Whole numbers that do not fit wrap, as the reference's do on x86.
 #include "ops/binary.h"
@@ -107,6 +107,7 @@ LOOP(sub_i32, int32_t, clamp_int((int32_t)((uint32_t)x - (uint32_t)z), s))
 LOOP(sub_i64, int64_t, (uint64_t)x - (uint64_t)z)
 LOOP(mul_i32, int32_t, clamp_int((int32_t)((uint32_t)x * (uint32_t)z), s))
 LOOP(mul_i64, int64_t, (uint64_t)x * (uint64_t)z)
+LOOP(mul_u32, uint32_t, x * z)
 LOOP(div_f32, float, clamp_float(x / z, s))
 LOOP(div_i32, int32_t, clamp_int((int32_t)divide(op, x, z), s))
 LOOP(floor_div_f32, float, floor((double)x / (double)z))
@@ -150,10 +151,21 @@ LOOP(shift_i32, int32_t, x >> shift_by(z, 32))
 LOOP(shift_u32, uint32_t, x >> shift_by(z, 32))
 #undef LOOP
 
+static void mul_complex(const er_op *op, const binary *s, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *out)
+{
+    (void)op, (void)s;
+    const float *x = a, *z = b;
+    float *y = out;
+    for (size_t i = 0; i < n; i++, x += 2 * a_step, z += 2 * b_step, y += 2) {
+        y[0] = x[0] * z[0] - x[1] * z[1];
+        y[1] = x[0] * z[1] + x[1] * z[0];
+    }
+}
+
 static loop *const loops[ER_BINARY_FUNCTIONS][EDGERT_UINT16 + 1] = {
     [ER_BINARY_ADD] = {[EDGERT_INT32] = add_i32, [EDGERT_INT64] = add_i64},
     [ER_BINARY_SUB] = {[EDGERT_INT32] = sub_i32, [EDGERT_INT64] = sub_i64},
-    [ER_BINARY_MUL] = {[EDGERT_INT32] = mul_i32, [EDGERT_INT64] = mul_i64},
+    [ER_BINARY_MUL] = {[EDGERT_INT32] = mul_i32, [EDGERT_INT64] = mul_i64, [EDGERT_UINT32] = mul_u32, [EDGERT_COMPLEX64] = mul_complex},
     [ER_BINARY_DIV] = {[EDGERT_FLOAT32] = div_f32, [EDGERT_INT32] = div_i32},
     [ER_BINARY_FLOOR_DIV] = {[EDGERT_FLOAT32] = floor_div_f32, [EDGERT_INT8] = floor_div_i8, [EDGERT_INT16] = floor_div_i16, [EDGERT_INT32] = floor_div_i32, [EDGERT_INT64] = floor_div_i64},
     [ER_BINARY_FLOOR_MOD] = {[EDGERT_FLOAT32] = floor_mod_f32, [EDGERT_INT8] = floor_mod_i8, [EDGERT_INT16] = floor_mod_i16, [EDGERT_INT32] = floor_mod_i32, [EDGERT_INT64] = floor_mod_i64},

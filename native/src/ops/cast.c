@@ -1,4 +1,4 @@
-// CAST between bool, integers of 8 to 64 bits, float16, float32, float64 and complex64. Floats are cut towards zero; what does not fit the integer becomes its
+// CAST between bool, integers of 8 to 64 bits, float16, bfloat16, float32, float64 and complex64. Floats are cut towards zero; what does not fit the integer becomes its
 // nearest value, and NaN 0 (the reference leaves that to the compiler). Of complex numbers the real part is taken.
 #include <math.h>
 #include <string.h>
@@ -6,10 +6,7 @@
 #include "base/half.h"
 #include "ops/whole.h"
 
-enum {
-    WHOLE = ER_BOOL | ER_8BIT | ER_16BIT | ER_T(EDGERT_UINT16) | ER_T(EDGERT_UINT32) | ER_INDEX,
-    REAL = ER_FLOAT | ER_T(EDGERT_FLOAT16) | ER_T(EDGERT_FLOAT64) | ER_T(EDGERT_COMPLEX64),
-};
+enum { WHOLE = ER_BOOL | ER_8BIT | ER_16BIT | ER_T(EDGERT_UINT16) | ER_T(EDGERT_UINT32) | ER_INDEX };
 
 // A bool is 0 or 1, whatever byte it is.
 static inline int64_t int_at(const er_tensor *t, size_t i)
@@ -22,6 +19,7 @@ static inline double real_at(const er_tensor *t, size_t i)
 {
     switch (t->def->type) {
     case EDGERT_FLOAT16: return (double)er_half_to_float(((const uint16_t *)t->data)[i]);
+    case EDGERT_BFLOAT16: return (double)er_bfloat_to_float(((const uint16_t *)t->data)[i]);
     case EDGERT_FLOAT32: return (double)er_f32(t)[i];
     case EDGERT_FLOAT64: return ((const double *)t->data)[i];
     default: return (double)er_f32(t)[2 * i];
@@ -32,6 +30,7 @@ static inline void put_float(const er_tensor *t, size_t i, float v)
 {
     switch (t->def->type) {
     case EDGERT_FLOAT16: ((uint16_t *)t->data)[i] = er_float_to_half(v); break;
+    case EDGERT_BFLOAT16: ((uint16_t *)t->data)[i] = er_float_to_bfloat(v); break;
     case EDGERT_FLOAT32: er_f32(t)[i] = v; break;
     default: er_f32(t)[2 * i] = v; er_f32(t)[2 * i + 1] = 0;
     }
@@ -78,7 +77,7 @@ er_status er_prepare_cast(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 1, 1, 1));
     const edgert_type from = op->inputs[0]->def->type, to = op->outputs[0]->def->type;
-    if (!(ER_T(from) & (WHOLE | REAL)) || !(ER_T(to) & (WHOLE | REAL)))
+    if (!(ER_T(from) & ER_CASTS) || !(ER_T(to) & ER_CASTS))
         return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "it casts %s to %s", er_type_name(from), er_type_name(to));
     op->run = run_cast;
     return er_set_same_shape(p, op->outputs[0], op->inputs[0]);

@@ -36,7 +36,7 @@ er_status er_prepare_mul(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 2, 1));
     const er_tensor *a = op->inputs[0], *b = op->inputs[1];
-    if (ER_T(a->def->type) & ER_INTS) return er_prepare_binary(p, op, ER_BINARY_MUL, er_read_activation(op->def->options));
+    if (!er_is_8bit(a) && !er_is_16bit(a) && a->def->type != EDGERT_FLOAT32) return er_prepare_binary(p, op, ER_BINARY_MUL, er_read_activation(op->def->options));
     if (er_is_16bit(a)) return er_prepare_mul16(p, op);
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_type(p, y, a->def->type, "output"));
