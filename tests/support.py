@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from ai_edge_litert.interpreter import Interpreter as LiteRT
 from ai_edge_litert.interpreter import OpResolverType
 from edgert.converters.export import to_tflite
@@ -18,9 +22,29 @@ from hypothesis import assume, currently_in_test_context, settings
 from hypothesis import strategies as st
 
 from edgert import Interpreter
+from edgert.binding import library_path
 
 EXAMPLES = int(os.environ.get("EDGERT_EXAMPLES", "1"))
 CORPUS = os.environ.get("EDGERT_CORPUS")  # a folder that gets the models of the tests, as seeds of a fuzzer
+
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+needs_compiler = pytest.mark.skipif(sys.platform != "linux" or not COMPILER, reason="needs a C compiler")
+
+
+def build_example(name: str, folder: Path) -> Path:
+    """The program of examples/NAME/NAME.c, with the installed library; `with_library()` is the environment that it runs in."""
+    assert COMPILER
+    program = folder / name
+    source, include = ROOT / f"examples/{name}/{name}.c", ROOT / "native/include"
+    command = [COMPILER, "-Wall", "-Wextra", "-Werror", source, "-I", include, library_path(), "-lm", "-lpthread", "-o", program]
+    subprocess.run(command, check=True)
+    return program
+
+
+def with_library() -> dict[str, str]:
+    return dict(os.environ, LD_LIBRARY_PATH=str(library_path().parent))
 
 
 def examples(n: int) -> settings:

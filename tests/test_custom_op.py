@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +12,9 @@ import pytest
 
 import edgert
 from edgert import Interpreter
-from edgert.binding import library_path
 
 from .build import Builder
-from .support import run
+from .support import build_example, needs_compiler, run, with_library
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -87,27 +84,11 @@ def test_the_python_example(tmp_path: Path) -> None:
     assert "1.17" in out
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not (shutil.which("cc") or shutil.which("gcc")), reason="needs a C compiler")
+@needs_compiler
 def test_the_c_example(tmp_path: Path) -> None:
-    path, program = tmp_path / "sinh.tflite", tmp_path / "custom_op"
+    path, program = tmp_path / "sinh.tflite", build_example("custom_op", tmp_path)
     path.write_bytes(model("Sinh"))
-    compiler = shutil.which("cc") or "gcc"
-    library = library_path()
-    command = [
-        compiler,
-        "-Wall",
-        "-Werror",
-        ROOT / "examples/custom_op/custom_op.c",
-        "-I",
-        ROOT / "native/include",
-        library,
-        "-lm",
-        "-lpthread",
-        "-o",
-        program,
-    ]
-    subprocess.run(command, check=True)
-    r = subprocess.run([program, path], capture_output=True, text=True, env=dict(os.environ, LD_LIBRARY_PATH=str(library.parent)))
+    r = subprocess.run([program, path], capture_output=True, text=True, env=with_library())
     assert r.returncode == 0, r.stderr
     np.testing.assert_allclose([float(v) for v in r.stdout.split()], np.sinh(np.arange(6) * 0.5), rtol=1e-4)
 
