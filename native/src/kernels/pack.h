@@ -35,7 +35,6 @@ bool er_qgemm_suits(const er_qgemm *g, const er_gemm_weights *w);
 size_t er_qgemm_panel_bytes(const er_qgemm *g, size_t segments, size_t length, size_t extras);
 size_t er_qgemm_bytes(const er_qgemm *g, size_t n, size_t segments, size_t length, size_t extras);      // of all that n channels take
 
-
 // Strips of panels for n channels (n / nr panels, rounded up). a_zero is the zero point as A has it (after pack_a); -a_zero * sum(w)
 // is folded into the bias.
 void er_qgemm_pack(const er_qgemm *g, const er_gemm_weights *w, size_t extras, const uint32_t *list, int32_t a_zero,

@@ -124,7 +124,6 @@ er_status er_prepare_tanh(er_prepare *p, er_op *op)
 
 // ---- the RELU family
 
-
 // RELU and LEAKY_RELU on int16: one multiplier for each sign.
 typedef struct { er_multiplier positive, negative; int32_t min, max; } relu16;
 
