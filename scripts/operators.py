@@ -158,7 +158,7 @@ def page() -> str:
     sources = {p.name: p.read_text() for p in sorted((SOURCES / "ops").glob("*.c"))}
     tests = {
         p: drawn(p) for p in sorted((ROOT / "tests/ops").glob("test_*.py")) if p.stem not in ("test_fusion", "test_limits")
-    }  # with and without it
+    }  # those compare a model with itself, and with nothing
     rows = []
     found = re.findall(r"^ER_OP\((\d+), (\w+), (\w+), ([^,]+), (\w+), (\w+)\)", definitions, re.M)
     for _, name, function, expression, pair, _ in sorted(found, key=lambda f: f[1]):

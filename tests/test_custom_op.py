@@ -14,9 +14,7 @@ import edgert
 from edgert import Interpreter
 
 from .build import Builder
-from .support import build_example, needs_compiler, run, with_library
-
-ROOT = Path(__file__).resolve().parent.parent
+from .support import ROOT, build_example, needs_compiler, run, with_library
 
 
 def model(name: str, options: bytes = b"", outputs: int = 1, dtype: str = "float32") -> bytes:
