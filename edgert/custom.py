@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .binding import check, ffi, lib, new_error
-from .interpreter import _DTYPES
+from .element_types import DTYPES, NAMES
 
 Shape = Sequence[int]
 _kept: list[Any] = []  # what C refers to for as long as the process lives
@@ -100,9 +100,9 @@ def _array(t: Any, writable: bool) -> NDArray[Any] | None:
     shape = _shape(t)
     if shape is None:
         return None
-    dtype = _DTYPES.get(t.type)
+    dtype = DTYPES.get(t.type)
     if dtype is None:
-        raise ValueError("a tensor is of a type that numpy arrays do not have")
+        raise ValueError(f"a tensor is of type {NAMES[t.type]}, which numpy arrays do not have")
     array = np.frombuffer(ffi.buffer(t.data, t.bytes), dtype).reshape(shape) if t.bytes else np.empty(shape, dtype)
     array.flags.writeable = writable
     return array

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .binding import check, exception, ffi, lib, new_error, text
+from .delegates import OpResolverType as OpResolverType
+from .delegates import check_resolver
+from .delegates import load_delegate as load_delegate
+from .element_types import DETAILS_DTYPES, DTYPES, NAMES
 from .errors import ModelError
+from .signature import SignatureRunner as SignatureRunner
 
 _invoke = lib.edgert_invoke  # cffi looks a function up each time: a tenth of what an invoke of nothing takes
-
-_DTYPES: dict[int, Any] = {
-    0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 5: np.bytes_, 6: np.bool_, 7: np.int16,
-    8: np.complex64, 9: np.int8, 10: np.float64, 11: np.complex128, 12: np.uint64, 15: np.uint32, 16: np.uint16,
-}  # fmt: skip
 
 
 class _Model:
@@ -73,9 +73,9 @@ class Interpreter:
       model_content: the model as bytes, instead of a path.
       experimental_delegates: must be None or empty; edgert has none.
       num_threads: threads for one inference, the caller's included; None: 1.
-      experimental_op_resolver_type, experimental_disable_delegate_clustering: accepted and not used; results are
-        always those of the reference kernels.
+      experimental_op_resolver_type: an OpResolverType; results are always those of the reference kernels.
       experimental_preserve_all_tensors: middle tensors keep their values and can be read by `get_tensor`.
+      The other experimental arguments are about delegates, or how zero points are stored: accepted, and without effect.
       memory_limit: bytes that all tensors together may take; None: what the environment variable EDGERT_MEMORY_LIMIT says, or what the
         machine has. A model that needs more is refused by `allocate_tensors`, or `invoke` where shapes depend on data, naming the tensor.
       time_limit: seconds that one `invoke`, or `allocate_tensors`, may take, looked at between operators and in their long loops; None: any time.
@@ -96,10 +96,13 @@ class Interpreter:
         model_content: bytes | None = None,
         experimental_delegates: Sequence[Any] | None = None,
         num_threads: int | None = None,
-        experimental_op_resolver_type: Any = None,
+        experimental_op_resolver_type: Any = OpResolverType.AUTO,
         experimental_preserve_all_tensors: bool = False,
         experimental_disable_delegate_clustering: bool = False,
         experimental_default_delegate_latest_features: bool = False,
+        experimental_compress_quantization_zero_points: bool = False,
+        experimental_disable_delegate_node_fusion: bool = False,
+        experimental_force_delegate_node_profiling: bool = False,
         *,
         memory_limit: int | None = None,
         time_limit: float | None = None,
@@ -111,6 +114,7 @@ class Interpreter:
             raise ValueError("`model_path` or `model_content` must be specified, and not both.")
         if experimental_delegates:
             raise ValueError("edgert has no delegates: leave experimental_delegates out")
+        check_resolver(experimental_op_resolver_type)
         if num_threads is not None:
             if not isinstance(num_threads, int):
                 raise ValueError("type of num_threads should be int")
@@ -242,10 +246,10 @@ class Interpreter:
         """
         array = np.asarray(value)
         info = self._info(tensor_index)
-        dtype = _DTYPES.get(info.type)
+        dtype = DTYPES.get(info.type)
         if dtype is None or array.dtype != dtype:
             raise ValueError(
-                f"Cannot set tensor: Got value of type {array.dtype} but expected type {np.dtype(dtype) if dtype else info.type} "
+                f"Cannot set tensor: Got value of type {array.dtype} but expected type {NAMES[info.type]} "
                 f"for input {tensor_index}, name: {text(info.name)}"
             )
         shape = tuple(ffi.unpack(info.dims, info.rank)) if info.rank else ()
@@ -280,9 +284,9 @@ class Interpreter:
         data = lib.edgert_tensor_data(self._handle, tensor_index, self._error)
         if data == ffi.NULL:
             raise exception(self._error)
-        dtype = _DTYPES.get(info.type)
-        if dtype is None or dtype is np.bytes_:
-            raise ValueError(f"tensor {tensor_index} is of a type that numpy arrays do not have")
+        dtype = DTYPES.get(info.type)
+        if dtype is None:
+            raise ValueError(f"tensor {tensor_index} is of type {NAMES[info.type]}, which numpy arrays do not have")
         shape = tuple(ffi.unpack(info.dims, info.rank)) if info.rank else ()
         # The base owns a reference to this interpreter, so the memory outlives the view; see _ensure_safe.
         base = _TensorMemory(self, ffi.buffer(data, max(info.bytes, 1)), dtype, shape)
@@ -300,37 +304,44 @@ class Interpreter:
 
     # ---- what there is
 
-    def get_input_details(self) -> list[dict[str, Any]]:
-        """For each input: `name`, `index`, `shape`, `shape_signature`, `dtype`, `quantization`, `quantization_parameters`, `sparsity_parameters`."""
-        return [self._details(lib.edgert_input(self._handle, i)) for i in range(lib.edgert_inputs(self._handle))]
-
     def num_subgraphs(self) -> int:
         """How many subgraphs the model has."""
         return int(lib.edgert_model_subgraphs(self._model.handle))
 
+    def get_input_details(self) -> list[dict[str, Any]]:
+        """For each input: `name`, `index`, `shape`, `shape_signature`, `dtype`, `quantization`, `quantization_parameters`, `sparsity_parameters`."""
+        return [self._get_tensor_details(lib.edgert_input(self._handle, i)) for i in range(lib.edgert_inputs(self._handle))]
+
     def get_output_details(self) -> list[dict[str, Any]]:
         """The same for each output."""
-        return [self._details(lib.edgert_output(self._handle, i)) for i in range(lib.edgert_outputs(self._handle))]
+        return [self._get_tensor_details(lib.edgert_output(self._handle, i)) for i in range(lib.edgert_outputs(self._handle))]
 
-    def get_tensor_details(self) -> list[dict[str, Any]]:
-        """The same for every tensor."""
-        return [self._details(i) for i in range(lib.edgert_tensors(self._handle))]
+    def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
+        """The same for every tensor of a subgraph.
 
-    def _details(self, index: int) -> dict[str, Any]:
-        info = self._info(index)
+        Raises:
+          ValueError: there is no such subgraph.
+        """
+        if not 0 <= subgraph_index < self.num_subgraphs():
+            raise ValueError(f"subgraph_index is out of range: {subgraph_index} for a model of {self.num_subgraphs()} subgraphs")
+        it = self._subgraph(subgraph_index)
+        return [it._get_tensor_details(i) for i in range(lib.edgert_tensors(it._handle))]
+
+    def _get_tensor_details(self, tensor_index: int, subgraph_index: int = 0) -> dict[str, Any]:
+        info = self._subgraph(subgraph_index)._info(tensor_index)
         scales = np.array(ffi.unpack(info.scale, info.scales) if info.scales else [], np.float32)
         zeros = np.array(ffi.unpack(info.zero_point, info.zero_points) if info.zero_points else [], np.int32)
         if len(scales) and not len(zeros):
             zeros = np.zeros(len(scales), np.int32)
         shape = np.array(ffi.unpack(info.dims, info.rank) if info.rank else [], np.int32)
-        signature = np.array(ffi.unpack(info.signature, info.signature_rank) if info.signature_rank else [], np.int32)
+        declared = info.signature_rank > 0
         single = len(scales) == 1
         return {
             "name": text(info.name),
-            "index": index,
+            "index": int(tensor_index),
             "shape": shape,
-            "shape_signature": signature,
-            "dtype": _DTYPES.get(info.type, np.void),
+            "shape_signature": np.array(ffi.unpack(info.signature, info.signature_rank), np.int32) if declared else shape,
+            "dtype": DETAILS_DTYPES[info.type],
             "quantization": (float(scales[0]), int(zeros[0])) if single else (0.0, 0),
             "quantization_parameters": {
                 "scales": scales,
@@ -341,33 +352,40 @@ class Interpreter:
         }
 
     def _get_ops_details(self) -> list[dict[str, Any]]:
-        """For each operator: `index`, `op_name`, `inputs`, `outputs`, and their types; as tflite_runtime's."""
-        return [self._op_details(i) for i in range(lib.edgert_ops(self._handle))]
+        """For each operator: `index`, `op_name`, `inputs`, `outputs`, and the types of those that are there; as tflite_runtime's."""
+        return [self._get_op_details(i) for i in range(lib.edgert_ops(self._handle))]
 
-    def _op_details(self, index: int) -> dict[str, Any]:
+    def _get_op_details(self, op_index: int) -> dict[str, Any]:
         info = ffi.new("edgert_op_info *")
-        check(lib.edgert_op(self._handle, index, info, self._error), self._error)
+        check(lib.edgert_op(self._handle, op_index, info, self._error), self._error)
         inputs = np.array(ffi.unpack(info.inputs, info.n_inputs) if info.n_inputs else [], np.int32)
         outputs = np.array(ffi.unpack(info.outputs, info.n_outputs) if info.n_outputs else [], np.int32)
+
+        def types(tensors: NDArray[np.int32]) -> list[Any]:
+            return [DETAILS_DTYPES[self._info(i).type] for i in tensors if i >= 0]
+
         return {
-            "index": index,
+            "index": int(op_index),
             "op_name": text(info.name),
             "inputs": inputs,
             "outputs": outputs,
-            "operand_types": [self._dtype(i) for i in inputs],
-            "result_types": [self._dtype(i) for i in outputs],
+            "operand_types": types(inputs),
+            "result_types": types(outputs),
         }
 
-    def _dtype(self, index: int) -> Any:
-        return _DTYPES.get(self._info(index).type, np.void) if index >= 0 else None
+    def _type_name(self, tensor_index: int) -> str:
+        """The type of a tensor's elements, which says more than the `dtype` of its details: "int4", "bfloat16", "resource"."""
+        return NAMES[self._info(tensor_index).type]
 
     # ---- signatures
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
         """Signature keys, each with the names of its `inputs` and `outputs`."""
-        return {
-            key: {"inputs": list(inputs), "outputs": list(outputs)} for key, (inputs, outputs, _) in self._signatures().items()
-        }
+        return {key: {kind: list(names) for kind, names in d.items()} for key, d in self._get_full_signature_list().items()}
+
+    def _get_full_signature_list(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Signature keys, each with the tensor indices of its `inputs` and `outputs` by name."""
+        return {key: {"inputs": inputs, "outputs": outputs} for key, (inputs, outputs, _) in self._signatures().items()}
 
     def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
         """A function of the signature's named inputs that gives its named outputs.
@@ -471,36 +489,3 @@ class _TensorMemory:
     def __del__(self) -> None:
         if not sys.is_finalizing():
             self._interpreter._safe_references -= 1
-
-
-class SignatureRunner:
-    """A signature as a function: keyword arguments in, a dict of arrays out."""
-
-    def __init__(self, interpreter: Interpreter, inputs: dict[str, int], outputs: dict[str, int]) -> None:
-        self._interpreter = interpreter
-        self._inputs = inputs
-        self._outputs = outputs
-
-    def __call__(self, **kwargs: ArrayLike) -> dict[str, NDArray[Any]]:
-        if len(kwargs) != len(self._inputs):
-            raise ValueError(
-                f"Invalid number of inputs provided for running a SignatureDef, expected {len(self._inputs)} vs provided {len(kwargs)}"
-            )
-        it = self._interpreter
-        arrays = {}
-        for name, value in kwargs.items():
-            if name not in self._inputs:
-                raise ValueError(f"Invalid Input name ({name}) for SignatureDef")
-            arrays[name] = np.asarray(value)
-            it.resize_tensor_input(self._inputs[name], arrays[name].shape)
-        it.allocate_tensors()
-        for name, array in arrays.items():
-            it.set_tensor(self._inputs[name], array)
-        it.invoke()
-        return {name: it.get_tensor(index) for name, index in self._outputs.items()}
-
-    def get_input_details(self) -> dict[str, dict[str, Any]]:
-        return {name: self._interpreter._details(index) for name, index in self._inputs.items()}
-
-    def get_output_details(self) -> dict[str, dict[str, Any]]:
-        return {name: self._interpreter._details(index) for name, index in self._outputs.items()}

@@ -65,7 +65,7 @@ def choose_seeds(folder: Path) -> None:
             it = Interpreter(model_path=path)
         except (EdgertError, ValueError):
             continue
-        key = tuple((o["op_name"], *(t.__name__ for t in o["operand_types"] if t is not None)) for o in it._get_ops_details())
+        key = tuple((o["op_name"], *(t.__name__ for t in o["operand_types"])) for o in it._get_ops_details())
         best.setdefault(key, path)
     for path in best.values():
         shutil.copy(path, FUZZ / "seeds" / path.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import gc
+import inspect
 import subprocess
 import sys
 import threading
@@ -10,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter as LiteRT
+from ai_edge_litert import interpreter as litert
 
 import edgert
-from edgert import Interpreter, ModelError
-from edgert.interpreter import _DTYPES
+from edgert import Interpreter, ModelError, UnsupportedError
 
+from .build import TYPES, Builder
 from .support import Model
 
 MODELS = Path(__file__).resolve().parent.parent / "native/tests/data"
 INT8 = MODELS / "int8.tflite"
+LiteRT, REFERENCE = litert.Interpreter, litert.OpResolverType.BUILTIN_REF
 
 
 def both(**kwargs: object) -> list:
@@ -65,12 +68,7 @@ def test_runs_as_litert_does() -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (1, 12, 12, 3)).astype(np.uint8)
     results = []
-    from ai_edge_litert.interpreter import OpResolverType
-
-    for it in (
-        Interpreter(model_path=str(INT8)),
-        LiteRT(model_path=str(INT8), experimental_op_resolver_type=OpResolverType.BUILTIN_REF),
-    ):
+    for it in (Interpreter(model_path=str(INT8)), LiteRT(model_path=str(INT8), experimental_op_resolver_type=REFERENCE)):
         it.allocate_tensors()
         it.set_tensor(it.get_input_details()[0]["index"], x)
         it.invoke()
@@ -287,12 +285,102 @@ def test_unknown_isa_is_an_error() -> None:
 
 
 def test_exports() -> None:
-    assert {np.dtype(t) for t in (_DTYPES[0], _DTYPES[9], _DTYPES[3])} == {
-        np.dtype(np.float32),
-        np.dtype(np.int8),
-        np.dtype(np.uint8),
-    }
     assert all(hasattr(edgert, name) for name in edgert.__all__)
+
+
+def test_every_call_of_litert_is_there() -> None:
+    """Methods and arguments, in LiteRT's order, with its defaults; what a newer LiteRT brings is missed here."""
+    calls = [
+        (getattr(Interpreter, name), getattr(LiteRT, name))
+        for name in dir(LiteRT)
+        if inspect.isfunction(getattr(LiteRT, name)) and (not name.startswith("_") or name.startswith("_get") or name == "__init__")
+        # A getter of the argument of that name, which is about how LiteRT stores zero points.
+        if name != "experimental_compress_quantization_zero_points"
+    ] + [(edgert.interpreter.load_delegate, litert.load_delegate)]  # fmt: skip
+    assert len(calls) > 15
+    for ours, theirs in calls:
+        a, b = inspect.signature(ours).parameters, inspect.signature(theirs).parameters
+        assert list(a)[: len(b)] == list(b), ours
+        for name, p in b.items():
+            default = a[name].default
+            if p.default is not p.empty:
+                assert (default.name == p.default.name) if isinstance(default, enum.Enum) else default == p.default, (ours, name)
+
+
+def test_details_of_every_model(shared: Path) -> None:
+    models = 0
+    for path in sorted((shared / "zoo").glob("*.tflite")):
+        try:
+            a, b = (kind(model_path=str(path), experimental_op_resolver_type=REFERENCE) for kind in (Interpreter, LiteRT))
+        except ValueError:
+            continue  # one of them cannot run it
+        models += 1
+        same(a._get_full_signature_list(), b._get_full_signature_list())
+        assert a.num_subgraphs() == b.num_subgraphs()
+        for subgraph in range(a.num_subgraphs()):
+            ours, theirs = a.get_tensor_details(subgraph), b.get_tensor_details(subgraph)
+            for d in theirs:  # those that LiteRT has appended for its own use are not among ours
+                if d["index"] >= len(ours):
+                    break
+                mine = ours[d["index"]]
+                if d["quantization_parameters"]["block_size"]:  # newer than tflite_runtime
+                    d["quantization_parameters"] = mine["quantization_parameters"]
+                if d["dtype"] == np.float32 and d["quantization"][0]:  # LiteRT finds out in allocate_tensors that it is quantized
+                    d["dtype"] = mine["dtype"]
+                same(mine, d)
+    assert models > 150
+
+
+@pytest.mark.parametrize("dtype", [t for t in TYPES if t != "bfloat16"])  # LiteRT has no dtype for it
+def test_details_of_every_type(dtype: str) -> None:
+    m = Builder()
+    i, o = m.main.input((2, 3), "float32"), m.main.tensor((2, 3), dtype)
+    m.main.op("CAST", [i], [o])
+    m.main.outputs(o)
+    expected = LiteRT(model_content=m.bytes()).get_output_details()
+    try:
+        same(Interpreter(model_content=m.bytes()).get_output_details(), expected)
+    except UnsupportedError as e:
+        assert "CAST" in str(e)
+
+
+def test_shape_signature_of_a_shape_that_is_not_declared() -> None:
+    """It is the present shape, then."""
+    m = Model()
+    m.input("x", (), "float32")
+    m.tensor("y", (), "float32")
+    m.op("EXP", ["x"], "y")
+    for it in (Interpreter(model_content=m.bytes()), LiteRT(model_content=m.bytes())):
+        it.resize_tensor_input(it.get_input_details()[0]["index"], [2, 3])
+        it.allocate_tensors()
+        assert it.get_output_details()[0]["shape_signature"].tolist() == [2, 3]
+
+
+def test_operators_without_an_optional_input() -> None:
+    m = Builder()
+    x, w = m.main.input((1, 4), "float32"), m.main.constant(np.ones((2, 4), np.float32))
+    y = m.main.tensor((1, 2), "float32")
+    m.main.op("FULLY_CONNECTED", [x, w, -1], [y])
+    m.main.outputs(y)
+    ours, theirs = (kind(model_content=m.bytes(), experimental_op_resolver_type=REFERENCE) for kind in (Interpreter, LiteRT))
+    same(ours._get_ops_details(), theirs._get_ops_details())
+
+
+def test_delegates() -> None:
+    """A program that tries a delegate first goes on without: ValueError is what LiteRT's documentation has it catch."""
+    with pytest.raises(ValueError, match=r"Failed to load delegate from libedgetpu\.so\.1"):
+        edgert.interpreter.load_delegate("libedgetpu.so.1", {"device": "usb"})
+    with pytest.raises(ValueError, match="no delegates"):
+        Interpreter(model_path=INT8, experimental_delegates=[object()])
+
+
+def test_resolvers() -> None:
+    for kind in (edgert.interpreter.OpResolverType, litert.OpResolverType):
+        for resolver in kind:
+            Interpreter(model_path=INT8, experimental_op_resolver_type=resolver)
+    for it in (Interpreter, LiteRT):
+        with pytest.raises(ValueError, match="resolver"):
+            it(model_path=str(INT8), experimental_op_resolver_type="fast")
 
 
 def test_clone_shares_packed_weights(shared: Path) -> None:

@@ -40,7 +40,7 @@ def profile(interpreter: Interpreter, runs: int = 50) -> list[OpTime]:
             macs[i] = 0
     result = []
     for i, (op, ns) in enumerate(zip(interpreter._get_ops_details(), times)):
-        out = interpreter._details(int(op["outputs"][0])) if len(op["outputs"]) else None
+        out = interpreter._get_tensor_details(int(op["outputs"][0])) if len(op["outputs"]) else None
         name, shape = (str(out["name"]), tuple(int(n) for n in out["shape"])) if out else ("", ())
         result.append(OpTime(op["index"], op["op_name"], name, shape, ns / 1e3 / runs, macs[i], *plan[i]))
     return result

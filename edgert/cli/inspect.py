@@ -2,15 +2,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from .output import console, size, table
 
 
-def _quantization(d: dict[str, Any]) -> str:
-    q = d["quantization_parameters"]
-    if not len(q["scales"]):
+def _quantization(q: dict[str, Any]) -> str:
+    if not q["scales"]:
         return ""
     if len(q["scales"]) == 1:
         return f"{q['scales'][0]:.6g}, {q['zero_points'][0]}"
@@ -33,7 +31,7 @@ def describe(path: Path) -> dict[str, Any]:
             "name": d["name"],
             "shape": [int(n) for n in d["shape"]],
             "shape_signature": [int(n) for n in d["shape_signature"]],
-            "type": np.dtype(d["dtype"]).name,
+            "type": it._type_name(i),
             "scales": [float(s) for s in q["scales"]],
             "zero_points": [int(z) for z in q["zero_points"]],
             "quantized_dimension": q["quantized_dimension"],
@@ -75,13 +73,12 @@ def inspect(
     out = console()
 
     def cell(t: dict[str, Any]) -> list[Any]:
-        q = {"quantization_parameters": {"scales": t["scales"], "zero_points": t["zero_points"]}}
-        return ["x".join(map(str, t["shape"])) or "scalar", t["type"], _quantization(q)]
+        return ["x".join(map(str, t["shape"])) or "scalar", t["type"], _quantization(t)]
 
-    rows = []
+    rows: list[list[Any]] = []
     for op in info["operators"]:
         weights = next((i for i in op["inputs"][1:2] if i is not None), None)
-        w = f"{'x'.join(map(str, weights['shape']))} {_quantization({'quantization_parameters': weights})}" if weights else ""
+        w = " ".join(cell(weights)).rstrip() if weights else ""
         first = op["outputs"][0] if op["outputs"] else None
         rows.append(
             [op["index"], op["op"], *(cell(first) if first else ["", "", ""]), w, f"{op['macs']:,}" if op["macs"] else ""]
@@ -106,5 +103,5 @@ def inspect(
             )
     m = info["memory"]
     out.print(
-        f"{len(rows)} operators, {info['macs'] / 1e6:.1f} M multiply-adds, file {size(info['bytes'])}, arena {size(m['arena'])}, packed weights {size(m['packed'])}"
+        f"{len(rows)} operator{'' if len(rows) == 1 else 's'}, {info['macs'] / 1e6:.1f} M multiply-adds, file {size(info['bytes'])}, arena {size(m['arena'])}, packed weights {size(m['packed'])}"
     )

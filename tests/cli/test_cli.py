@@ -67,6 +67,12 @@ def test_inspect() -> None:
     assert info["operators"][0]["op"] == "QUANTIZE" and info["memory"]["arena"] > 0
 
 
+def test_inspect_names_types_that_numpy_does_not_have(shared: Path) -> None:
+    r = edgert("inspect", shared / "zoo/qwen_fc_blockwise_quantized.tflite")
+    assert "1024x1024 int4" in r.stdout and "\n1 operator," in r.stdout
+    assert "resource" in edgert("inspect", shared / "zoo/okay_nabu.tflite").stdout
+
+
 def test_run_on_an_array(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1, 12, 12, 3), np.float32))
     assert "class" in edgert("run", INT8, tmp_path / "x.npy", "--top", "3").stdout
