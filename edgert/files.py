@@ -1,12 +1,29 @@
-"""Files that are written whole or not at all."""
+"""Files: one that cannot be read is a sentence, and one that is written is there whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import DataError
+from .errors import DataError, EdgertError
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], what: str, error: type[EdgertError] = DataError) -> Iterator[None]:
+    """Around what reads a file with a library. Whatever that raises becomes an `error` that says the file is not `what`: the readers of
+    zip files, arrays, sounds and pictures do not document what they raise for damaged ones, and it is a lot."""
+    try:
+        yield
+    except EdgertError:
+        raise
+    except FileNotFoundError:
+        raise error(f"{path}: there is no such file") from None
+    except Exception as e:
+        reason = getattr(e, "strerror", None) or " ".join(str(e).split()) or type(e).__name__
+        raise error(f"{path}: not {what}, or a damaged one ({reason})") from None
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DataError
-from .files import write_atomically
+from .files import reading, write_atomically
 from .interpreter import Interpreter
 
 Array = np.ndarray[Any, Any]
@@ -52,11 +52,8 @@ def steps_of(path: Path, inputs: int, outputs: int) -> list[tuple[list[Array], l
     Raises:
       DataError: the file cannot be read, or arrays are missing.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as e:
-        raise DataError(f"{path}: not a .npz file, or a damaged one ({e})") from None
+    with reading(path, "a .npz file"), np.load(path, allow_pickle=False) as file:
+        data = {name: file[name] for name in file.files}
     count = 0
     first = "in0" if inputs else "out0"
     while f"{first}_{count}" in data:

@@ -6,14 +6,13 @@ so, never a crash, and what is not there is None.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from .errors import DataError
+from .files import reading
 
 
 @dataclass(frozen=True)
@@ -117,12 +116,7 @@ def read_metadata(buffer: bytes | None, path: str | os.PathLike[str] | None) -> 
 
 
 def _read_labels(path: str | os.PathLike[str], name: str) -> tuple[str, ...] | None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(Path(path).read_bytes())) as z:
-            if z.getinfo(name).file_size > 1 << 24:
-                raise DataError(f"{path}: its label file {name} is larger than 16 MiB")
-            return tuple(line.strip() for line in z.read(name).decode("utf-8", "replace").splitlines())
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, OSError) as e:
-        if isinstance(e, DataError):
-            raise
-        raise DataError(f"{path}: its metadata names the label file {name}, which cannot be read ({e})") from None
+    with reading(path, f"a model with the label file {name} behind it, as its metadata says"), zipfile.ZipFile(path) as z:
+        if z.getinfo(name).file_size > 1 << 24:
+            raise DataError(f"{path}: its label file {name} is larger than 16 MiB")
+        return tuple(line.strip() for line in z.read(name).decode("utf-8", "replace").splitlines())

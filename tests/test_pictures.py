@@ -95,7 +95,7 @@ def test_quantize_clips_and_comes_back() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("nothing.png", {}, "nothing.png: there is no such picture"),
+        ("nothing.png", {}, "nothing.png: there is no such file"),
         (np.zeros((4, 4, 3), np.float32), {}, "uint8"),
         (np.zeros((4, 4, 7), np.uint8), {}, "uint8"),
         (42, {}, "not int"),
@@ -112,7 +112,7 @@ def test_bad_pictures_and_options(source: object, options: dict, message: str) -
 
 def test_unreadable_picture(tmp_path: Path) -> None:
     (tmp_path / "p.jpg").write_bytes(b"\xff\xd8\xff\xe0 nonsense")
-    with pytest.raises(DataError, match=r"p\.jpg: cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"p\.jpg: not a picture"):
         load_image(tmp_path / "p.jpg")
 
 

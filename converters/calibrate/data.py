@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.errors import DataError
+from edgert.files import reading
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"}
 
@@ -109,7 +110,7 @@ def load_samples(
             a.shape[1:] != shape[1:]
             and i < len(channels_first)
             and channels_first[i]
-            and (a.shape[1], *a.shape[2:]) == (shape[-1], *shape[1:-1])
+            and a.shape[1:] == (shape[-1], *shape[1:-1])
         ):
             a = np.moveaxis(a, 1, -1)
         # Dimensions of size 1 may be missing, or too many; anything else that only happens to have as many values is an error.
@@ -190,11 +191,10 @@ def load_sounds(
 def _read_wav(path: Path) -> NDArray[np.float32]:
     import wave
 
-    try:
-        with wave.open(str(path), "rb") as f:
-            width, channels, raw = f.getsampwidth(), f.getnchannels(), f.readframes(f.getnframes())
-    except (wave.Error, EOFError, OSError) as e:
-        raise DataError(f"{path}: not a .wav file of PCM, or a damaged one ({e})") from None
+    with reading(path, "a .wav file of PCM"), wave.open(str(path), "rb") as f:
+        width, channels, raw = f.getsampwidth(), f.getnchannels(), f.readframes(f.getnframes())
+    if width > 4:
+        raise DataError(f"{path}: has samples of {8 * width} bits, expected 8, 16, 24 or 32")
     raw = raw[: len(raw) // (width * channels) * width * channels]
     if width == 1:  # unsigned
         values = np.frombuffer(raw, np.uint8).astype(np.float32) / 128 - 1
@@ -290,7 +290,7 @@ def _arrays(path: Path, keys: list[str]) -> list[NDArray[Any]]:
         return [_read_csv(path)]
     if path.suffix not in (".npy", ".npz"):
         raise DataError(f"{path}: not a .npy, .npz, .csv or .wav file, nor a folder of pictures")
-    try:
+    with reading(path, "a numpy file"):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return [loaded]
@@ -300,10 +300,6 @@ def _arrays(path: Path, keys: list[str]) -> list[NDArray[Any]]:
                 f"{path}: {'has no array ' + repr(missing[0]) if missing else 'say which array'}; it has {', '.join(loaded.files)}"
             )
         return [loaded[k] for k in keys or loaded.files]
-    except (OSError, ValueError, EOFError) as e:
-        if isinstance(e, DataError):
-            raise
-        raise DataError(f"{path}: not a numpy file, or a damaged one ({e})") from None
 
 
 def spread(n: int, limit: int | None) -> NDArray[np.intp] | slice:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from ..errors import DataError
+from ..files import reading
 from .output import numbers
 
 ShapeOption = Annotated[Optional[list[str]], typer.Option(help="NAME=1,3,224,224: size of an input whose dimensions are open")]
@@ -36,9 +37,7 @@ def _constant(text: str) -> Any:
     import numpy as np
 
     if text.endswith(".npy"):
-        try:
+        with reading(text, "a .npy file"):
             return np.load(text, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as e:
-            raise DataError(f"{text}: not a .npy file, or a damaged one ({e})") from None
     values = np.array(numbers(text, "constant"))
     return values.reshape(()) if len(values) == 1 and "," not in text else values

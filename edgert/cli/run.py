@@ -4,8 +4,7 @@ from typing import Annotated, Any, Optional
 import numpy as np
 import typer
 
-from ..errors import DataError
-from ..files import write_atomically
+from ..files import reading, write_atomically
 from ..model import load
 from ..postprocess import load_labels, top_k
 from ..preprocess import ImageOptions
@@ -15,10 +14,8 @@ from .output import console, numbers, table
 def _value(path: Path) -> Any:
     if path.suffix != ".npy":
         return str(path)
-    try:
+    with reading(path, "a .npy file"):
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as e:
-        raise DataError(f"{path}: not a .npy array, or a damaged one ({e})") from None
 
 
 def _save(path: Path, array: np.ndarray[Any, Any]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, MissingExtraError
+from ..files import reading
 from .quantize import quantize
 
 _RESAMPLING = {"nearest": 0, "bilinear": 2, "bicubic": 3, "lanczos": 1}  # Pillow's numbers
@@ -61,17 +61,11 @@ def load_image(source: Any, channels: int = 3) -> NDArray[np.uint8]:
         return _array_image(source, channels)
     image_module = _pillow()
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        try:
-            from PIL import ImageOps
+        from PIL import ImageOps
 
-            with image_module.open(path) as opened:
-                # The orientation that the camera noted.
-                source = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
-        except FileNotFoundError:
-            raise DataError(f"{path}: there is no such picture") from None
-        except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as e:
-            raise DataError(f"{path}: cannot be read as a picture ({e})") from None
+        with reading(source, "a picture"), image_module.open(source) as opened:
+            # The orientation that the camera noted.
+            source = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
     elif not hasattr(source, "convert"):
         raise DataError(f"a picture is a file name, a PIL image or a uint8 array, not {type(source).__name__}")
     pixels = np.asarray(source.convert("L" if channels == 1 else "RGB"), np.uint8)

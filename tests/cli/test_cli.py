@@ -237,7 +237,7 @@ def test_errors_about_inputs(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((3, 4), np.float32))
     np.save(tmp_path / "t.npy", np.array(["a", "b"]))
     (tmp_path / "bad.npy").write_bytes(b"nonsense")
-    assert "p.png: cannot be read as a picture" in error("run", INT8, tmp_path / "p.png")
+    assert "p.png: not a picture" in error("run", INT8, tmp_path / "p.png")
     assert "has the shape [1, 12, 12, 3], a value of shape [3, 4] was given" in error("run", INT8, tmp_path / "x.npy")
     assert "takes numbers" in error("run", INT8, tmp_path / "t.npy")
     assert "bad.npy: not a .npy array" in error("run", INT8, tmp_path / "bad.npy")

@@ -1,4 +1,4 @@
-"""Keras files: `.h5` (Keras 1, 2 and 3) and `.keras` (3), read with h5py and json; no framework needed.
+"""Keras files: `.h5` (Keras 1, 2 and 3) and `.keras` (3), read without a framework.
 
 A `.h5` has the configuration as JSON in the attribute `model_config` and weights under `model_weights/<layer>`, a list for each layer
 of the model, in the order of the attribute `weight_names`; that of a model within the model has all of its layers' weights. A
@@ -13,17 +13,20 @@ import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from edgert.errors import MissingExtraError, ModelError
+from edgert.errors import ModelError
+from edgert.files import reading
 
+from .hdf5 import Group, read_hdf5
 from .layer import Arrays
 from .operations import is_of_ops
+
+# Of all parts of a .keras file: no model for a small computer is as large, and a zip can say that it holds anything.
+_MOST_BYTES = 8 << 30
 
 
 @dataclass
@@ -98,42 +101,25 @@ class File:
         return self.root.children(layers) if self.layers is None else self.layers
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise MissingExtraError("h5py", "convert", "reading a Keras model") from None
-    return h5py
-
-
-def _text(value: Any, default: str = "") -> str:
-    return default if value is None else value if isinstance(value, str) else bytes(value).decode()
-
-
 def read_file(path: Path) -> File:
     return _read_zip(path) if path.suffix.lower() == ".keras" else _read_h5(path)
 
 
 def _read_h5(path: Path) -> File:
-    h5py = _h5py()
-    try:
-        with h5py.File(path, "r") as f:
-            text = f.attrs.get("model_config")
-            if text is None:
-                raise ModelError(f"{path}: has weights but no model; save the whole model with model.save(), not save_weights()")
-            config = json.loads(_text(text))
-            groups = f.get("model_weights", f)
-            layers = {}
-            for layer in groups:
-                names = [_text(n) for n in groups[layer].attrs.get("weight_names", [])]
-                layers[layer] = Weights([(n, np.asarray(groups[layer][n])) for n in names])
-            version = _text(f.attrs.get("keras_version", groups.attrs.get("keras_version")), "1")
-            backend = _text(f.attrs.get("backend", groups.attrs.get("backend")))
-            return File(config, layers, Weights(), _major(version), backend)
-    except OSError as e:
-        raise ModelError(f"{path}: not an HDF5 file, or a damaged one ({e})") from None
-    except (KeyError, json.JSONDecodeError, UnicodeDecodeError) as e:
-        raise ModelError(f"{path}: an HDF5 file, but not of a Keras model ({e})") from None
+    root = read_hdf5(path)
+    text = root.text("model_config")
+    if text is None:
+        raise ModelError(f"{path}: has weights but no model; save the whole model with model.save(), not save_weights()")
+    groups = root.groups.get("model_weights", root)
+    with reading(path, "a Keras model", ModelError):
+        config = json.loads(text)
+        layers = {
+            layer: Weights([(name, group.array(name)) for name in group.texts("weight_names")])
+            for layer, group in groups.groups.items()
+        }
+    version = root.text("keras_version") or groups.text("keras_version") or "1"
+    backend = root.text("backend") or groups.text("backend") or ""
+    return File(config, layers, Weights(), _major(version), backend)
 
 
 def _major(version: str) -> int:
@@ -148,21 +134,19 @@ def _snake_case(name: str) -> str:
 
 
 def _read_zip(path: Path) -> File:
-    h5py = _h5py()
-    try:
-        with zipfile.ZipFile(path) as z:
-            config = json.loads(z.read("config.json"))
-            metadata = json.loads(z.read("metadata.json")) if "metadata.json" in z.namelist() else {}
-            blob = BytesIO(z.read("model.weights.h5"))
-        with h5py.File(blob, "r") as f:
-            return File(config, None, _tree(f), _major(str(metadata.get("keras_version", "3"))))
-    except (zipfile.BadZipFile, OSError) as e:
-        raise ModelError(f"{path}: not a .keras file, or a damaged one ({e})") from None
-    except (KeyError, json.JSONDecodeError, UnicodeDecodeError) as e:
-        raise ModelError(f"{path}: a zip file, but not of a Keras model ({e})") from None
+    with reading(path, "a .keras file", ModelError), zipfile.ZipFile(path) as z:
+        parts = {info.filename: info.file_size for info in z.infolist()}
+        missing = [name for name in ("config.json", "model.weights.h5") if name not in parts]
+        if missing:
+            raise ModelError(f"{path}: a zip file, but not of a Keras model (it has no {missing[0]})")
+        if sum(parts.values()) > _MOST_BYTES:
+            raise ModelError(f"{path}: its parts are {sum(parts.values())} bytes when unpacked, at most {_MOST_BYTES} are read")
+        config = json.loads(z.read("config.json"))
+        metadata = json.loads(z.read("metadata.json")) if "metadata.json" in parts else {}
+        weights = _tree(read_hdf5(path, z.read("model.weights.h5")))
+        return File(config, None, weights, _major(str(metadata.get("keras_version", "3"))))
 
 
-def _tree(group: Any) -> Weights:
-    own = group.get("vars")
-    entries = [(k, np.asarray(own[k])) for k in sorted(own, key=int)] if own is not None else []
-    return Weights(entries, {k: _tree(v) for k, v in group.items() if k != "vars" and hasattr(v, "items")})
+def _tree(group: Group) -> Weights:
+    own = group.groups.get("vars", Group()).arrays
+    return Weights([(k, own[k]) for k in sorted(own, key=int)], {k: _tree(v) for k, v in group.groups.items() if k != "vars"})
