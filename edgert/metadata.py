@@ -6,6 +6,7 @@ so, never a crash, and what is not there is None.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import zipfile
@@ -107,7 +108,7 @@ def read_metadata(buffer: bytes | None, path: str | os.PathLike[str] | None) -> 
             options = unit.table(1)
             if unit.byte(0) == _NORMALIZATION_OPTIONS and options is not None:
                 mean, std = options.floats(0), options.floats(1)
-                if mean and std and all(std):
+                if mean and std and all(std) and all(map(math.isfinite, mean + std)):
                     normalization = Normalization(mean, std)
         files = [f.string(0) for o in outputs[:1] for f in o.tables(_FILES) if f.byte(2) in _LABEL_TYPES]
     except (struct.error, OverflowError) as e:

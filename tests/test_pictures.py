@@ -163,6 +163,8 @@ def test_damaged_metadata() -> None:
 
     good = build_metadata("m", ["x"], ["y"], [1.0, 2.0, 3.0], [4.0], True)
     assert read_metadata(good, None).normalization == edgert.metadata.Normalization((1.0, 2.0, 3.0), (4.0,))
+    for mean, std in ([np.nan], [1.0]), ([1.0], [np.inf]), ([1.0], [0.0]):  # no normalization
+        assert read_metadata(build_metadata("m", ["x"], ["y"], mean, std, True), None).normalization is None
     rng = np.random.default_rng(0)
     for _ in range(2000):
         data = bytearray(good[: int(rng.integers(0, len(good) + 1))])

@@ -74,17 +74,18 @@ def read_hdf5(path: Path, content: bytes | None = None) -> Group:
     if done.returncode:
         raise ModelError(f"{path}: a damaged HDF5 file (the HDF5 library crashes on it, with status {done.returncode})")
     length = int.from_bytes(done.stdout[:8], "little")
-    return _group(json.loads(done.stdout[8 : 8 + length]), memoryview(bytearray(done.stdout))[8 + length :])
+    return _group(json.loads(done.stdout[8 : 8 + length]), memoryview(done.stdout)[8 + length :])
 
 
 def _group(found: dict[str, Any], data: memoryview) -> Group:
     return Group(
         found["attributes"],
         {name: _group(g, data) for name, g in found["groups"].items()},
-        {
-            name: np.frombuffer(data, dtype, int(np.prod(shape)), offset).reshape(shape)
-            if 0 not in shape
-            else np.empty(shape, dtype)
-            for name, (dtype, shape, offset) in found["arrays"].items()
-        },
+        {name: _array(*entry, data) for name, entry in found["arrays"].items()},
     )
+
+
+def _array(dtype: str, shape: list[int], offset: int, data: memoryview) -> NDArray[Any]:
+    array = np.empty(shape, dtype)  # a copy: aligned, and can be written
+    array.reshape(-1).view(np.uint8)[:] = np.frombuffer(data[offset : offset + array.nbytes], np.uint8)
+    return array
