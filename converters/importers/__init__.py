@@ -34,7 +34,12 @@ def load(
       ConversionError: it has layers that edgert does not know, or a kind that no importer reads.
     """
     if isinstance(source, (str, Path)):
-        return _load_file(Path(source), shapes, constants, None if weights is None else Path(weights))
+        try:
+            return _load_file(Path(source), shapes, constants, None if weights is None else Path(weights))
+        except (ConversionError, ModelError) as e:
+            if str(source) in str(e):
+                raise
+            raise type(e)(f"{source}: {e}") from None
     from .pytorch import is_torch, read_torch
 
     kind, given = type(source).__qualname__, {"shapes": shapes, "constants": constants, "weights": weights}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgert.errors import ConversionError, MissingExtraError
+from edgert.files import reading
 from edgert.interpreter import Interpreter
 
 from ..export.options import ACTIVATION, PADDING, TABLES, attribute
@@ -30,29 +31,40 @@ def read_tflite(path: Path, quantized: bool = False) -> Graph:
       ConversionError: it is quantized already, or has several subgraphs.
     """
     # The C core verifies the file first: the readers below trust it.
-    Interpreter(model_path=path)
+    interpreter = Interpreter(model_path=path)
     try:
         import tflite
     except ImportError:
         raise MissingExtraError("tflite", "convert", "reading a .tflite model") from None
-    model = tflite.Model.GetRootAs(path.read_bytes(), 0)
+    with reading(path, "a model that can be converted", ConversionError):
+        return _graph(tflite, tflite.Model.GetRootAs(path.read_bytes(), 0), interpreter, path, quantized)
+
+
+def _graph(tflite: Any, model: Any, interpreter: Interpreter, path: Path, quantized: bool) -> Graph:
     if model.SubgraphsLength() != 1:
         raise ConversionError(f"{path}: has {model.SubgraphsLength()} subgraphs; only models with one can be converted")
     sub = model.Subgraphs(0)
     builtin = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
-    graph = Graph((sub.Name() or b"").decode())
-    names = [_tensor(graph, model, sub.Tensors(i), path, quantized) for i in range(sub.TensorsLength())]
+    graph = Graph(_text(sub.Name()))
+    tensors = [sub.Tensors(i) for i in range(sub.TensorsLength())]
+    if any(t.Sparsity() is not None for t in tensors):
+        interpreter.allocate_tensors()  # which expands them
+    names = [_tensor(graph, model, t, i, interpreter, path, quantized) for i, t in enumerate(tensors)]
     for i in range(sub.OperatorsLength()):
         op = sub.Operators(i)
         code = model.OperatorCodes(op.OpcodeIndex())
         kind = builtin[max(code.DeprecatedBuiltinCode(), code.BuiltinCode())]
         inputs = [names[t] if t >= 0 else "" for t in (op.Inputs(j) for j in range(op.InputsLength()))]
         outputs = [names[op.Outputs(j)] for j in range(op.OutputsLength())]
-        node = Node(kind, inputs, outputs, _attrs(tflite, kind, op), outputs[0])
-        if kind == "DEQUANTIZE" and graph.tensors[inputs[0]].dtype == "float32":  # its weights are float by now
-            graph.tensors[outputs[0]].data = graph.tensors[inputs[0]].data
+        source = graph.tensors.get(inputs[0]) if inputs else None
+        if (
+            source is not None
+            and source.data is not None
+            and (kind == "DENSIFY" or (kind == "DEQUANTIZE" and source.dtype == "float32"))
+        ):
+            graph.tensors[outputs[0]].data = source.data  # dense, or float, by now
         else:
-            graph.nodes.append(node)
+            graph.nodes.append(Node(kind, inputs, outputs, _attrs(tflite, kind, op), outputs[0]))
     graph.inputs = [names[sub.Inputs(i)] for i in range(sub.InputsLength())]
     graph.outputs = [names[sub.Outputs(i)] for i in range(sub.OutputsLength())]
     graph.input_names, graph.output_names = _signature_names(model, graph, names)
@@ -60,15 +72,21 @@ def read_tflite(path: Path, quantized: bool = False) -> Graph:
     return graph
 
 
-def _tensor(graph: Graph, model: Any, t: Any, path: Path, quantized: bool) -> str:
-    name = (t.Name() or b"").decode("utf-8", "replace")
+def _text(name: bytes | None) -> str:
+    return (name or b"").decode("utf-8", "replace")
+
+
+def _tensor(graph: Graph, model: Any, t: Any, index: int, interpreter: Interpreter, path: Path, quantized: bool) -> str:
+    name = _text(t.Name())
     dtype = _NAMES.get(t.Type())
     if dtype is None:
         raise ConversionError(f'{path}: tensor "{name}" is of a type that cannot be converted')
     shape = tuple(int(n) for n in t.ShapeAsNumpy()) if t.ShapeLength() else ()
     buffer = model.Buffers(t.Buffer())
     data, q = None, _quantization(t)
-    if buffer.DataLength():
+    if t.Sparsity() is not None:
+        data = interpreter.get_tensor(index)
+    elif buffer.DataLength():
         raw = np.frombuffer(buffer.DataAsNumpy().tobytes(), "uint8" if dtype == "int4" else dtype)
         data = (_nibbles(raw, int(np.prod(shape))) if dtype == "int4" else raw).reshape(shape)
     if dtype in ("int4", "int8", "uint8", "int16") and not quantized:
@@ -120,5 +138,5 @@ def _signature_names(model: Any, graph: Graph, names: list[str]) -> tuple[list[s
     if model.SignatureDefsLength():
         s = model.SignatureDefs(0)
         maps = [s.Inputs(i) for i in range(s.InputsLength())] + [s.Outputs(i) for i in range(s.OutputsLength())]
-        called = {names[m.TensorIndex()]: m.Name().decode() for m in maps}
+        called = {names[m.TensorIndex()]: _text(m.Name()) for m in maps}
     return [called.get(n, n) for n in graph.inputs], [called.get(n, n) for n in graph.outputs]

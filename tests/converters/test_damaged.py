@@ -27,7 +27,7 @@ from edgert.golden import steps_of
 from edgert.metadata import read_metadata
 from edgert.preprocess import load_image
 
-from ..support import examples
+from ..support import Model, examples
 from .keras_models import keras, layers
 
 
@@ -60,9 +60,19 @@ def with_labels(compression: int) -> bytes:
     return out.getvalue()
 
 
+def model() -> bytes:
+    m = Model()
+    m.input("x", (1, 4), "float32")
+    m.tensor("w", (3, 4), "float32", np.ones((3, 4), np.float32))
+    m.tensor("y", (1, 3), "float32")
+    m.op("FULLY_CONNECTED", ["x", "w"], "y")
+    return m.bytes()
+
+
 METADATA = build_metadata("m", ["x"], ["y"], [1.0], [4.0], True)
 STEP = {"in0_0": np.ones((3, 4), np.float32)}
 KINDS: dict[str, tuple[str, Callable[[], bytes], Callable[[Path], object]]] = {
+    "tflite": (".tflite", model, load),
     "npy": (".npy", lambda: numpy_file(np.save), _value),
     "npz": (".npz", lambda: numpy_file(np.savez, **STEP), lambda p: steps_of(p, 1, 0)),
     "compressed npz": (".npz", lambda: numpy_file(np.savez_compressed, **STEP), lambda p: steps_of(p, 1, 0)),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from edgert import ConversionError, Interpreter, ModelError
 
+from ..ops.test_sparse import model as sparse_model
 from ..support import examples, run_graph
 from .keras_cases import CASES, inputs_of
 from .keras_models import MODELS, keras, layers, randomize
@@ -80,6 +81,19 @@ def test_trained_files(shared: Path, name: str) -> None:
     (y,) = run_graph(graph, [np.random.default_rng(0).random(shape)])
     assert np.isfinite(y).all()
     assert not {"MUL", "RELU"} & {n.op for n in graph.nodes}, "batch norm and activations are folded"
+
+
+@pytest.mark.parametrize("densify", [False, True])
+def test_sparse_tflite(densify: bool, tmp_path: Path) -> None:
+    """Weights of which the file holds the values that are not zero come dense, and DENSIFY is done."""
+    rng = np.random.default_rng(0)
+    w = (rng.standard_normal((6, 8)) * (rng.random((6, 8)) > 0.7)).astype(np.float32)
+    (tmp_path / "m.tflite").write_bytes(sparse_model(w, 1, 1, False, densify).bytes())
+    graph = load(tmp_path / "m.tflite")
+    assert [n.op for n in graph.nodes] == ["FULLY_CONNECTED"]
+    np.testing.assert_array_equal(graph.tensors[graph.nodes[0].inputs[1]].data, w)
+    x = rng.standard_normal((2, 8)).astype(np.float32)
+    np.testing.assert_allclose(run_graph(graph, [x])[0], x @ w.T, atol=1e-5)
 
 
 def test_tflite_of_our_own(tmp_path: Path) -> None:

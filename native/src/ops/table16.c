@@ -64,6 +64,8 @@ void er_sigmoid_points(uint16_t *points)
 
 bool er_is_power_of_two(float scale, int32_t *exponent)
 {
+    *exponent = 0;
+    if (!(scale > 0) || isinf(scale)) return false;
     const double l = log((double)scale) * (1.0 / log(2.0)), whole = round(l);
     *exponent = (int32_t)whole;
     return fabs(l - whole) < 1e-3;
