@@ -240,7 +240,7 @@ def test_errors_about_inputs(tmp_path: Path) -> None:
     assert "p.png: not a picture" in error("run", INT8, tmp_path / "p.png")
     assert "has the shape [1, 12, 12, 3], a value of shape [3, 4] was given" in error("run", INT8, tmp_path / "x.npy")
     assert "takes numbers" in error("run", INT8, tmp_path / "t.npy")
-    assert "bad.npy: not a .npy array" in error("run", INT8, tmp_path / "bad.npy")
+    assert "bad.npy: not a .npy file" in error("run", INT8, tmp_path / "bad.npy")
     assert "1 inputs, 2 were given" in error("run", INT8, tmp_path / "x.npy", tmp_path / "x.npy")
     assert "--mean and --std go together" in error("run", INT8, tmp_path / "x.npy", "--mean", "1")
     assert "--mean is one number" in error("run", INT8, tmp_path / "x.npy", "--mean", "a", "--std", "1")

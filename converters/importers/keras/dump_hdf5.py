@@ -4,7 +4,7 @@ usage: dump_hdf5.py FILE        (-: the file comes by standard input)
 
 First the length of a JSON text, 8 bytes; then the text, a group: {"attributes": {name: text or list of texts}, "groups": {name: group},
 "arrays": {name: [dtype, shape, offset]}}; then the arrays' bytes, to which the offsets refer. Exit status 1 is a file that cannot be
-read, with a sentence on standard error. Numbers only: other datasets, and attributes that are no text, are left out.
+read, with a sentence on standard error; 3, that h5py is missing. Numbers only: other datasets, and attributes that are no text, are left out.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ import os
 import sys
 from typing import Any
 
-import h5py
 import numpy as np
+
+try:
+    import h5py
+except ImportError:
+    sys.exit(3)
 
 # Of one file: more groups and arrays than any model has. Links may make a group contain itself.
 MOST_NODES, DEEPEST = 1_000_000, 64

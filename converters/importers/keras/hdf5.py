@@ -3,7 +3,6 @@ the program that opens it."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -59,8 +58,6 @@ def read_hdf5(path: Path, content: bytes | None = None) -> Group:
       ModelError: it is no HDF5 file, or a damaged one.
       MissingExtraError: h5py is not installed.
     """
-    if importlib.util.find_spec("h5py") is None:
-        raise MissingExtraError("h5py", "convert", "reading a Keras model")
     size = path.stat().st_size if content is None else len(content)
     limit = SECONDS + size / BYTES_A_SECOND
     command = [sys.executable, str(PROGRAM), str(path.absolute()) if content is None else "-"]
@@ -68,6 +65,8 @@ def read_hdf5(path: Path, content: bytes | None = None) -> Group:
         done = subprocess.run(command, input=content or b"", capture_output=True, timeout=limit)
     except subprocess.TimeoutExpired:
         raise ModelError(f"{path}: a damaged HDF5 file (reading it takes more than {limit:.0f} seconds)") from None
+    if done.returncode == 3:
+        raise MissingExtraError("h5py", "convert", "reading a Keras model")
     if done.returncode == 1:
         reason = done.stderr.decode("utf-8", "replace").strip()
         raise ModelError(f"{path}: not an HDF5 file, or a damaged one ({reason})")
@@ -81,7 +80,7 @@ def _group(found: dict[str, Any], data: memoryview) -> Group:
     return Group(
         found["attributes"],
         {name: _group(g, data) for name, g in found["groups"].items()},
-        {name: _array(*entry, data) for name, entry in found["arrays"].items()},
+        {name: _array(dtype, shape, offset, data) for name, (dtype, shape, offset) in found["arrays"].items()},
     )
 
 
