@@ -38,6 +38,7 @@ makes this page from the importers' own tables.)
 
 [onnx.md](onnx.md) has the operators of ONNX (`pip install "edgert[onnx]"`). A `torch.nn.Module`, an exported program or a `.pt2` file goes through `torch.onnx`
 (`pip install "edgert[torch]"`). Pickles (`.pt`, `.pth`) are not loaded: they can run any code; export the module instead.
+A `.pt2` of a stranger is not safe either: [SECURITY.md](../SECURITY.md).
 
 ## TensorFlow
 
