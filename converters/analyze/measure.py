@@ -69,10 +69,13 @@ class Reference:
 
     def _of(self, found: Sequence[Sequence[NDArray[np.float32]]]) -> Quality:
         worst = _ratio(self.outputs, found)
-        expected = np.array([int(np.argmax(s[0])) for s in self.outputs])
-        got = np.array([int(np.argmax(f[0])) for f in found])
+        expected, got = (
+            np.array([int(np.argmax(s[0])) if s[0].size else -1 for s in outputs]) for outputs in (self.outputs, found)
+        )
         places = [
-            (np.argmax(s[0], -1), np.argmax(f[0].reshape(s[0].shape), -1)) for s, f in zip(self.outputs, found) if s[0].ndim
+            (np.argmax(s[0], -1), np.argmax(f[0].reshape(s[0].shape), -1))
+            for s, f in zip(self.outputs, found)
+            if s[0].ndim and s[0].size and s[0].size == f[0].size
         ]
         agreement = float(np.mean([np.mean(a == b) for a, b in places])) if places else 1.0
         if self.labels is None or len(self.labels) != len(got):
@@ -81,11 +84,16 @@ class Reference:
 
 
 def _ratio(expected: Sequence[Sequence[NDArray[np.float32]]], found: Sequence[Sequence[NDArray[np.float32]]]) -> float:
-    """Signal to noise in decibels, of the output that has the least."""
+    """Signal to noise in decibels, of the output that has the least. An output with another number of values than expected, as a WHERE can
+    have, is all noise."""
     worst = PERFECT
     for i in range(len(expected[0]) if expected else 0):
-        signal = sum(float(np.sum(np.square(s[i], dtype=np.float64))) for s in expected)
-        noise = sum(float(np.sum(np.square(s[i].astype(np.float64) - f[i].reshape(s[i].shape)))) for s, f in zip(expected, found))
+        signal = noise = 0.0
+        for s, f in zip(expected, found):
+            power = float(np.sum(np.square(s[i], dtype=np.float64)))
+            signal += power
+            same = s[i].size == f[i].size
+            noise += float(np.sum(np.square(s[i].astype(np.float64) - f[i].reshape(s[i].shape)))) if same else power
         worst = min(worst, decibels(signal, noise))
     return worst
 

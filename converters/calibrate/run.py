@@ -57,10 +57,15 @@ def calibrate(
             raise DataError(f"sample {done} has {len(sample)} arrays, the model has {len(details)} inputs")
         for d, value in zip(details, sample):
             if value.shape != tuple(d["shape"]):
-                raise DataError(f'sample {done} has the shape {value.shape}, input "{d["name"]}" expects {tuple(d["shape"])}')
+                raise DataError(
+                    f'sample {done} has the shape {list(value.shape)}, input "{d["name"]}" expects {d["shape"].tolist()}'
+                )
             it.set_tensor(d["index"], np.ascontiguousarray(value, d["dtype"]))
         it.reset_all_variables()
-        it.invoke()
+        try:
+            it.invoke()
+        except RuntimeError as e:
+            raise DataError(f"the model cannot run sample {done}: {e}") from None
         for name, o in watched.items():
             values = it.tensor(index[name])()
             if name in scores:

@@ -68,6 +68,19 @@ TABLES: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
         ("TimeMajor", "bool", False), ("AsymmetricQuantizeInputs", "bool", False)]),
     "UNIDIRECTIONAL_SEQUENCE_RNN": ("SequenceRNN", [
         ("TimeMajor", "bool", False), ("FusedActivationFunction", "activation", "TANH"), ("AsymmetricQuantizeInputs", "bool", False)]),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": ("BidirectionalSequenceLSTM", [
+        ("FusedActivationFunction", "activation", "TANH"), ("CellClip", "float", 0.0), ("ProjClip", "float", 0.0),
+        ("MergeOutputs", "bool", False), ("TimeMajor", "bool", True), ("AsymmetricQuantizeInputs", "bool", False)]),
+    "BIDIRECTIONAL_SEQUENCE_RNN": ("BidirectionalSequenceRNN", [
+        ("TimeMajor", "bool", False), ("FusedActivationFunction", "activation", "TANH"), ("MergeOutputs", "bool", False),
+        ("AsymmetricQuantizeInputs", "bool", False)]),
+    "LSTM": ("LSTM", [
+        ("FusedActivationFunction", "activation", "TANH"), ("CellClip", "float", 0.0), ("ProjClip", "float", 0.0),
+        ("KernelType", "byte", 0), ("AsymmetricQuantizeInputs", "bool", False)]),
+    "RNN": ("RNN", [("FusedActivationFunction", "activation", "TANH"), ("AsymmetricQuantizeInputs", "bool", False)]),
+    "SVDF": ("SVDF", [
+        ("Rank", "int", 1), ("FusedActivationFunction", "activation", "NONE"), ("AsymmetricQuantizeInputs", "bool", False)]),
+    "FAKE_QUANT": ("FakeQuant", [("Min", "float", 0.0), ("Max", "float", 0.0), ("NumBits", "int", 8), ("NarrowRange", "bool", False)]),
     "REVERSE_SEQUENCE": ("ReverseSequence", [("SeqDim", "int", 0), ("BatchDim", "int", 0)]),
     "UNIQUE": ("Unique", [("IdxOutType", "byte", 2)]),
     "SHAPE": ("Shape", [("OutType", "byte", 2)]),

@@ -46,14 +46,14 @@ def _graph(tflite: Any, model: Any, interpreter: Interpreter, path: Path, quanti
     sub = model.Subgraphs(0)
     builtin = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
     graph = Graph(_text(sub.Name()))
-    tensors = [sub.Tensors(i) for i in range(sub.TensorsLength())]
-    if any(t.Sparsity() is not None for t in tensors):
-        interpreter.allocate_tensors()  # which expands them
-    names = [_tensor(graph, model, t, i, interpreter, path, quantized) for i, t in enumerate(tensors)]
+    interpreter.allocate_tensors()
+    names = [_tensor(graph, model, sub.Tensors(i), i, interpreter, path, quantized) for i in range(sub.TensorsLength())]
     for i in range(sub.OperatorsLength()):
         op = sub.Operators(i)
         code = model.OperatorCodes(op.OpcodeIndex())
         kind = builtin[max(code.DeprecatedBuiltinCode(), code.BuiltinCode())]
+        if kind == "CUSTOM":
+            raise ConversionError(f'{path}: the custom operator "{_text(code.CustomCode())}" cannot be converted')
         inputs = [names[t] if t >= 0 else "" for t in (op.Inputs(j) for j in range(op.InputsLength()))]
         outputs = [names[op.Outputs(j)] for j in range(op.OutputsLength())]
         source = graph.tensors.get(inputs[0]) if inputs else None
@@ -81,11 +81,12 @@ def _tensor(graph: Graph, model: Any, t: Any, index: int, interpreter: Interpret
     dtype = _NAMES.get(t.Type())
     if dtype is None:
         raise ConversionError(f'{path}: tensor "{name}" is of a type that cannot be converted')
-    shape = tuple(int(n) for n in t.ShapeAsNumpy()) if t.ShapeLength() else ()
+    # What the file says of a shape that is computed may be anything.
+    shape = tuple(int(n) for n in interpreter._get_tensor_details(index)["shape"])
     buffer = model.Buffers(t.Buffer())
     data, q = None, _quantization(t)
     if t.Sparsity() is not None:
-        data = interpreter.get_tensor(index)
+        data = interpreter.get_tensor(index)  # expanded
     elif buffer.DataLength():
         raw = np.frombuffer(buffer.DataAsNumpy().tobytes(), "uint8" if dtype == "int4" else dtype)
         data = (_nibbles(raw, int(np.prod(shape))) if dtype == "int4" else raw).reshape(shape)
@@ -117,6 +118,8 @@ def _nibbles(raw: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
 def _attrs(tflite: Any, kind: str, op: Any) -> dict[str, Any]:
     table, fields = TABLES.get(kind, ("", []))
     source = op.BuiltinOptions()
+    if not table and source is not None and _has_fields(source):
+        raise ConversionError(f"{kind} has options, and with those it cannot be converted")
     if not table or source is None or op.BuiltinOptionsType() != getattr(tflite.BuiltinOptions, f"{table}Options"):
         return {}
     options = getattr(tflite, f"{table}Options")()
@@ -130,6 +133,12 @@ def _attrs(tflite: Any, kind: str, op: Any) -> dict[str, Any]:
             value = getattr(options, name)()
             attrs[attribute(name)] = _ENUMS[form][value] if form in _ENUMS else value
     return attrs
+
+
+def _has_fields(table: Any) -> bool:
+    """Whether a FlatBuffer table has values: its vtable has entries behind the two sizes."""
+    vtable = table.Pos - int.from_bytes(table.Bytes[table.Pos : table.Pos + 4], "little", signed=True)
+    return int.from_bytes(table.Bytes[vtable : vtable + 2], "little") > 4
 
 
 def _signature_names(model: Any, graph: Graph, names: list[str]) -> tuple[list[str], list[str]]:

@@ -164,7 +164,7 @@ class Graph:
                 needed.update(i for i in (*node.inputs, *node.intermediates) if i)
                 kept.append(node)
         self.nodes = kept[::-1]
-        used = needed | set(self.inputs)
+        used = needed | set(self.inputs) | {o for n in kept for o in n.outputs}
         self.tensors = {k: t for k, t in self.tensors.items() if k in used}
 
     def check(self) -> None:

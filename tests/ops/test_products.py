@@ -79,7 +79,7 @@ def test_conv_2d(dtype: str, data: st.DataObject) -> None:
     draw = data.draw
     kh, kw, sh, sw, dh, dw = (draw(st.integers(1, n)) for n in (4, 4, 3, 3, 2, 2))
     h, w = draw(st.integers((kh - 1) * dh + 1, 13)), draw(st.integers((kw - 1) * dw + 1, 13))
-    groups = draw(st.sampled_from([1, 1, 1, 2])) if dtype != "uint8" else 1
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3])) if dtype != "uint8" else 1
     ic, oc = draw(st.integers(1, 17)) * groups, draw(st.integers(1, 40)) * groups
     padding = draw(st.sampled_from(["SAME", "VALID"]))
     batch = draw(st.integers(1, 2))
@@ -202,11 +202,17 @@ def test_float_activations_and_int8_weights(op: str, data: st.DataObject) -> Non
         draw(st.sampled_from([2, 5, 31, 70, 150])),
     )
     multiplier, dilation = draw(st.integers(1, 2)), draw(st.integers(1, 2)) if stride == 1 else 1
+    groups = draw(st.sampled_from([1, 1, 2, 3])) if op == "CONV_2D" else 1
+    ic, oc = ic * groups, oc * groups
     m = Model()
-    shapes = {"CONV_2D": (oc, kh, kw, ic), "DEPTHWISE_CONV_2D": (1, kh, kw, ic * multiplier), "FULLY_CONNECTED": (oc, ic)}
+    shapes = {
+        "CONV_2D": (oc, kh, kw, ic // groups),
+        "DEPTHWISE_CONV_2D": (1, kh, kw, ic * multiplier),
+        "FULLY_CONNECTED": (oc, ic),
+    }
     axis = 3 if op == "DEPTHWISE_CONV_2D" else 0
     shape, channels = shapes[op], shapes[op][axis]
-    per_channel = op == "DEPTHWISE_CONV_2D" or draw(st.booleans())
+    per_channel = op == "DEPTHWISE_CONV_2D" or groups > 1 or draw(st.booleans())
     ws = np.array([draw(scales(1e-3, 0.1)) for _ in range(channels if per_channel else 1)], np.float32)
     x_shape = (batch, ic) if op == "FULLY_CONNECTED" else (batch, h, w, ic)
     m.input("x", x_shape, "float32")

@@ -28,14 +28,16 @@ def bias(data: st.DataObject, n: int, dtype: str) -> np.ndarray:
 
 # The reference takes a bias of 32 bits only where an option says so, which DEPTHWISE_CONV_2D has not; and a convolution has a bias.
 @pytest.mark.parametrize(("op", "wide"), [("CONV_2D", "int64"), ("CONV_2D", "int32"), ("DEPTHWISE_CONV_2D", "int64")])
-@examples(12)
+@examples(40)
 @given(data=st.data())
 def test_convolutions(op: str, wide: str, data: st.DataObject) -> None:
     n, h, w, c = (data.draw(st.integers(1, m)) for m in (2, 7, 7, 5))
     kh, kw, out = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3)), data.draw(st.integers(1, 5))
     depthwise = op == "DEPTHWISE_CONV_2D"
-    shape = (1, kh, kw, c * out) if depthwise else (out, kh, kw, c)
-    channels = shape[3] if depthwise else out
+    groups = 1 if depthwise else data.draw(st.sampled_from([1, 1, 2, 3]))
+    shape = (1, kh, kw, c * out) if depthwise else (out * groups, kh, kw, c)
+    c *= groups
+    channels = shape[3] if depthwise else shape[0]
     k, q = weights(data, shape, channels, 3 if depthwise else 0)
     x = data.draw(values((n, h, w, c), "int16"))
     b = Builder()
@@ -48,14 +50,16 @@ def test_convolutions(op: str, wide: str, data: st.DataObject) -> None:
         "strideW": data.draw(st.integers(1, 2)),
         "strideH": data.draw(st.integers(1, 2)),
         "fusedActivationFunction": data.draw(ACTIVATIONS),
+        "dilationWFactor": data.draw(st.integers(1, 2)),
+        "dilationHFactor": data.draw(st.integers(1, 2)),
     }
-    if attrs["padding"] == 1 and (kh > h or kw > w):
+    if attrs["padding"] == 1 and ((kh - 1) * attrs["dilationHFactor"] >= h or (kw - 1) * attrs["dilationWFactor"] >= w):
         attrs["padding"] = 0
     if depthwise:
         attrs["depthMultiplier"] = out
     else:
         attrs["quantizedBiasType"] = {"int64": 4, "int32": 2}[wide]
-    b.main.op(op, t, [o], **attrs, dilationWFactor=1, dilationHFactor=1)
+    b.main.op(op, t, [o], **attrs)
     b.main.outputs(o)
     assert_same_as_reference(b.bytes(), [x], data.draw(st.sampled_from([1, 2])))
 

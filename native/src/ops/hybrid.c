@@ -18,7 +18,7 @@ typedef struct {
     bool asymmetric;
     bool apart;                     // scales are multiplied one after the other
     bool direct;                    // a pixel of the input is a row
-    int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw;
+    int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw, group_c;
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     const float *scale, *bias;      // [out_c]
     const int32_t *weight_sums;     // [out_c]
@@ -30,17 +30,17 @@ typedef struct {
 
 typedef struct { const er_op *op; const hybrid *h; const uint8_t *a; const er_dynamic *q; } task_arg;
 
-// All taps of output pixel `at`; `zero` is what the input's zero point is in A.
-static void gather(const hybrid *h, const uint8_t *x, size_t at, int32_t zero, uint8_t *a)
+// All taps of output pixel `at` in the channels of a group; `zero` is what the input's zero point is in A.
+static void gather(const hybrid *h, const uint8_t *x, size_t at, size_t group, int32_t zero, uint8_t *a)
 {
-    const size_t in_c = (size_t)h->in_c, element = h->mm.element, pixels = (size_t)h->out_w * (size_t)h->out_h;
+    const size_t in_c = (size_t)h->in_c, group_c = (size_t)h->group_c, element = h->mm.element, pixels = (size_t)h->out_w * (size_t)h->out_h;
     const int32_t x0 = (int32_t)(at % (size_t)h->out_w) * h->stride_w - h->pad_left, y0 = (int32_t)(at % pixels / (size_t)h->out_w) * h->stride_h - h->pad_top;
-    const uint8_t *image = x + at / pixels * h->sample * element;
-    const bool inside = h->dilation_w == 1 && x0 >= 0 && x0 + h->kw <= h->in_w;
+    const uint8_t *image = x + (at / pixels * h->sample + group * group_c) * element;
+    const bool inside = group_c == in_c && h->dilation_w == 1 && x0 >= 0 && x0 + h->kw <= h->in_w;
     for (int32_t ky = 0; ky < h->kh; ky++) {
         const int32_t y = y0 + ky * h->dilation_h;
         const uint8_t *line = image + (size_t)(y < 0 ? 0 : y) * (size_t)h->in_w * in_c * element;
-        const size_t run = (size_t)h->kw * in_c;
+        const size_t run = (size_t)h->kw * group_c;
         if (y < 0 || y >= h->in_h) {
             er_matmul_fill_with(&h->mm, a, zero, run);
         } else if (inside) {
@@ -48,9 +48,9 @@ static void gather(const hybrid *h, const uint8_t *x, size_t at, int32_t zero, u
         } else {
             for (int32_t kx = 0; kx < h->kw; kx++) {
                 const int32_t at_x = x0 + kx * h->dilation_w;
-                uint8_t *to = a + (size_t)kx * in_c * element;
-                if (at_x < 0 || at_x >= h->in_w) er_matmul_fill_with(&h->mm, to, zero, in_c);
-                else memcpy(to, line + (size_t)at_x * in_c * element, in_c * element);
+                uint8_t *to = a + (size_t)kx * group_c * element;
+                if (at_x < 0 || at_x >= h->in_w) er_matmul_fill_with(&h->mm, to, zero, group_c);
+                else memcpy(to, line + (size_t)at_x * in_c * element, group_c * element);
             }
         }
         a += run * element;
@@ -71,13 +71,16 @@ static void run_block(void *arg, size_t i, int thread)
     uint8_t *scratch = t->op->scratch + (size_t)thread * t->op->scratch_stride, *sums = scratch + er_round_up(er_matmul_scratch(mm), ER_ALIGN);
     uint8_t *a = sums + er_round_up(h->block * h->sum_stride * sizeof(int32_t), ER_ALIGN);
     const int32_t offset = er_qgemm_offset(mm->gemm, true);
-    for (size_t r = 0; r < m && !h->direct; r++) gather(h, t->a, first + r, t->q[(first + r) / per_sample].zero + offset, a + r * h->row_bytes);
     const er_rows product = {.a = h->direct ? t->a + first * h->row_bytes : a, .lines = 1, .m = m, .row_stride = h->row_bytes, .segments = 1};
-    er_matmul_run(mm, 0, &product, (size_t *)(void *)scratch, n0, n1, sums, h->sum_stride * sizeof(int32_t));
-    for (size_t r = 0; r < m; r++) {
-        const er_dynamic *q = &t->q[(first + r) / per_sample];
-        mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride + n0, h->weight_sums + n0, q->zero, h->scale + n0, q->scale, h->apart, h->bias + n0, h->min, h->max,
-                                er_f32(t->op->outputs[0]) + (first + r) * out_c + n0);
+    for (size_t g = 0; g < mm->groups; g++) {
+        for (size_t r = 0; r < m && !h->direct; r++) gather(h, t->a, first + r, g, t->q[(first + r) / per_sample].zero + offset, a + r * h->row_bytes);
+        er_matmul_run(mm, g, &product, (size_t *)(void *)scratch, n0, n1, sums, h->sum_stride * sizeof(int32_t));
+        const size_t c = g * mm->n + n0;
+        for (size_t r = 0; r < m; r++) {
+            const er_dynamic *q = &t->q[(first + r) / per_sample];
+            mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride + n0, h->weight_sums + c, q->zero, h->scale + c, q->scale, h->apart, h->bias + c, h->min, h->max,
+                                    er_f32(t->op->outputs[0]) + (first + r) * out_c + c);
+        }
     }
 }
 
@@ -105,7 +108,7 @@ static er_status plan(er_prepare *p, er_op *op, hybrid *h)
 {
     const size_t rows = (size_t)h->batch * (size_t)h->out_h * (size_t)h->out_w, threads = (size_t)p->threads;
     h->row_bytes = er_matmul_run_bytes(&h->mm);
-    h->sum_stride = er_round_up((size_t)h->out_c, h->mm.nr);
+    h->sum_stride = er_round_up(h->mm.n, h->mm.nr);
     const size_t most = er_longest_task(h->mm.segments * h->mm.length * h->mm.n);
     h->block = most < 56 ? most : 56;
     while (h->block > 8 && h->block * (h->row_bytes + h->sum_stride * sizeof(int32_t)) > 128 * 1024) h->block -= 8;
@@ -152,7 +155,8 @@ static er_status finish(er_prepare *p, er_op *op, hybrid h, er_activation activa
     if (products > INT32_MAX / 65536 * 256) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has more products than a 32-bit sum holds");
     h.sample = h.batch ? x->count / (size_t)h.batch : 0;
     ER_TRY(er_activation_floats(p, activation, &h.min, &h.max));
-    ER_TRY(er_matmul_prepare_sums(p, &h.mm, w, NULL, 0, (size_t)h.out_c, products));
+    const size_t groups = (size_t)(h.in_c / h.group_c);
+    ER_TRY(er_matmul_prepare_sums(p, &h.mm, w, NULL, 0, groups, (size_t)h.out_c / groups, products));
     ER_TRY(take_channels(p, &h, w, bias));
     ER_TRY(plan(p, op, &h));
     er_status status;
@@ -185,15 +189,15 @@ er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options
     const er_tensor *x = op->inputs[0], *w = op->inputs[1];
     ER_TRY(er_expect_rank(p, x, 4, "input"));
     ER_TRY(er_expect_rank(p, w, 4, "weights"));
-    int32_t in_c = x->dims[3], out_c = w->dims[0], kh = w->dims[1], kw = w->dims[2];
-    if (in_c < 1 || out_c < 1 || w->dims[3] != in_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d channels, which its weights do not fit", in_c);
+    int32_t in_c = x->dims[3], out_c = w->dims[0], kh = w->dims[1], kw = w->dims[2], group_c = w->dims[3];
+    if (in_c < 1 || out_c < 1 || group_c < 1 || in_c % group_c || out_c % (in_c / group_c)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d channels, which its weights do not fit", in_c);
     er_window wy, wx;
     ER_TRY(er_place_window(p, o->padding, x->dims[1], kh, o->stride_h, o->dilation_h, &wy));
     ER_TRY(er_place_window(p, o->padding, x->dims[2], kw, o->stride_w, o->dilation_w, &wx));
     ER_TRY(er_set_shape(p, op->outputs[0], (int32_t[]){x->dims[0], wy.out, wx.out, out_c}, 4));
     const bool by_channel = scales_differ(&w->def->quant);
-    hybrid h = {.asymmetric = by_channel, .apart = by_channel, .direct = kh == 1 && kw == 1 && o->stride_h == 1 && o->stride_w == 1, .batch = x->dims[0],
-                .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c, .kh = kh, .kw = kw, .stride_h = o->stride_h,
+    hybrid h = {.asymmetric = by_channel, .apart = by_channel, .direct = kh == 1 && kw == 1 && o->stride_h == 1 && o->stride_w == 1 && group_c == in_c, .batch = x->dims[0],
+                .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c, .kh = kh, .kw = kw, .group_c = group_c, .stride_h = o->stride_h,
                 .stride_w = o->stride_w, .dilation_h = o->dilation_h, .dilation_w = o->dilation_w, .pad_top = wy.before, .pad_left = wx.before};
     return finish(p, op, h, o->activation, w->count / (size_t)out_c);
 }
@@ -204,6 +208,6 @@ er_status er_prepare_hybrid_fully_connected(er_prepare *p, er_op *op, bool asymm
     size_t k = (size_t)w->dims[1], rows = op->inputs[0]->count / k;
     // A row is a sample with one pixel of k channels.
     hybrid h = {.asymmetric = asymmetric, .direct = true, .batch = (int32_t)rows, .in_h = 1, .in_w = 1, .in_c = (int32_t)k, .out_h = 1, .out_w = 1,
-                .out_c = w->dims[0], .kh = 1, .kw = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
+                .out_c = w->dims[0], .kh = 1, .kw = 1, .group_c = (int32_t)k, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
     return finish(p, op, h, activation, k);
 }

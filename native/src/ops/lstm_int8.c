@@ -201,7 +201,7 @@ static er_status prepare_product(er_prepare *p, er_matmul *mm, const er_tensor *
     ER_TRY(er_expect_values(p, w, "weights"));
     if (bias) ER_TRY(er_expect_values(p, bias, "bias"));
     if (w->dims[1] > INT32_MAX / 65536 * 256) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has more products than a 32-bit sum holds");
-    return er_matmul_prepare_sums(p, mm, w, bias, zero, (size_t)w->dims[0], (size_t)w->dims[1]);
+    return er_matmul_prepare_sums(p, mm, w, bias, zero, 1, (size_t)w->dims[0], (size_t)w->dims[1]);
 }
 
 static er_status prepare_gate(er_prepare *p, const er_op *op, er_lstm *d, int g)

@@ -217,13 +217,14 @@ er_matmul er_matmul_of_sums(const er_kernels *kernels, int32_t zero, size_t n, s
                        .pad = zero + er_qgemm_offset(g, true), .o = {.min = -128, .max = 127, .sums = true}};
 }
 
-er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t n, size_t length)
+er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t groups, size_t n, size_t length)
 {
     *mm = er_matmul_of_sums(p->kernels, zero, n, length);
-    const er_gemm_weights all = {n, 1, length, w->data, false, 0};
-    er_channel *channels = malloc((n + 1) * sizeof *channels);
+    mm->groups = groups;
+    const er_gemm_weights all = {groups * n, 1, length, w->data, false, 0};
+    er_channel *channels = malloc((all.n + 1) * sizeof *channels);
     if (!channels) return er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
-    for (size_t j = 0; j < n; j++) channels[j] = (er_channel){bias ? er_i32(bias)[j] : 0, 1};
+    for (size_t j = 0; j < all.n; j++) channels[j] = (er_channel){bias ? er_i32(bias)[j] : 0, 1};
     packed_key key;
     memset(&key, 0, sizeof key);
     key.sums = true;

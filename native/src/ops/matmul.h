@@ -35,9 +35,9 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
                                      const er_tensor *y, size_t n, size_t segments, size_t length, size_t times, size_t step,
                                      er_activation activation);
 
-// The same for int8 weights [n][length] per tensor or per channel, and A of int8: what runs store are the sums themselves of
+// The same for int8 weights [groups * n][length] per tensor or per channel, and A of int8: what runs store are the sums themselves of
 // w * (a - zero), plus an int32 bias or NULL, as int32, n rounded up to whole panels (mm->nr), and strides are in bytes.
-er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t n, size_t length);
+er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t groups, size_t n, size_t length);
 
 // The same for weights that come while the model runs: all but `packed`, which er_qgemm_pack makes without extras, in memory of
 // group_bytes.

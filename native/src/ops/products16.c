@@ -74,7 +74,7 @@ static void run_pixel(const conv16 *s, const int16_t *image, int32_t y0, int32_t
     const size_t k = (size_t)s->kh * (size_t)s->kw * (size_t)s->kc;
     const int32_t per_group = s->out_c / (s->in_c / s->kc);
     const int16_t *all = row;
-    if (k == (size_t)s->in_c && y0 >= 0 && x0 >= 0 && y0 < s->in_h && x0 < s->in_w) all = tap_at(s, image, y0, x0, 0, 0);     // 1x1
+    if (s->kh == 1 && s->kw == 1 && y0 >= 0 && x0 >= 0 && y0 < s->in_h && x0 < s->in_w) all = tap_at(s, image, y0, x0, 0, 0);
     else gather(s, image, y0, x0, row);
     for (int32_t c = 0; c < s->out_c; c++)
         y[c] = finished(s, c, s->kernels->dot_words(k, all + (size_t)(c / per_group) * k, weights + (size_t)c * k) - s->x_zero * s->weight_sums[c]);

@@ -176,7 +176,7 @@ er_status er_prepare_transpose_product(er_prepare *p, er_op *op, const er_transp
     } else {
         ER_TRY(er_activation_output(p, activation, op->outputs[0], &d->o));
         ER_TRY(take_channels(p, op, d));
-        ER_TRY(er_matmul_prepare_sums(p, &d->mm, &turned, NULL, er_zero(x), n, (size_t)s->in_c));
+        ER_TRY(er_matmul_prepare_sums(p, &d->mm, &turned, NULL, er_zero(x), 1, n, (size_t)s->in_c));
     }
     d->lanes = er_matmul_lanes(&d->mm);
     d->block = 32;
