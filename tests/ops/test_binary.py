@@ -48,7 +48,7 @@ def test_plain(op: str, dtype: str, data: st.DataObject) -> None:
         z = np.where(z == 0, np.ones_like(z), z)
     if op == "RIGHT_SHIFT":
         z = np.abs(z)
-    attrs = {"fusedActivationFunction": data.draw(ACTIVATIONS)} if op in ("ADD", "SUB", "MUL", "DIV") and dtype != "int64" else {}
+    attrs = {"fusedActivationFunction": data.draw(ACTIVATIONS)} if op in ("ADD", "SUB", "MUL", "DIV") else {}
     assert_same_as_reference(two(op, x, z, dtype, {}, {}, {}, **attrs), [x, z])
 
 

@@ -113,7 +113,7 @@ def test_function_of_one_value(op: str, dtype: str, data: st.DataObject) -> None
     if dtype != "float32" and op == "LOGISTIC":
         qy = {"scale": 1 / 256, "zero": limits(dtype)[0]}
     m.tensor("y", (1, 256), dtype, **qy)
-    attrs = {"alpha": draw(st.floats(0, 1.5, width=32))} if op == "LEAKY_RELU" else {}
+    attrs = {"alpha": draw(st.floats(-1.5, 1.5, width=32))} if op == "LEAKY_RELU" else {}
     m.op(op, ["x"], "y", **attrs)
     if op in ("LOGISTIC", "TANH") and dtype != "float32":
         assert_same_but_for_ties(op, m, all_values(dtype)[None])

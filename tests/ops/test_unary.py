@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ..build import Builder
-from ..support import assert_same_as_reference, examples, quantization, reference, run, scales, shapes, zeros
+from ..support import assert_same_as_reference, examples, limits, quantization, reference, run, scales, shapes, zeros
 
 FLOAT = [
     "SQUARE",
@@ -169,8 +169,20 @@ def test_sigmoids_on_int16(op: str, data: st.DataObject) -> None:
 def test_relus_on_int16(op: str, data: st.DataObject) -> None:
     x = np.arange(-32768, 32768).astype(np.int16)
     qx, qy = ({"scale": data.draw(scales(1e-4, 1e-2)), "zero": 0} for _ in range(2))
-    attrs = {"alpha": float(data.draw(st.floats(0, 1.5, width=32)))} if op == "LEAKY_RELU" else {}
+    attrs = {"alpha": float(data.draw(st.floats(-1.5, 1.5, width=32)))} if op == "LEAKY_RELU" else {}
     assert_same_as_reference(one(op, x, "int16", qx, qy, **attrs), [x])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize("alpha", [-2.0, -1.0, -0.5, 0.25])
+@pytest.mark.parametrize("ratio", [8.0, 1.0, 0.5])
+def test_leaky_relu_between_two_numbers(dtype: str, alpha: float, ratio: float) -> None:
+    """Powers of two: results lie halfway."""
+    low, high = limits(dtype)
+    x = np.arange(low, high + 1).astype(dtype)
+    zero = 128 if dtype == "uint8" else 0
+    qx, qy = {"scale": 2.0**-10, "zero": zero}, {"scale": ratio * 2.0**-10, "zero": zero}
+    assert_same_as_reference(one("LEAKY_RELU", x, dtype, qx, qy, alpha=alpha), [x])
 
 
 @pytest.mark.parametrize(

@@ -124,15 +124,22 @@ er_status er_prepare_tanh(er_prepare *p, er_op *op)
 
 // ---- the RELU family
 
-// RELU and LEAKY_RELU on int16: one multiplier for each sign.
-typedef struct { er_multiplier positive, negative; int32_t min, max; } relu16;
+// RELU and LEAKY_RELU on int16: one multiplier for each sign. A negative slope is rounded before its sign is changed.
+typedef struct { er_multiplier positive, negative; bool turned; int32_t min, max; } relu16;
+
+static int32_t leaked(int32_t x, er_multiplier positive, er_multiplier negative, bool turned)
+{
+    if (x >= 0) return er_requantize(x, positive);
+    const int32_t y = er_requantize(x, negative);
+    return turned ? (int32_t)(0 - (uint32_t)y) : y;
+}
 
 static void relu16_span(const er_op *op, size_t from, size_t to)
 {
     const relu16 *s = op->state;
     const int16_t *x = op->inputs[0]->data;
     int16_t *y = op->outputs[0]->data;
-    for (size_t i = from; i < to; i++) y[i] = (int16_t)er_clamp32(er_requantize(x[i], x[i] >= 0 ? s->positive : s->negative), s->min, s->max);
+    for (size_t i = from; i < to; i++) y[i] = (int16_t)er_clamp32(leaked(x[i], s->positive, s->negative, s->turned), s->min, s->max);
 }
 
 static void run_relu16(const er_op *op, er_pool *pool) { er_for_spans(pool, op->outputs[0]->count, 2, relu16_span, op); }
@@ -160,7 +167,7 @@ static er_status prepare_relu(er_prepare *p, er_op *op, er_activation activation
     er_output o;
     ER_TRY(er_activation_output(p, activation, y, &o));
     er_multiplier m = er_make_multiplier((double)(er_scale(x) / er_scale(y)));
-    if (!table) return use_relu16(p, op, (relu16){m, m, o.min, o.max});
+    if (!table) return use_relu16(p, op, (relu16){m, m, false, o.min, o.max});
     for (int32_t i = 0; i < 256; i++)
         table[i] = clamped((int64_t)o.zero + er_requantize(er_byte_value(x, i) - er_zero(x), m), o.min, o.max);
     return ER_OK;
@@ -183,12 +190,8 @@ er_status er_prepare_leaky_relu(er_prepare *p, er_op *op)
     int32_t min = er_lowest(y), max = er_highest(y);
     er_multiplier positive = er_make_multiplier((double)(er_scale(x) / er_scale(y)));
     er_multiplier negative = er_make_multiplier((double)fabsf(er_scale(x) * alpha / er_scale(y)));
-    if (alpha < 0) negative.q = -negative.q;
-    if (!table) return use_relu16(p, op, (relu16){positive, negative, min, max});
-    for (int32_t i = 0; i < 256; i++) {
-        int32_t v = er_byte_value(x, i) - er_zero(x);
-        table[i] = clamped((int64_t)er_zero(y) + er_requantize(v, v >= 0 ? positive : negative), min, max);
-    }
+    if (!table) return use_relu16(p, op, (relu16){positive, negative, alpha < 0, min, max});
+    for (int32_t i = 0; i < 256; i++) table[i] = clamped((int64_t)er_zero(y) + leaked(er_byte_value(x, i) - er_zero(x), positive, negative, alpha < 0), min, max);
     return ER_OK;
 }
 

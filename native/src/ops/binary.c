@@ -16,7 +16,8 @@ struct binary {
     er_broadcast bc;
     loop *loop;
     size_t element;
-    int32_t low, high;          // int32: range after the fused activation
+    int32_t low, high;          // int32 and int64: range after the fused activation
+    int64_t lowest, highest;
     float min, max;
 };
 
@@ -68,6 +69,11 @@ static void run_binary(const er_op *op, er_pool *pool)
 
 static inline float clamp_float(float v, const binary *s) { return v < s->min ? s->min : v > s->max ? s->max : v; }
 static inline int32_t clamp_int(int32_t v, const binary *s) { return er_clamp32(v, s->low, s->high); }
+static inline int64_t clamp_long(uint64_t v, const binary *s)
+{
+    const int64_t x = (int64_t)v;
+    return x < s->lowest ? s->lowest : x > s->highest ? s->highest : x;
+}
 
 static inline int64_t divide(const er_op *op, int64_t x, int64_t z)
 {
@@ -102,11 +108,11 @@ static inline int32_t power_int(const er_op *op, int32_t x, int32_t z)
 }
 
 LOOP(add_i32, int32_t, clamp_int((int32_t)((uint32_t)x + (uint32_t)z), s))
-LOOP(add_i64, int64_t, (uint64_t)x + (uint64_t)z)
+LOOP(add_i64, int64_t, clamp_long((uint64_t)x + (uint64_t)z, s))
 LOOP(sub_i32, int32_t, clamp_int((int32_t)((uint32_t)x - (uint32_t)z), s))
-LOOP(sub_i64, int64_t, (uint64_t)x - (uint64_t)z)
+LOOP(sub_i64, int64_t, clamp_long((uint64_t)x - (uint64_t)z, s))
 LOOP(mul_i32, int32_t, clamp_int((int32_t)((uint32_t)x * (uint32_t)z), s))
-LOOP(mul_i64, int64_t, (uint64_t)x * (uint64_t)z)
+LOOP(mul_i64, int64_t, clamp_long((uint64_t)x * (uint64_t)z, s))
 LOOP(mul_u32, uint32_t, x * z)
 LOOP(div_f32, float, clamp_float(x / z, s))
 LOOP(div_i32, int32_t, clamp_int((int32_t)divide(op, x, z), s))
@@ -195,6 +201,8 @@ er_status er_prepare_binary(er_prepare *p, er_op *op, er_binary_function f, er_a
     ER_TRY(er_activation_floats(p, activation, &s->min, &s->max));
     s->low = isfinite(s->min) ? (int32_t)s->min : INT32_MIN;
     s->high = isfinite(s->max) ? (int32_t)s->max : INT32_MAX;
+    s->lowest = isfinite(s->min) ? s->low : INT64_MIN;
+    s->highest = isfinite(s->max) ? s->high : INT64_MAX;
     op->run = run_binary;
     return ER_OK;
 }
