@@ -88,7 +88,7 @@ def test_fully_connected(wide: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "int16"])
-@examples(15)
+@examples(25)
 @given(data=st.data())
 def test_transpose_conv(dtype: str, data: st.DataObject) -> None:
     n, h, w, c = (data.draw(st.integers(1, m)) for m in (2, 5, 5, 4))
@@ -124,7 +124,9 @@ def test_transpose_conv(dtype: str, data: st.DataObject) -> None:
             )
         )
     o = b.main.tensor([1, 1, 1, 1], dtype, **qy)
-    b.main.op("TRANSPOSE_CONV", t, [o], padding=0 if same else 1, strideW=sw, strideH=sh)
+    # Without a bias the option alone says that sums have 32 bits.
+    narrow = {"quantizedBiasType": 2} if dtype == "int16" and len(t) == 3 and data.draw(st.booleans()) else {}
+    b.main.op("TRANSPOSE_CONV", t, [o], padding=0 if same else 1, strideW=sw, strideH=sh, **narrow)
     b.main.outputs(o)
     inputs = ([] if constant else [shape]) + [x]
     assert_same_as_reference(b.bytes(), inputs, magnitude=40 if dtype == "float32" else 0)

@@ -6,7 +6,7 @@ er_conv_options er_read_conv_2d(er_fb_table o)
 {
     return (er_conv_options){
         .padding = (er_padding)er_fb_i8(o, 0, 0), .stride_w = er_fb_i32(o, 1, 0), .stride_h = er_fb_i32(o, 2, 0),
-        .dilation_w = er_fb_i32(o, 4, 1), .dilation_h = er_fb_i32(o, 5, 1), .depth_multiplier = 0,
+        .dilation_w = er_fb_i32(o, 4, 1), .dilation_h = er_fb_i32(o, 5, 1),
         .activation = (er_activation)er_fb_i8(o, 3, 0)};
 }
 
@@ -14,7 +14,7 @@ er_conv_options er_read_depthwise(er_fb_table o)
 {
     return (er_conv_options){
         .padding = (er_padding)er_fb_i8(o, 0, 0), .stride_w = er_fb_i32(o, 1, 0), .stride_h = er_fb_i32(o, 2, 0),
-        .dilation_w = er_fb_i32(o, 5, 1), .dilation_h = er_fb_i32(o, 6, 1), .depth_multiplier = er_fb_i32(o, 3, 0),
+        .dilation_w = er_fb_i32(o, 5, 1), .dilation_h = er_fb_i32(o, 6, 1),
         .activation = (er_activation)er_fb_i8(o, 4, 0)};
 }
 
@@ -67,7 +67,7 @@ er_conv_options er_read_transpose_conv(er_fb_table o)
 {
     return (er_conv_options){
         .padding = (er_padding)er_fb_i8(o, 0, 0), .stride_w = er_fb_i32(o, 1, 0), .stride_h = er_fb_i32(o, 2, 0),
-        .dilation_w = 1, .dilation_h = 1, .depth_multiplier = 0, .activation = (er_activation)er_fb_i8(o, 3, 0)};
+        .dilation_w = 1, .dilation_h = 1, .activation = (er_activation)er_fb_i8(o, 3, 0), .narrow = er_fb_i8(o, 4, 0) == EDGERT_INT32};
 }
 
 er_conv_3d_options er_read_conv_3d(er_fb_table o)

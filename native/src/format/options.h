@@ -17,8 +17,8 @@ typedef enum er_padding { ER_SAME = 0, ER_VALID = 1 } er_padding;
 typedef struct er_conv_options {
     er_padding padding;                 // as in the file, so possibly neither
     int32_t stride_w, stride_h, dilation_w, dilation_h;
-    int32_t depth_multiplier;           // DEPTHWISE_CONV_2D only
     er_activation activation;
+    bool narrow;                        // TRANSPOSE_CONV on int16: sums of 32 bits, where there is no bias to say so
 } er_conv_options;
 
 typedef struct er_pool_options {

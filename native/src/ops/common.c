@@ -111,9 +111,11 @@ er_status er_expect_symmetric(er_prepare *p, const er_tensor *t, const char *rol
     return er_zero(t) == 0 ? ER_OK : er_op_fail(p, EDGERT_ERROR_MODEL, "its %s is %s with zero point %d, expected 0", role, er_type_name(t->def->type), er_zero(t));
 }
 
+bool er_same_quantization(const er_tensor *a, const er_tensor *b) { return er_scale(a) == er_scale(b) && er_zero(a) == er_zero(b); }
+
 er_status er_expect_same_quantization(er_prepare *p, const er_tensor *a, const er_tensor *b)
 {
-    if (!er_is_8bit(a) || (er_scale(a) == er_scale(b) && er_zero(a) == er_zero(b))) return ER_OK;
+    if (!er_is_8bit(a) || er_same_quantization(a, b)) return ER_OK;
     return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has scale %g and zero point %d, its output %g and %d: expected equal ones",
                       (double)er_scale(a), er_zero(a), (double)er_scale(b), er_zero(b));
 }

@@ -213,11 +213,9 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
     x = op->inputs[0];
     int32_t in_c = x->dims[3], out_c = w->dims[3], kh = w->dims[1], kw = w->dims[2];
     if (w->dims[0] != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d as first size, expected 1", w->dims[0]);
-    // The depth multiplier follows from the shapes; the attribute says the same but in some old files, where it is 0.
+    // The depth multiplier follows from the shapes, whatever the attribute says.
     if (in_c < 1 || out_c < 1 || out_c % in_c)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its input has %d channels and its weights %d: expected a multiple", in_c, out_c);
-    if (o.depth_multiplier != 0 && o.depth_multiplier != out_c / in_c)
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "its depth multiplier is %d, but %d input channels become %d", o.depth_multiplier, in_c, out_c);
     size_t taps;
     if (!er_mul_size((size_t)kh, (size_t)kw, &taps) || taps > INT32_MAX / 65536)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter has more products than a 32-bit sum holds");

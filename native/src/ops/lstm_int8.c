@@ -233,7 +233,6 @@ er_status er_lstm_prepare_int8(er_prepare *p, const er_op *op, er_lstm *d)
     ER_TRY(er_expect_quantized(p, x, "input"));
     ER_TRY(er_expect_quantized(p, w->state, "output state"));
     ER_TRY(er_expect_symmetric(p, w->cell, "cell state"));
-    if (d->activation != ER_ACT_TANH) return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its activation is not TANH");
     if (!d->inputs || !d->outputs) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has %zu inputs and %zu outputs", d->inputs, d->outputs);
     er_status status;
     lstm8 *s = d->int8 = er_alloc(p, sizeof *s, &status);

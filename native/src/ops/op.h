@@ -147,7 +147,8 @@ er_status er_expect_rank(er_prepare *p, const er_tensor *t, int32_t rank, const 
 er_status er_expect_values(er_prepare *p, const er_tensor *t, const char *role);
 er_status er_expect_quantized(er_prepare *p, const er_tensor *t, const char *role);     // per tensor, scale > 0
 er_status er_expect_symmetric(er_prepare *p, const er_tensor *t, const char *role);     // the same, and zero point 0
-// Input and output have equal scale and zero point (where they are quantized at all).
+// Equal scale and zero point; expected where they are quantized at all.
+bool er_same_quantization(const er_tensor *a, const er_tensor *b);
 er_status er_expect_same_quantization(er_prepare *p, const er_tensor *a, const er_tensor *b);
 er_status er_set_shape(er_prepare *p, er_tensor *t, const int32_t *dims, int32_t rank);
 er_status er_set_same_shape(er_prepare *p, er_tensor *t, const er_tensor *as);

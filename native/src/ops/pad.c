@@ -32,7 +32,6 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
     er_tensor *y = op->outputs[0];
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     ER_TRY(er_expect_values(p, pads, "paddings"));
-    ER_TRY(er_expect_same_quantization(p, x, y));
     if (pads->def->type != EDGERT_INT32 && pads->def->type != EDGERT_INT64)
         return er_op_fail(p, EDGERT_ERROR_UNSUPPORTED, "its paddings are %s, expected int32", er_type_name(pads->def->type));
     if (pads->rank != 2 || pads->dims[0] != x->rank || pads->dims[1] != 2)
@@ -60,7 +59,6 @@ static er_status prepare(er_prepare *p, er_op *op, bool v2)
         s->value_tensor = op->inputs[2];
         ER_TRY(er_expect_type(p, s->value_tensor, x->def->type, "padding value"));
         if (s->value_tensor->count != 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its padding value has %zu values, expected 1", s->value_tensor->count);
-        ER_TRY(er_expect_same_quantization(p, s->value_tensor, y));
     } else if (er_is_8bit(x)) {
         s->value[0] = (uint8_t)er_stored_zero(y);
     }
@@ -72,7 +70,7 @@ er_pads er_take_pad(er_op *op, const er_conv_options *o)
 {
     const er_pads none = {0, 0, 0, 0};
     er_op *by = op->pad;
-    if (!by || by->run != run_pad || o->padding != ER_VALID) return none;
+    if (!by || by->run != run_pad || o->padding != ER_VALID || !er_same_quantization(by->inputs[0], by->outputs[0])) return none;
     const er_tensor *x = by->inputs[0], *y = by->outputs[0], *w = op->inputs[1];
     const pad *s = by->state;
     if (x->rank != 4 || y->dims[0] != x->dims[0] || y->dims[3] != x->dims[3] || s->value_tensor || w->rank != 4) return none;

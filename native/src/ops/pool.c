@@ -88,7 +88,6 @@ static er_status prepare(er_prepare *p, er_op *op, bool average, bool squares)
     if (s->is_float) {
         ER_TRY(er_activation_floats(p, o.activation, &s->min, &s->max));
     } else {
-        ER_TRY(er_expect_same_quantization(p, x, y));
         ER_TRY(er_activation_output(p, o.activation, y, &s->out));
     }
     op->scratch_bytes = taps * sizeof(uint8_t *);

@@ -236,7 +236,6 @@ static er_status prepare_batching(er_prepare *p, er_op *op, bool to_batch)
     ER_TRY(er_read_ints(p, op->inputs[2], "paddings", edges, &n_edges));
     if (n_block != spatial || n_edges != 2 * spatial) return er_op_fail(p, EDGERT_ERROR_MODEL, "its block shape and paddings have %d and %d values, expected %d and %d", n_block, n_edges, spatial, 2 * spatial);
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
-    ER_TRY(er_expect_same_quantization(p, x, y));
     er_status status;
     batching *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);

@@ -24,9 +24,7 @@ static er_status prepare(er_prepare *p, er_op *op, er_resize_options o, resize *
     ER_TRY(er_expect_rank(p, x, 4, "input"));
     ER_TRY(er_read_ints(p, op->inputs[1], "size", size, &n));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
-    ER_TRY(er_expect_same_quantization(p, x, y));
     if (n != 2 || size[0] < 1 || size[1] < 1) return er_op_fail(p, EDGERT_ERROR_MODEL, "its size is not two positive numbers");
-    if (o.align_corners && o.half_pixel_centers) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has both align_corners and half_pixel_centers");
     if (x->dims[1] > 1 << 20 || x->dims[2] > 1 << 20 || size[0] > 1 << 20 || size[1] > 1 << 20)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "it resizes from or to more than 2^20 rows or columns");
     if (x->count == 0) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is empty");
@@ -165,6 +163,7 @@ er_status er_prepare_resize_bilinear(er_prepare *p, er_op *op)
 {
     resize *s;
     ER_TRY(prepare(p, op, er_read_resize_bilinear(op->def->options), &s));
+    if (s->o.align_corners && s->o.half_pixel_centers) return er_op_fail(p, EDGERT_ERROR_MODEL, "it has both align_corners and half_pixel_centers");
     op->run = run_bilinear;
     // The weighted lines above and below, read past by less than a vector.
     if (!er_mul_size((size_t)s->in_w, s->channels * 2 * sizeof(float), &op->scratch_bytes) || !er_add_size(op->scratch_bytes, ER_SLACK, &op->scratch_bytes))

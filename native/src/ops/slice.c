@@ -17,7 +17,6 @@ static er_status use_slice(er_prepare *p, er_op *op, const int32_t *begin, const
     er_move *m = op->state = er_alloc(p, sizeof *m, &status);
     ER_TRY(status);
     ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
-    ER_TRY(er_expect_same_quantization(p, x, op->outputs[0]));
     m->element = er_type_size(x->def->type);
     m->rank = x->rank;
     er_strides(x->dims, x->rank, m->element, m->from_stride);
@@ -35,6 +34,7 @@ static er_status use_slice(er_prepare *p, er_op *op, const int32_t *begin, const
 er_status er_prepare_slice(er_prepare *p, er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 3, 3, 1));
+    ER_TRY(er_expect_same_quantization(p, op->inputs[0], op->outputs[0]));
     const er_tensor *x = op->inputs[0];
     int32_t begin[ER_MAX_RANK], size[ER_MAX_RANK], n_begin, n_size;
     ER_TRY(er_read_ints(p, op->inputs[1], "begin", begin, &n_begin));

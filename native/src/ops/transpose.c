@@ -18,7 +18,6 @@ er_status er_prepare_transpose(er_prepare *p, er_op *op)
     int64_t strides[ER_MAX_RANK];
     ER_TRY(er_read_ints(p, op->inputs[1], "permutation", perm, &n));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
-    ER_TRY(er_expect_same_quantization(p, x, y));
     if (n != x->rank) return er_op_fail(p, EDGERT_ERROR_MODEL, "its permutation has %d values, its input rank %d", n, x->rank);
     er_status status;
     er_move *m = op->state = er_alloc(p, sizeof *m, &status);

@@ -163,5 +163,7 @@ er_status er_prepare_transpose_conv(er_prepare *p, er_op *op)
     if (er_is_8bit(x)) return prepare_8bit(p, op, s);
     ER_TRY(er_expect_type(p, w, EDGERT_INT8, "weights"));
     s->x_zero = er_zero(x);
-    return er_channels16(p, x, w, bias, y, 0, (size_t)s->out_c, false, &s->channels, &s->wide);
+    ER_TRY(er_channels16(p, x, w, bias, y, 0, (size_t)s->out_c, false, &s->channels, &s->wide));
+    if (!bias) s->wide = !o.narrow;
+    return ER_OK;
 }
