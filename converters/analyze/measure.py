@@ -45,6 +45,8 @@ def decibels(signal: float, noise: float) -> float:
     """10 log10(signal / noise), within what can be told."""
     if noise <= 0:
         return PERFECT
+    if not np.isfinite(noise):
+        return -PERFECT
     return float(np.clip(10 * np.log10(max(signal, 1e-300) / noise), -PERFECT, PERFECT))
 
 

@@ -61,7 +61,7 @@ RULES: dict[str, Rule] = {
     "PADV2": Rule(same=(0, 2), index_inputs=(1,)), "SLICE": _MOVES, "STRIDED_SLICE": _MOVES, "GATHER": _MOVES, "GATHER_ND": _MOVES,
     "RESIZE_BILINEAR": Rule(same="first", index_inputs=(1,), int16=False),
     "RESIZE_NEAREST_NEIGHBOR": Rule(same="first", index_inputs=(1,), int16=False), "TILE": _MOVES, "BROADCAST_TO": _MOVES, "REVERSE_V2": _MOVES,
-    "SPACE_TO_DEPTH": _MOVES, "DEPTH_TO_SPACE": _MOVES, "SPACE_TO_BATCH_ND": _MOVES, "BATCH_TO_SPACE_ND": _MOVES,
+    "SPACE_TO_DEPTH": Rule(same="first", int16=False), "DEPTH_TO_SPACE": Rule(same="first", int16=False), "SPACE_TO_BATCH_ND": _MOVES, "BATCH_TO_SPACE_ND": _MOVES,
     "CONCATENATION": Rule(same="all"), "PACK": Rule(same="all"), "SELECT_V2": Rule(same=(1, 2), index_inputs=(0,)),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Rule(index_inputs=tuple(range(1, 24)), int16=False),
     "ARG_MAX": Rule(index_inputs=(1,), int16=False), "ARG_MIN": Rule(index_inputs=(1,), int16=False),
