@@ -16,6 +16,19 @@ _FAR = 8.0
 _MASK = -5000.0
 
 
+# What is lower stands for minus infinity.
+_LOWEST = -1e30
+
+
+def raised(values: NDArray[Any]) -> NDArray[Any]:
+    """Values with those that stand for minus infinity raised to where they are still far below all others, by more than a softmax tells apart:
+    the steps of a range down to the lowest float would have room for nothing else, and sums of its scale and a small one abort TFLite."""
+    if not values.size or values.min() >= _LOWEST:
+        return values
+    largest = np.abs(values[values >= _LOWEST]).max(initial=0)
+    return np.maximum(values, np.float32(-100 - 10 * largest))
+
+
 def only_softmax(graph: Graph) -> set[str]:
     """Tensors that nothing but softmax reads."""
     return {t for t, ns in graph.readers().items() if all(n.op == "SOFTMAX" for n in ns) and t not in graph.outputs}

@@ -12,12 +12,23 @@ from edgert.interpreter import Interpreter
 
 from ..export import to_tflite
 from ..ir import Graph, lstm
-from .masks import only_softmax, that_matter
+from .masks import only_softmax, raised, that_matter
 from .observers import MinMax, Observer
 
 Ranges = dict[str, tuple[float, float]]
-# What is lower stands for no value: the padding of a maximum, or a mask.
-_PADDING, _LOWEST = -1e38, -1e30
+# What is lower stands for no value: the padding of a maximum.
+_PADDING = -1e38
+_MOVES = ("TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "PAD", "SLICE", "STRIDED_SLICE", "GATHER", "SPACE_TO_BATCH_ND")
+
+
+def _padded(graph: Graph) -> set[str]:
+    """Tensors with values that stand for none: the padding of a maximum, wherever it is moved before that is taken."""
+    found: set[str] = set()
+    for n in graph.nodes:
+        pads = n.op == "PADV2" and (graph.data(n.inputs[2]) or 0) < _PADDING
+        if pads or (n.op in _MOVES and n.inputs[0] in found) or (n.op == "MAXIMUM" and found.intersection(n.inputs)):
+            found.update(n.outputs)
+    return found
 
 
 def calibrate(
@@ -49,7 +60,7 @@ def calibrate(
     for n in recurrent:
         watched.pop(n.inputs[lstm.STATE])
         watched.pop(n.inputs[lstm.CELL])
-    padded = {n.outputs[0] for n in graph.nodes if n.op == "PADV2" and (graph.data(n.inputs[2]) or 0) < _PADDING}
+    padded = _padded(graph)
     scores = only_softmax(graph)
     done = 0
     for sample in samples:
@@ -72,8 +83,8 @@ def calibrate(
                 values = that_matter(values)
             elif name in padded:
                 values = values[values > _PADDING]
-            elif values.min(initial=0) < _LOWEST:
-                values = np.maximum(values, np.float32(_LOWEST))
+            else:
+                values = raised(values)
             if not np.isfinite(values).all():
                 raise ConversionError(
                     f'tensor "{name}" takes values that are not finite on sample {done}: check the model and the preprocessing'

@@ -71,7 +71,7 @@ def _product(g: Graph, name: str, x: str) -> Node | None:
 
 def decompose_erf(g: Graph) -> bool:
     """
-    before: ERF(x)      after: gelu(s) / (s / 2) - 1 with s = x sqrt 2, and below 1/4, where that cancels, a series
+    before: ERF(x)      after: of |x|, gelu(s) / (s / 2) - 1 with s = x sqrt 2, and below 1/4, where that cancels, a series; with the sign of x
 
     GELU is x (1 + erf(x / sqrt 2)) / 2. erf(x) = 2/sqrt(pi) (x - x^3/3 + x^5/10 - x^7/42 + x^9/216 - ...).
     """
@@ -89,13 +89,17 @@ def decompose_erf(g: Graph) -> bool:
             new.append(Node(op, names, [out], {"approximate": False} if op == "GELU" else {}, out))
             return out
 
-        s = emit("MUL", x, math.sqrt(2))
-        far = emit("SUB", emit("DIV", emit("GELU", s), emit("MUL", s, 0.5)), 1.0)
-        square = emit("SQUARE", x)
+        # Each half sees only what it is for: nothing is divided by 0, and no range has values that are not taken.
+        size = emit("ABS", x)
+        small = emit("MINIMUM", size, 0.25)
+        square = emit("SQUARE", small)
         series = emit("MUL", square, 1 / 216)
         for c in (-1 / 42, 1 / 10, -1 / 3):
             series = emit("MUL", emit("ADD", series, c), square)
-        near = emit("MUL", emit("MUL", x, emit("ADD", series, 1.0)), 2 / math.sqrt(math.pi))
-        emit("SELECT_V2", emit("LESS", square, 1 / 16, dtype="bool"), near, far, out=y)
+        near = emit("MUL", emit("MUL", small, emit("ADD", series, 1.0)), 2 / math.sqrt(math.pi))
+        s = emit("MUL", emit("MAXIMUM", size, 0.25), math.sqrt(2))
+        far = emit("SUB", emit("DIV", emit("GELU", s), emit("MUL", s, 0.5)), 1.0)
+        positive = emit("SELECT_V2", emit("LESS", size, 0.25, dtype="bool"), near, far)
+        emit("SELECT_V2", emit("LESS", x, 0.0, dtype="bool"), emit("MUL", positive, -1.0), positive, out=y)
         g.nodes[at:at] = new
     return bool(found)

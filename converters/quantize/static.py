@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgert.errors import ConversionError
 
 from ..calibrate import Ranges
+from ..calibrate.masks import raised
 from ..ir import Graph, Node, Quantization, Tensor, lstm
 from ..passes.keep_quantization import keep_quantization
 from .attention_masks import bound_masks
@@ -235,7 +236,9 @@ def _quantize_constants(graph: Graph, node: Node, kind: str, rounded: Rounded | 
             continue
         # A constant that shares the output's quantization takes it; any other covers its own range.
         q = graph.tensors[node.outputs[0]].quantization if i in shared else None
-        q = q or activation_quantization(float(t.data.min(initial=0)), float(t.data.max(initial=0)), kind)
+        if q is None:
+            values = raised(t.data)
+            q = activation_quantization(float(values.min(initial=0)), float(values.max(initial=0)), kind)
         data = q.integers(t.data, low, high).astype(kind)
         node.inputs[i] = graph.add_tensor(Tensor(f"{name}/{kind}", t.shape, kind, data, q))
 
