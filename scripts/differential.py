@@ -141,6 +141,8 @@ def known(content: bytes, ops: list[dict[str, Any]], details: list[dict[str, Any
     types = [details[i]["dtype"] for i in op.inputs if i >= 0]
     scales = [details[i]["quantization"][0] for i in op.inputs if i >= 0]
     output = details[op.outputs[0]]
+    if types[0] == np.float32 and np.int8 in types and "nan" in what:
+        return "not a number, quantized"
     if "LSTM" in name and types[0] == np.float32 and options.fusedActivationFunction == 0:
         return "NONE leaves the reference's memory as it was"
     if name == "UNIDIRECTIONAL_SEQUENCE_LSTM" and types[0] == np.int8 and options.projClip:
