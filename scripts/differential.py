@@ -167,7 +167,12 @@ def known(content: bytes, ops: list[dict[str, Any]], details: list[dict[str, Any
         return "the reference reads bytes as unsigned"
     if name == "RFFT2D":
         return "one row"
-    if name in ("CONV_2D", "FULLY_CONNECTED") and types[0] == np.int16:
+    narrow = len(types) > 2 and types[2] == np.int32
+    if (
+        name in ("CONV_2D", "FULLY_CONNECTED")
+        and types[0] == np.int16
+        and narrow != (options.quantizedBiasType == schema.TensorType.INT32)
+    ):
         return "a bias of another type than the option says"
     if name == "FULLY_CONNECTED" and (output["dtype"] == np.int16 or types[0] == np.float32):
         return "int4 in blocks, shuffled weights, or weights of -128"
