@@ -26,7 +26,7 @@ def raised(values: NDArray[Any]) -> NDArray[Any]:
     if not values.size or values.min() >= _LOWEST:
         return values
     largest = np.abs(values[values >= _LOWEST]).max(initial=0)
-    return np.maximum(values, np.float32(-100 - 10 * largest))
+    return np.asarray(np.maximum(values, np.float32(-100 - 10 * largest)))
 
 
 def only_softmax(graph: Graph) -> set[str]:
