@@ -34,12 +34,13 @@ def load(
       ConversionError: it has layers that edgert does not know, or a kind that no importer reads.
     """
     if isinstance(source, (str, Path)):
+        path = Path(source)
         try:
-            return _load_file(Path(source), shapes, constants, None if weights is None else Path(weights))
+            return _load_file(path, shapes, constants, None if weights is None else Path(weights))
         except (ConversionError, ModelError) as e:
-            if str(source) in str(e):
+            if str(path) in str(e):
                 raise
-            raise type(e)(f"{source}: {e}") from None
+            raise type(e)(f"{path}: {e}") from None
     from .pytorch import is_torch, read_torch
 
     kind, given = type(source).__qualname__, {"shapes": shapes, "constants": constants, "weights": weights}

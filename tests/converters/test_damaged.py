@@ -97,11 +97,19 @@ def damaged(data: st.DataObject, whole: bytes) -> bytes:
     return bytes(content[:cut])
 
 
-def is_read_or_refused(path: Path, read: Callable[[Path], object]) -> None:
-    try:
-        read(path)
-    except EdgertError as e:
-        assert path.name in str(e) and "\n" not in str(e)
+def all_are_read_or_refused(path: Path, whole: bytes, read: Callable[[Path], object], count: int) -> None:
+    """`count` damaged copies of `whole`, each at `path`."""
+
+    @examples(count)
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        path.write_bytes(damaged(data, whole))
+        try:
+            read(path)
+        except EdgertError as e:
+            assert path.name in str(e) and "\n" not in str(e)
+
+    check()
 
 
 @pytest.mark.filterwarnings("ignore")  # of Pillow, about tags
@@ -112,14 +120,7 @@ def test_damaged_files(kind: str, tmp_path_factory: pytest.TempPathFactory) -> N
     whole = make()
     path.write_bytes(whole)
     read(path)
-
-    @examples(300)
-    @given(data=st.data())
-    def check(data: st.DataObject) -> None:
-        path.write_bytes(damaged(data, whole))
-        is_read_or_refused(path, read)
-
-    check()
+    all_are_read_or_refused(path, whole, read, 300)
 
 
 @pytest.fixture(scope="module")
@@ -136,15 +137,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_damaged_keras_files(suffix: str, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The HDF5 library crashes on some of these, and never comes back from others."""
     monkeypatch.setattr(hdf5, "SECONDS", 3.0)
-    whole, path = (saved / f"m{suffix}").read_bytes(), saved / f"damaged{suffix}"
-
-    @examples(40)
-    @given(data=st.data())
-    def check(data: st.DataObject) -> None:
-        path.write_bytes(damaged(data, whole))
-        is_read_or_refused(path, load)
-
-    check()
+    all_are_read_or_refused(saved / f"damaged{suffix}", (saved / f"m{suffix}").read_bytes(), load, 40)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +154,9 @@ def test_a_file_that_the_hdf5_library_cannot_bear(
     (tmp_path / "program.py").write_text(program)
     monkeypatch.setattr(hdf5, "PROGRAM", tmp_path / "program.py")
     monkeypatch.setattr(hdf5, "SECONDS", 1.0)
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as e:
         load(saved / "m.h5")
+    assert "\n" not in str(e.value)
 
 
 def rewritten(source: Path, path: Path, change: Callable[[h5py.File], None]) -> Path:

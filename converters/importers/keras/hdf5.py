@@ -68,7 +68,7 @@ def read_hdf5(path: Path, content: bytes | None = None) -> Group:
     if done.returncode == 3:
         raise MissingExtraError("h5py", "convert", "reading a Keras model")
     if done.returncode == 1:
-        reason = done.stderr.decode("utf-8", "replace").strip()
+        reason = " ".join(done.stderr.decode("utf-8", "replace").split())
         raise ModelError(f"{path}: not an HDF5 file, or a damaged one ({reason})")
     if done.returncode:
         raise ModelError(f"{path}: a damaged HDF5 file (the HDF5 library crashes on it, with status {done.returncode})")
