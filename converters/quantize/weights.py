@@ -17,6 +17,8 @@ from .rules import RULES
 from .static import channel_scale
 
 SCHEMES = ("dynamic", "weight-int8", "weight-int4", "float16")
+# Operators that have a float input and int8 weights.
+_DYNAMIC = (*CHANNEL_AXIS, "TRANSPOSE_CONV")
 # Constants below this many values stay float: they cost less than what it takes to restore them.
 _SMALLEST = 256
 
@@ -38,7 +40,7 @@ def quantize_weights(float_graph: Graph, scheme: str) -> Graph:
             _recurrent(g, node, scheme)
             continue
         rule = RULES.get(node.op)
-        if rule is None or rule.weights is None or (scheme == "dynamic" and node.op not in CHANNEL_AXIS):
+        if rule is None or rule.weights is None or (scheme == "dynamic" and node.op not in _DYNAMIC):
             continue
         name = node.inputs[rule.weights]
         t = g.tensors[name]

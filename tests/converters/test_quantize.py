@@ -260,6 +260,27 @@ def test_refinement_is_coordinate_search() -> None:
     assert len(tried) == 1 + 3 + 1 + 1, "a candidate that is there already is not tried"
 
 
+def test_a_transposed_convolution_has_small_weights_too(tmp_path: Path) -> None:
+    x = keras.Input((6, 5, 12))
+    y = layers.Conv2D(3, 1)(layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu")(x))
+    randomize(keras.Model(x, y)).save(tmp_path / "m.keras")
+    result = convert(tmp_path / "m.keras", scheme="dynamic")
+    node = next(n for n in result.graph.nodes if n.op == "TRANSPOSE_CONV")
+    assert result.graph.tensors[node.inputs[1]].dtype == "int8"
+    data = [np.random.default_rng(0).uniform(-2, 2, (1, 6, 5, 12)).astype(np.float32)]
+    (got,), expected, (floats,) = (
+        run(Interpreter(model_content=result.model), data),
+        reference(result.model, data),
+        run(Interpreter(model_content=result.float_model), data),
+    )
+    assert expected is not None
+    np.testing.assert_allclose(got, expected[0], atol=1e-5 * np.abs(expected[0]).max())
+    assert 0 < np.abs(got - floats).max() < 0.02 * np.abs(floats).max()
+    (tmp_path / "m.tflite").write_bytes(result.model)
+    again = convert(tmp_path / "m.tflite", [tuple(data)], rounding="nearest")
+    assert all(again.graph.tensors[o].dtype == "int8" for o in again.graph.outputs)
+
+
 @pytest.mark.parametrize("scheme, least, smaller", [("dynamic", 40, 2.5), ("weight-int8", 40, 1.8), ("weight-int4", 20, 2.2)])
 def test_recurrent_weights_are_made_smaller_too(scheme: str, least: float, smaller: float, tmp_path: Path) -> None:
     model = randomize(

@@ -87,10 +87,11 @@ def test_fully_connected(wide: str, data: st.DataObject) -> None:
     assert_same_as_reference(b.bytes(), [x])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "int16"])
+@pytest.mark.parametrize("dtype", ["float32", "hybrid", "int8", "uint8", "int16"])
 @examples(25)
 @given(data=st.data())
 def test_transpose_conv(dtype: str, data: st.DataObject) -> None:
+    hybrid, dtype = dtype == "hybrid", "float32" if dtype == "hybrid" else dtype
     n, h, w, c = (data.draw(st.integers(1, m)) for m in (2, 5, 5, 4))
     kh, kw, out, sh, sw = (data.draw(st.integers(1, m)) for m in (4, 4, 4, 3, 3))
     if data.draw(st.booleans()):  # several blocks of pixels, several panels of channels
@@ -102,7 +103,9 @@ def test_transpose_conv(dtype: str, data: st.DataObject) -> None:
     qx, qy = (dict(data.draw(quantization(dtype)), **({"zero": 0} if dtype == "int16" else {})) for _ in range(2))
     if qy:
         qy["scale"] = float(np.float32(qx["scale"] * 0.5))
-    if dtype == "float32":
+    if hybrid:
+        k, q = weights(data, (out, kh, kw, c), data.draw(st.sampled_from([1, out])), 0)
+    elif dtype == "float32":
         k, q = np.random.default_rng(1).standard_normal((out, kh, kw, c)).astype(np.float32), {}
     elif dtype == "uint8":
         k, q = data.draw(values((out, kh, kw, c), "uint8")), {"scale": 0.01, "zero": data.draw(st.integers(0, 255))}
@@ -126,10 +129,21 @@ def test_transpose_conv(dtype: str, data: st.DataObject) -> None:
     o = b.main.tensor([1, 1, 1, 1], dtype, **qy)
     # Without a bias the option alone says that sums have 32 bits.
     narrow = {"quantizedBiasType": 2} if dtype == "int16" and len(t) == 3 and data.draw(st.booleans()) else {}
-    b.main.op("TRANSPOSE_CONV", t, [o], padding=0 if same else 1, strideW=sw, strideH=sh, **narrow)
+    b.main.op(
+        "TRANSPOSE_CONV",
+        t,
+        [o],
+        padding=0 if same else 1,
+        strideW=sw,
+        strideH=sh,
+        fusedActivationFunction=data.draw(ACTIVATIONS),
+        **narrow,
+    )
     b.main.outputs(o)
     inputs = ([] if constant else [shape]) + [x]
-    assert_same_as_reference(b.bytes(), inputs, magnitude=40 if dtype == "float32" else 0)
+    # The reference scales each product of a quantized input, and adds floats.
+    largest = 127 * float(np.max(q["scale"])) * float(np.abs(x).max(initial=0)) if hybrid else 40
+    assert_same_as_reference(b.bytes(), inputs, magnitude=largest if dtype == "float32" else 0)
     one, three = (run(Interpreter(model_content=b.bytes(), num_threads=n), inputs)[0] for n in (1, 3))
     np.testing.assert_array_equal(one, three)
 

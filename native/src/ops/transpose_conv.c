@@ -1,9 +1,10 @@
-// TRANSPOSE_CONV. int8 (per tensor or channel), uint8, int16 with int8 weights, float32.
+// TRANSPOSE_CONV. int8 (per tensor or channel), uint8, int16 with int8 weights, float32, float32 with int8 weights.
 //
-// int8 and most float32 ones: transpose_product.c. All else here, as they come: each output pixel gathers the inputs whose windows reach it, in the order in which the reference scatters them.
+// int8, hybrid and most float32 ones: transpose_product.c. All else here, as they come: each output pixel gathers the inputs whose windows reach it, in the order in which the reference scatters them.
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/hybrid.h"
 #include "ops/matmul.h"
 #include "ops/products16.h"
 #include "ops/transpose_conv.h"
@@ -143,7 +144,8 @@ er_status er_prepare_transpose_conv(er_prepare *p, er_op *op)
     ER_TRY(er_place_window(p, o.padding, shape[2], w->dims[2], o.stride_w, 1, &wx));
     ER_TRY(er_set_shape(p, y, shape, 4));
     if (x->def->type == EDGERT_FLOAT32) {
-        ER_TRY(er_expect_type(p, w, EDGERT_FLOAT32, "weights"));
+        if (w->def->type == EDGERT_INT8) ER_TRY(er_expect_hybrid_weights(p, w, w->dims[0], 0));
+        else ER_TRY(er_expect_type(p, w, EDGERT_FLOAT32, "weights"));
         if (bias) ER_TRY(er_expect_type(p, bias, EDGERT_FLOAT32, "bias"));
         if (bias && bias->count != (size_t)w->dims[0]) return er_op_fail(p, EDGERT_ERROR_MODEL, "its bias has %zu values, expected %d", bias->count, w->dims[0]);
     }
