@@ -117,7 +117,15 @@ def test_tables_of_functions(op: str, dtype: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "dtype"), [("ABS", "int8"), ("ABS", "int16"), ("RSQRT", "int8"), ("RELU_0_TO_1", "int8"), ("RELU_0_TO_1", "uint8")]
+    ("op", "dtype"),
+    [
+        ("ABS", "int8"),
+        ("ABS", "int16"),
+        ("SQRT", "int8"),
+        ("RSQRT", "int8"),
+        ("RELU_0_TO_1", "int8"),
+        ("RELU_0_TO_1", "uint8"),
+    ],
 )
 @examples(20)
 @given(data=st.data())
@@ -128,24 +136,29 @@ def test_tables_of_integers(op: str, dtype: str, data: st.DataObject) -> None:
     qx, qy = (dict(data.draw(quantization(dtype)), **({"zero": 0} if symmetric else {})) for _ in range(2))
     if data.draw(st.booleans()):
         qy["scale"] = qx["scale"]
-    if op == "RSQRT":
+    if op in ("SQRT", "RSQRT"):
         x = x[x >= qx["zero"]]
     assert_same_as_reference(one(op, x, dtype, qx, qy), [x])
 
 
+@pytest.mark.parametrize("op", ["SQRT", "RSQRT"])
 @examples(12)
 @given(data=st.data())
-def test_rsqrt_int16(data: st.DataObject) -> None:
+def test_roots_of_int16(op: str, data: st.DataObject) -> None:
     x = np.arange(0, 32768).astype(np.int16)
     qx, qy = ({"scale": data.draw(scales(1e-5, 1e-2)), "zero": 0} for _ in range(2))
-    assert_same_as_reference(one("RSQRT", x, "int16", qx, qy), [x])
+    assert_same_as_reference(one(op, x, "int16", qx, qy), [x])
 
 
-def test_rsqrt_of_negative_values_is_an_error() -> None:
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize("op", ["SQRT", "RSQRT"])
+def test_roots_of_negative_values_are_an_error(op: str, dtype: str) -> None:
     from edgert import Interpreter
 
-    x = np.array([-5, 3], np.int8)
-    it = Interpreter(model_content=one("RSQRT", x, "int8", {"scale": 0.1, "zero": 0}, {"scale": 0.1, "zero": 0}))
+    x = np.array([-5, 3], dtype)
+    content = one(op, x, dtype, {"scale": 0.1, "zero": 0}, {"scale": 0.1, "zero": 0})
+    assert reference(content, [x]) is None
+    it = Interpreter(model_content=content)
     with pytest.raises(RuntimeError, match="negative"):
         run(it, [x])
 

@@ -98,7 +98,6 @@ static er_status prepare_table(er_prepare *p, er_op *op, er_float_function *loop
 }
 
 er_status er_prepare_square(er_prepare *p, er_op *op) { return prepare(p, op, take_square); }
-er_status er_prepare_sqrt(er_prepare *p, er_op *op) { return prepare(p, op, take_root); }
 er_status er_prepare_sin(er_prepare *p, er_op *op) { return prepare(p, op, take_sine); }
 er_status er_prepare_cos(er_prepare *p, er_op *op) { return prepare(p, op, take_cosine); }
 er_status er_prepare_floor(er_prepare *p, er_op *op) { return prepare(p, op, round_down); }
@@ -126,7 +125,7 @@ er_status er_prepare_log(er_prepare *p, er_op *op)
     return use_function_table(p, op, log_or_lowest, &lowest);
 }
 
-// ---- RSQRT: int8 in fixed point, int16 by lines; negative values are an error
+// ---- SQRT and RSQRT: negative values are an error
 
 static void check_not_negative(const er_op *op)
 {
@@ -136,11 +135,53 @@ static void check_not_negative(const er_op *op)
     if (!fine) er_op_fault(op, "a value is negative, which has no root");
 }
 
-static void run_rsqrt8(const er_op *op, er_pool *pool)
+static void run_table_of_roots(const er_op *op, er_pool *pool)
 {
     check_not_negative(op);
     er_run_table(op, pool);
 }
+
+// SQRT: int8 and int16 through float32, without rounding.
+
+static int64_t root_of(const er_tensor *x, const er_tensor *y, int32_t value)
+{
+    const float root = sqrtf(er_scale(x) * (float)(value - er_zero(x))) / er_scale(y);
+    return er_clamp64((root < 65536 ? (int64_t)root : 65536) + er_zero(y), er_lowest(y), er_highest(y));
+}
+
+static void roots16_span(const er_op *op, size_t from, size_t to)
+{
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    for (size_t i = from; i < to; i++) ((int16_t *)y->data)[i] = (int16_t)root_of(x, y, ((const int16_t *)x->data)[i]);
+}
+
+static void run_roots16(const er_op *op, er_pool *pool)
+{
+    check_not_negative(op);
+    er_for_spans(pool, op->outputs[0]->count, 4, roots16_span, op);
+}
+
+er_status er_prepare_sqrt(er_prepare *p, er_op *op)
+{
+    ER_TRY(prepare(p, op, take_root));
+    const er_tensor *x = op->inputs[0], *y = op->outputs[0];
+    if (x->def->type == EDGERT_FLOAT32) return ER_OK;
+    ER_TRY(er_expect_quantized(p, x, "input"));
+    ER_TRY(er_expect_quantized(p, y, "output"));
+    if (er_is_16bit(x)) {
+        ER_TRY(er_expect_symmetric(p, x, "input"));
+        ER_TRY(er_expect_symmetric(p, y, "output"));
+        op->run = run_roots16;
+        return ER_OK;
+    }
+    uint8_t *table;
+    ER_TRY(er_use_table(p, op, &table));
+    for (int32_t i = 0; i < 256; i++) table[i] = (uint8_t)root_of(x, y, (int8_t)i);
+    op->run = run_table_of_roots;
+    return ER_OK;
+}
+
+// RSQRT: int8 in fixed point, int16 by lines.
 
 static void run_rsqrt16(const er_op *op, er_pool *pool)
 {
@@ -178,7 +219,7 @@ er_status er_prepare_rsqrt(er_prepare *p, er_op *op)
         const er_multiplier out = m.shift - SHIFT < -31 ? (er_multiplier){0, 0} : (er_multiplier){m.q, m.shift - SHIFT};
         table[i] = clamp8(y, (double)((int64_t)er_requantize(er_requantize(1, root), out) + er_zero(y)));
     }
-    op->run = run_rsqrt8;
+    op->run = run_table_of_roots;
     return ER_OK;
 }
 
