@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,9 @@ class Chain:
         )
 
     def conv(self, x: str, in_c: int, out_c: int, k: int = 1, stride: int = 1, padding: str = "SAME") -> str:
-        inputs, scale = self.weights(x, (out_c, k, k, in_c), 0, k * k * in_c)
+        # The reference has no groups on uint8.
+        groups = self.draw(st.sampled_from([1, 1, 1, math.gcd(in_c, out_c)])) if self.dtype == "int8" else 1
+        inputs, scale = self.weights(x, (out_c, k, k, in_c // groups), 0, k * k * in_c // groups)
         return self.node("CONV_2D", inputs, self.output(scale), padding=padding, stride_h=stride, stride_w=stride,
                          dilation_h_factor=1, dilation_w_factor=1, fused_activation_function=self.draw(st.sampled_from(["NONE", "RELU6"])))  # fmt: skip
 

@@ -111,6 +111,32 @@ def test_conv_2d(dtype: str, data: st.DataObject) -> None:
     check(m, draw(values((batch, h, w, ic), dtype)), kh * kw * ic // groups, draw(THREADS))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "float32"])  # the reference has no groups on uint8
+@examples(60)
+@given(data=st.data())
+def test_conv_2d_of_many_groups(dtype: str, data: st.DataObject) -> None:
+    """Groups of a channel each are a depthwise convolution; of a few, several are multiplied as one."""
+    draw = data.draw
+    kh, kw, sh, sw = (draw(st.integers(1, n)) for n in (4, 4, 2, 2))
+    dh, dw = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (2, 2)]))
+    h, w = draw(st.integers((kh - 1) * dh + 1, 12)), draw(st.integers((kw - 1) * dw + 1, 12))
+    groups = draw(st.sampled_from([2, 3, 4, 6, 8, 15, 16, 24]))
+    each, n = draw(st.integers(1, 6)), draw(st.sampled_from([1, 1, 2, 3, 4, 5, 8, 17]))
+    m = Model()
+    q = draw(quantization(dtype))
+    x_shape = (draw(st.integers(1, 2)), h, w, groups * each)
+    m.input("x", x_shape, dtype, **q)
+    names, y_scale = add_weights(
+        draw, m, dtype, (groups * n, kh, kw, each), 0, q.get("scale", 0.0), kh * kw * each, draw(st.booleans())
+    )
+    m.tensor("y", (1, 1, 1, 1), dtype, **({} if dtype == "float32" else {"scale": y_scale, "zero": draw(zeros(dtype))}))
+    m.op(
+        "CONV_2D", ["x", *names], "y", padding=draw(st.sampled_from(["SAME", "VALID"])), stride_h=sh, stride_w=sw,
+        dilation_h_factor=dh, dilation_w_factor=dw, fused_activation_function=draw(ACTIVATIONS),
+    )  # fmt: skip
+    check(m, draw(values(x_shape, dtype)), kh * kw * each, draw(THREADS))
+
+
 @DTYPES
 @examples(60)
 @given(data=st.data())

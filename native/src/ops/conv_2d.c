@@ -3,13 +3,16 @@
 // A matrix product: a row of A is what the filter sees at one output pixel, kh runs of kw * channels neighbouring
 // elements. Three ways to have such rows:
 //   direct   the input as it lies: no padding, and the kernel takes the elements raw
-//   image    the input copied once, converted, with its padding around it; rows are read in place from the copy
-//   gather   rows copied one by one for a block of pixels: dilated columns, and groups
-// A 1x1 filter with stride 1 sees all pixels of all images as one long row of output.
+//   image    the input copied once, converted, with its padding around it; rows are read in place from the copy, where each group of channels
+//            has an image of its own
+//   gather   rows copied one by one for a block of pixels: dilated columns
+// A 1x1 filter with stride 1 sees all pixels of all images as one long row of output. Where each channel is a group of its own, it is a
+// matter for DEPTHWISE_CONV_2D.
 #include <string.h>
 
 #include "ops/add.h"
 #include "ops/conv_2d.h"
+#include "ops/depthwise.h"
 #include "ops/hybrid.h"
 #include "ops/products16.h"
 #include "ops/weights.h"
@@ -25,10 +28,11 @@ typedef struct {
     int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw;
     er_conv_options o;
     int32_t pad_top, pad_left;
+    size_t pixel;               // elements of a pixel of A: the channels of a group
     size_t element;             // bytes of an element of x
     bool is_pointwise;          // 1x1, stride 1, one group: taken as one long line
     size_t whole, whole_end;    // lines of output from `whole` on take all filter rows; of others those that see only padding, of 0, are left out
-    size_t image_h, image_row;  // IMAGE: rows of a padded image, and elements of each
+    size_t image_h, image_row;  // IMAGE: rows of a padded image of one group, and elements of each
     // A task is some output rows, so that there are line_tasks an image; or a block of one row, of which there are
     // `blocks`; with GATHER a block of all output pixels. With n_split each is cut by output channels as well.
     size_t line_tasks, block, blocks, n_split, tasks;
@@ -80,6 +84,56 @@ static void copy_rows(void *arg, size_t i, int thread)
     er_matmul_fill(mm, padded, (size_t)(row - padded) / mm->element);
 }
 
+// `pixels` pieces of `bytes`, which are `apart` from each other, next to each other. Copies of a constant size write beyond a piece, as long as
+// more come that are written later, and read no further than those.
+static void put_together(uint8_t *to, const uint8_t *from, size_t pixels, size_t bytes, size_t apart)
+{
+    size_t i = 0;
+#define PIECES(n) if (bytes <= (n) && bytes * 2 > (n)) for (; i + (n) / bytes + 1 < pixels; i++) memcpy(to + i * bytes, from + i * apart, n);
+    PIECES(4) PIECES(8) PIECES(16) PIECES(32) PIECES(64)
+#undef PIECES
+    for (; i < pixels; i++) memcpy(to + i * bytes, from + i * apart, bytes);
+}
+
+// A row of the input, as far as it is used, as the row of a group's image.
+static void put_group(const conv *c, uint8_t *to, const uint8_t *from, size_t pixels)
+{
+    const er_matmul *mm = &c->mm;
+    const size_t apart = (size_t)c->in_c * c->element;
+    if (mm->element == c->element) {
+        put_together(to, from, pixels, c->pixel * c->element, apart);
+        if (!er_matmul_takes_raw(mm)) er_matmul_convert(mm, to, to, pixels * c->pixel);
+    } else {
+        for (size_t i = 0; i < pixels; i++) er_matmul_convert(mm, to + i * c->pixel * mm->element, from + i * apart, c->pixel);
+    }
+}
+
+// The same for the images of all groups.
+static void copy_rows_of_groups(void *arg, size_t i, int thread)
+{
+    (void)thread;
+    const task_arg *t = arg;
+    const conv *c = t->c;
+    const er_matmul *mm = &c->mm;
+    const size_t rows = (size_t)c->batch * c->image_h, first = i * COPIED_ROWS, end = first + COPIED_ROWS < rows ? first + COPIED_ROWS : rows;
+    const size_t left = (size_t)c->pad_left * c->pixel, room = c->image_row - left, n = (size_t)c->in_w * c->pixel, used = n < room ? n : room;
+    for (size_t r = first; r < end; r++) {
+        const size_t b = r / c->image_h;
+        const int64_t y = (int64_t)(r % c->image_h) - c->pad_top;
+        const uint8_t *x = er_u8(t->op->inputs[0]) + (b * (size_t)c->in_h + (size_t)y) * (size_t)c->in_w * (size_t)c->in_c * c->element;
+        for (size_t g = 0; g < mm->groups; g++) {
+            uint8_t *row = t->op->shared + ((b * mm->groups + g) * c->image_h + r % c->image_h) * c->image_row * mm->element;
+            if (y < 0 || y >= c->in_h) {
+                er_matmul_fill(mm, row, c->image_row);
+                continue;
+            }
+            er_matmul_fill(mm, row, left);
+            put_group(c, row + left * mm->element, x + g * c->pixel * c->element, used / c->pixel);
+            er_matmul_fill(mm, row + (left + used) * mm->element, room - used);
+        }
+    }
+}
+
 // ---- DIRECT and IMAGE: some output rows of an image, or a part of one
 
 // The filter rows that see more than padding in line oy of the output; all of them if none does.
@@ -108,17 +162,17 @@ static size_t lines_alike(const conv *c, size_t oy, size_t lines)
     return lines < c->whole_end - oy ? lines : c->whole_end - oy;
 }
 
-// A's rows for m outputs from `first` on, in each of some lines from oy on, which are alike.
-static er_rows rows_at(const er_op *op, size_t image, size_t oy, size_t lines, size_t first, size_t m)
+// A's rows of a group for m outputs from `first` on, in each of some lines from oy on, which are alike.
+static er_rows rows_at(const er_op *op, size_t image, size_t group, size_t oy, size_t lines, size_t first, size_t m)
 {
     const conv *c = op->state;
     const taps t = is_whole(c, oy) ? (taps){0, (size_t)c->kh} : taps_of(c, oy);
     size_t line = c->way == DIRECT ? (size_t)c->in_w * (size_t)c->in_c : c->image_row, height = c->way == DIRECT ? (size_t)c->in_h : c->image_h;
-    size_t from = (image * height + oy * (size_t)c->o.stride_h) * line + first * (size_t)c->o.stride_w * (size_t)c->in_c, element = c->mm.element;
+    size_t from = ((image * c->mm.groups + group) * height + oy * (size_t)c->o.stride_h) * line + first * (size_t)c->o.stride_w * c->pixel, element = c->mm.element;
     const size_t segment_stride = (size_t)c->o.dilation_h * line * element;
     const uint8_t *a = c->way == DIRECT ? er_u8(op->inputs[0]) : op->shared;
     return (er_rows){.a = a + from * element + t.first * segment_stride, .lines = lines, .line_stride = (size_t)c->o.stride_h * line * element, .m = m,
-                     .row_stride = (size_t)c->o.stride_w * (size_t)c->in_c * element, .segments = t.end - t.first, .segment_stride = segment_stride,
+                     .row_stride = (size_t)c->o.stride_w * c->pixel * element, .segments = t.end - t.first, .segment_stride = segment_stride,
                      .before = t.first, .after = (size_t)c->kh - t.end};
 }
 
@@ -143,10 +197,12 @@ static void run_lines(void *arg, size_t i, int thread)
     size_t lines = er_part(out_h, part + 1, c->line_tasks) - oy;
     size_t *scratch = (size_t *)(void *)(t->op->scratch + (size_t)thread * t->op->scratch_stride), out_line = out_w * (size_t)c->out_c * c->element;
     uint8_t *y = er_u8(er_conv_output(t->op)) + (image * out_h + oy) * out_line + first * (size_t)c->out_c * c->element;
-    for (size_t done = 0, some; done < lines; done += some) {
-        some = lines_alike(c, oy + done, lines - done);
-        const er_rows rows = rows_at(t->op, image, oy + done, some, first, m);
-        er_matmul_run(mm, 0, &rows, scratch, n0, n1, y + done * out_line, (size_t)c->out_c);
+    for (size_t g = 0; g < mm->groups; g++) {
+        for (size_t done = 0, some; done < lines; done += some) {
+            some = lines_alike(c, oy + done, lines - done);
+            const er_rows rows = rows_at(t->op, image, g, oy + done, some, first, m);
+            er_matmul_run(mm, g, &rows, scratch, n0, n1, y + done * out_line + g * mm->n * c->element, (size_t)c->out_c);
+        }
     }
     finish(t->op, y, lines * m * (size_t)c->out_c);
 }
@@ -194,7 +250,7 @@ void er_conv_begin(const er_op *op, er_pool *pool)
 {
     const conv *c = op->state;
     task_arg t = {op, c};
-    if (c->way == IMAGE) er_for(pool, ((size_t)c->batch * c->image_h + COPIED_ROWS - 1) / COPIED_ROWS, (double)op->shared_bytes, copy_rows, &t);
+    if (c->way == IMAGE) er_for(pool, ((size_t)c->batch * c->image_h + COPIED_ROWS - 1) / COPIED_ROWS, (double)op->shared_bytes, c->mm.groups > 1 ? copy_rows_of_groups : copy_rows, &t);
 }
 
 static void run_conv(const er_op *op, er_pool *pool)
@@ -242,8 +298,10 @@ void er_conv_line(const er_op *op, size_t line, uint8_t *out, uint8_t *scratch)
         er_conv_pixels(op, er_u8(op->inputs[0]) + line * pixels * in_c, pixels, out, scratch);
         return;
     }
-    er_rows rows = rows_at(op, line / (size_t)c->out_h, line % (size_t)c->out_h, 1, 0, (size_t)c->out_w);
-    er_matmul_run(&c->mm, 0, &rows, (size_t *)(void *)scratch, 0, c->mm.n, out, (size_t)c->out_c);
+    for (size_t g = 0; g < c->mm.groups; g++) {
+        er_rows rows = rows_at(op, line / (size_t)c->out_h, g, line % (size_t)c->out_h, 1, 0, (size_t)c->out_w);
+        er_matmul_run(&c->mm, g, &rows, (size_t *)(void *)scratch, 0, c->mm.n, out + g * c->mm.n, (size_t)c->out_c);
+    }
 }
 
 void er_conv_pixels(const er_op *op, const uint8_t *x, size_t n, uint8_t *out, uint8_t *scratch)
@@ -278,11 +336,11 @@ void er_conv_fuse_sum(er_op *op, const er_op *sum)
 
 static way choose_way(const conv *c, const er_tensor *x)
 {
-    if (c->mm.groups > 1 || (c->o.dilation_w > 1 && c->kw > 1)) return GATHER;
+    if (c->o.dilation_w > 1 && c->kw > 1) return GATHER;
     bool inside = c->pad_top == 0 && c->pad_left == 0 && ((int64_t)c->out_h - 1) * c->o.stride_h + ((int64_t)c->kh - 1) * c->o.dilation_h < c->in_h &&
                   ((int64_t)c->out_w - 1) * c->o.stride_w + c->kw <= c->in_w;
     // The kernel may read a few bytes past the last run: fine in the arena, not at the end of a mapped file.
-    return inside && er_matmul_takes_raw(&c->mm) && !x->constant ? DIRECT : IMAGE;
+    return inside && c->mm.groups == 1 && er_matmul_takes_raw(&c->mm) && !x->constant ? DIRECT : IMAGE;
 }
 
 static er_status plan_image(er_prepare *p, er_op *op, conv *c)
@@ -291,8 +349,8 @@ static er_status plan_image(er_prepare *p, er_op *op, conv *c)
     size_t h = ((size_t)c->out_h - 1) * (size_t)c->o.stride_h + ((size_t)c->kh - 1) * (size_t)c->o.dilation_h + 1;
     size_t w = ((size_t)c->out_w - 1) * (size_t)c->o.stride_w + (size_t)c->kw, bytes;
     c->image_h = h;
-    c->image_row = w * (size_t)c->in_c;
-    if (!er_mul_size(c->image_row, h, &bytes) || !er_mul_size(bytes, (size_t)c->batch * c->mm.element, &bytes) || bytes > INT32_MAX)
+    c->image_row = w * c->pixel;
+    if (!er_mul_size(c->image_row, h, &bytes) || !er_mul_size(bytes, (size_t)c->batch * c->mm.groups * c->mm.element, &bytes) || bytes > INT32_MAX)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its padded input has more than 2 GiB");
     op->shared_bytes = bytes + ER_ALIGN;    // read past by less than a group
     return ER_OK;
@@ -303,11 +361,11 @@ static size_t clamp(size_t x, size_t low, size_t high) { return x > high ? high 
 
 static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
 {
-    size_t threads = (size_t)p->threads, row_bytes = er_matmul_run_bytes(&c->mm) * c->mm.segments, macs = c->mm.segments * c->mm.length * c->mm.n, a_bytes;
+    size_t threads = (size_t)p->threads, row_bytes = er_matmul_run_bytes(&c->mm) * c->mm.segments, macs = c->mm.groups * c->mm.segments * c->mm.length * c->mm.n, a_bytes;
     c->n_split = 1;
     if (c->way == GATHER) {
         size_t pixels = op->outputs[0]->count / (size_t)c->out_c;
-        c->block = clamp(row_bytes * 112 <= 32768 ? 112 : row_bytes * 56 <= 65536 ? 56 : 28, 1, er_longest_task(c->mm.groups * macs));
+        c->block = clamp(row_bytes * 112 <= 32768 ? 112 : row_bytes * 56 <= 65536 ? 56 : 28, 1, er_longest_task(macs));
         c->tasks = divide_up(pixels, c->block);
         if (!er_mul_size(c->block, row_bytes, &a_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
         op->scratch_bytes = er_round_up(er_matmul_scratch(&c->mm), ER_ALIGN) + a_bytes;
@@ -315,7 +373,7 @@ static er_status plan_tasks(er_prepare *p, er_op *op, conv *c)
     }
     // A task's rows of A should stay in the cache while the weights go by. Rows that are too long are cut into even
     // blocks; of short ones a task has several. Where filters overlap, rows have most of their memory in common.
-    size_t own = (size_t)er_min32(c->o.stride_h, c->in_h) * (size_t)er_min32(c->o.stride_w, c->in_w) * (size_t)c->in_c * c->mm.element;
+    size_t own = (size_t)er_min32(c->o.stride_h, c->in_h) * (size_t)er_min32(c->o.stride_w, c->in_w) * c->pixel * c->mm.element;
     size_t most = row_bytes * 224 <= 65536 ? 224 : row_bytes * 112 <= 131072 ? 112 : 56;
     if (most < 32768 / own) most = 32768 / own;
     most = clamp(most, 1, er_longest_task(macs));
@@ -355,6 +413,15 @@ static size_t choose_together(const er_prepare *p, const conv *c, const er_tenso
     return best;
 }
 
+// How many groups to take as one, with weights of 0 between them, where the output channels of one are too few to fill a panel. Not floats, of
+// which 0 times one may be no number.
+static size_t choose_merged(const er_prepare *p, const er_tensor *x, size_t groups, size_t n)
+{
+    size_t merged = er_is_8bit(x) && n ? (size_t)p->kernels->qgemm.nr / n : 1;
+    while (merged > 1 && groups % merged) merged--;
+    return merged ? merged : 1;
+}
+
 er_status er_prepare_conv(er_prepare *p, er_op *op, er_conv_options o, er_pads pads, const er_tensor *w)
 {
     const er_tensor *x = op->inputs[0], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
@@ -376,9 +443,12 @@ er_status er_prepare_conv(er_prepare *p, er_op *op, er_conv_options o, er_pads p
     ER_TRY(status);
     *c = (conv){.batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c,
                 .kh = kh, .kw = kw, .o = o, .pad_top = wy.before + pads.top, .pad_left = wx.before + pads.left, .element = er_type_size(x->def->type)};
+    const size_t n = (size_t)(out_c / groups), merged = choose_merged(p, x, (size_t)groups, n);
     size_t together = groups == 1 && (o.dilation_w == 1 || kw == 1) ? choose_together(p, c, x) : 1;
-    if (together == 1) {
-        ER_TRY(er_matmul_prepare(p, &c->mm, x, w, bias, y, (size_t)groups, (size_t)(out_c / groups), (size_t)kh, length, o.activation, false));
+    if (merged > 1) {
+        ER_TRY(er_matmul_prepare_merged(p, &c->mm, x, w, bias, y, (size_t)groups, n, (size_t)kh, (size_t)kw, (size_t)group_c, merged, o.activation));
+    } else if (together == 1) {
+        ER_TRY(er_matmul_prepare(p, &c->mm, x, w, bias, y, (size_t)groups, n, (size_t)kh, length, o.activation, false));
     } else {
         // From here on another convolution, with the same output.
         ER_TRY(er_matmul_prepare_together(p, &c->mm, x, w, bias, y, (size_t)out_c, (size_t)kh, length, together, (size_t)o.stride_w * (size_t)in_c, o.activation));
@@ -387,10 +457,11 @@ er_status er_prepare_conv(er_prepare *p, er_op *op, er_conv_options o, er_pads p
         c->kw += (int32_t)(together - 1) * o.stride_w;
         c->o.stride_w *= (int32_t)together;
     }
+    c->pixel = (size_t)in_c / c->mm.groups;
     op->run = run_conv;
     op->macs = (int64_t)y->count * (int64_t)k;
     if (!y->count) return ER_OK;        // no tasks
-    if (kh == 1 && kw == 1 && o.stride_h == 1 && o.stride_w == 1 && groups == 1 && !pads.height && !pads.width) {
+    if (kh == 1 && kw == 1 && o.stride_h == 1 && o.stride_w == 1 && c->mm.groups == 1 && !pads.height && !pads.width) {
         c->is_pointwise = true;
         c->in_w = c->out_w = (int32_t)(y->count / (size_t)out_c);
         c->batch = c->in_h = c->out_h = 1;
@@ -417,5 +488,6 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     if (er_is_16bit(op->inputs[0])) return er_prepare_conv16(p, op, &o, false);
     if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o);
     const er_pads pads = er_take_pad(op, &o);
+    if (er_is_depthwise(op)) return er_prepare_conv_as_depthwise(p, op, o, pads);
     return er_prepare_conv(p, op, o, pads, op->inputs[1]);
 }

@@ -242,12 +242,12 @@ static void pack_all(void *arg, void *packed)
     a->d->kernel->pack(a->w, packed);
 }
 
-static er_status pack_weights(er_prepare *p, const er_op *op, depthwise *d, const er_tensor *bias, const er_depthwise_weights *w)
+static er_status pack_weights(er_prepare *p, const er_op *op, depthwise *d, const er_tensor *w_of, const er_tensor *bias, const er_depthwise_weights *w)
 {
     // All that the packed bytes depend on.
     struct { er_pack_key of; float sx, sy; int32_t zero; bool is_signed; size_t together; } key;
     memset(&key, 0, sizeof key);
-    key.of = er_pack_key_of(p, 'd', op->inputs[1]->def, bias ? bias->def : NULL);
+    key.of = er_pack_key_of(p, 'd', w_of->def, bias ? bias->def : NULL);
     key.sx = er_scale(op->inputs[0]);
     key.sy = er_scale(op->outputs[0]);
     key.zero = w->x_zero;
@@ -255,14 +255,14 @@ static er_status pack_weights(er_prepare *p, const er_op *op, depthwise *d, cons
     key.together = d->together;
     pack_arg arg = {d, w};
     er_status status;
-    d->packed = er_pack_once(p, op->inputs[1], bias, &key, sizeof key, d->kernel->pack(w, NULL), pack_all, &arg, &status);
+    d->packed = er_pack_once(p, w_of, bias, &key, sizeof key, d->kernel->pack(w, NULL), pack_all, &arg, &status);
     return status;
 }
 
 // Weights, repeated for pixels that are taken together.
-static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_tensor *bias)
+static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_tensor *w, const er_tensor *bias)
 {
-    const er_tensor *x = op->inputs[0], *w = op->inputs[1];
+    const er_tensor *x = op->inputs[0];
     size_t channels = (size_t)d->s.out_c, taps = (size_t)(d->s.kh * d->s.kw), n = d->together;
     er_channel *params;
     ER_TRY(er_channel_parameters(p, x, w, bias, op->outputs[0], 3, channels, false, &params));
@@ -271,7 +271,7 @@ static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_ten
     er_depthwise_weights weights = {channels * n, (size_t)d->s.kh, (size_t)d->s.kw, w->data, !er_is_signed(w), w_zero,
                                     er_stored_zero(x) + er_bytes_offset(d->kernel->bytes, er_stored_signed(x)), params, false};
     if (n == 1) {
-        er_status status = pack_weights(p, op, d, bias, &weights);
+        er_status status = pack_weights(p, op, d, w, bias, &weights);
         free(params);
         return status;
     }
@@ -283,7 +283,7 @@ static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_ten
         for (size_t i = 0; i < n; i++) memcpy(all + i * channels, params, channels * sizeof *all);
         weights.w = repeated;
         weights.params = all;
-        status = pack_weights(p, op, d, bias, &weights);
+        status = pack_weights(p, op, d, w, bias, &weights);
     } else {
         status = er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
     }
@@ -293,7 +293,7 @@ static er_status pack(er_prepare *p, const er_op *op, depthwise *d, const er_ten
     return status;
 }
 
-er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *bias)
+er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *w, const er_tensor *bias)
 {
     const er_tensor *x = op->inputs[0];
     er_status status;
@@ -312,7 +312,7 @@ er_status er_prepare_depthwise_8bit(er_prepare *p, er_op *op, const er_depthwise
         d->together = (size_t)d->kernel->wide / channels;
     d->progress = er_alloc(p, threads * sizeof *d->progress, &status);
     ER_TRY(status);
-    ER_TRY(pack(p, op, d, bias));
+    ER_TRY(pack(p, op, d, w, bias));
     d->zero_row = er_alloc(p, row_bytes + ER_SLACK, &status);
     ER_TRY(status);
     memset(d->zero_row, er_stored_zero(x) ^ (d->flip ? 0x80 : 0), row_bytes);

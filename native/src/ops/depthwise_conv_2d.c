@@ -121,7 +121,7 @@ static void run_depthwise(const er_op *op, er_pool *pool)
     er_for(pool, (size_t)d->s.batch * (size_t)d->s.out_h, (double)op->macs * 4, run_row, &t);
 }
 
-static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *bias)
+static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *w, const er_tensor *bias)
 {
     size_t span = ((size_t)er_max32(s->out_w, 1) - 1) * (size_t)s->o.stride_w + ((size_t)s->kw - 1) * (size_t)s->o.dilation_w + 1, pad_bytes;
     if (!er_mul_size(span, (size_t)s->in_c * sizeof(float), &pad_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
@@ -136,7 +136,7 @@ static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shap
     ER_TRY(er_expect_bias(p, op->inputs[0], bias, (size_t)s->out_c));
     d->bias = bias ? bias->data : zeros;
     d->zeros = zeros;
-    d->weights = op->inputs[1]->data;
+    d->weights = w->data;
     // First column with no tap left of the image, and first after those with none right of it.
     int32_t extent = (s->kw - 1) * s->o.dilation_w + 1, last = s->in_w - extent + s->pad_left;
     d->inner_first = (s->pad_left + s->o.stride_w - 1) / s->o.stride_w;
@@ -156,7 +156,7 @@ static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_sha
     ER_TRY(er_expect_hybrid_weights(p, w, s->out_c, 3));
     // The reference has none with one scale for several channels.
     if (w->def->quant.n != s->out_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales, expected %d", w->def->quant.n, s->out_c);
-    ER_TRY(prepare_float(p, op, s, bias));
+    ER_TRY(prepare_float(p, op, s, w, bias));
     depthwise *d = op->state;
     er_status status;
     float *weights = er_alloc(p, w->count * sizeof *weights, &status);
@@ -172,28 +172,70 @@ static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_sha
     return ER_OK;
 }
 
-// Of one channel: weights [1][kh][kw][out_c] as [out_c][kh][kw][1].
-static er_status prepare_as_conv(er_prepare *p, er_op *op, const er_conv_options *o, er_pads pads)
+// The output's shape, and all that the kernels need to know of shapes.
+static er_status set_shape(er_prepare *p, er_op *op, er_conv_options o, er_pads pads, int32_t kh, int32_t kw, int32_t out_c, er_depthwise_shape *s)
 {
-    const er_tensor *w = op->inputs[1];
-    const size_t out_c = (size_t)w->dims[3], taps = (size_t)w->dims[1] * (size_t)w->dims[2], each = er_type_size(w->def->type);
+    const er_tensor *x = op->inputs[0];
+    er_window wy, wx;
+    ER_TRY(er_place_window(p, o.padding, x->dims[1] + pads.height, kh, o.stride_h, o.dilation_h, &wy));
+    ER_TRY(er_place_window(p, o.padding, x->dims[2] + pads.width, kw, o.stride_w, o.dilation_w, &wx));
+    *s = (er_depthwise_shape){.batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = x->dims[3], .out_h = wy.out, .out_w = wx.out, .out_c = out_c,
+                              .kh = kh, .kw = kw, .multiplier = out_c / x->dims[3], .o = o, .pad_top = wy.before + pads.top, .pad_left = wx.before + pads.left};
+    return er_set_shape(p, op->outputs[0], (int32_t[]){x->dims[0], wy.out, wx.out, out_c}, 4);
+}
+
+// Weights of `rows` by `columns` as `columns` by `rows`: those of this operator, [1][kh][kw][out_c], as CONV_2D has them, [out_c][kh][kw][1], or those as these.
+static er_status turn_weights(er_prepare *p, const er_tensor *w, size_t rows, size_t columns, er_tensor **turned)
+{
+    const size_t each = er_type_size(w->def->type);
     er_status status;
-    er_tensor *turned = er_alloc(p, sizeof *turned, &status);
+    er_tensor *t = *turned = er_alloc(p, sizeof *t, &status);
     ER_TRY(status);
     er_tensor_def *def = er_alloc(p, sizeof *def, &status);
     ER_TRY(status);
     uint8_t *data = er_alloc(p, w->bytes + 1, &status);
     ER_TRY(status);
-    for (size_t c = 0; c < out_c; c++)
-        for (size_t t = 0; t < taps; t++) memcpy(data + (c * taps + t) * each, er_u8(w) + (t * out_c + c) * each, each);
+    for (size_t c = 0; c < columns; c++)
+        for (size_t r = 0; r < rows; r++) memcpy(data + (c * rows + r) * each, er_u8(w) + (r * columns + c) * each, each);
     *def = *w->def;
-    if (def->quant.n > 1) def->quant.dimension = 0;
-    *turned = *w;
-    turned->def = def;
-    turned->data = data;
-    turned->dims[0] = w->dims[3];
-    turned->dims[3] = 1;
-    return er_prepare_conv(p, op, *o, pads, turned);
+    *t = *w;
+    t->def = def;
+    t->data = data;
+    t->dims[0] = w->dims[3];
+    t->dims[3] = w->dims[0];
+    if (def->quant.n > 1) def->quant.dimension = 3 - def->quant.dimension;
+    return ER_OK;
+}
+
+// Shapes are set. w: [1][kh][kw][out_c].
+static er_status prepare_kernel(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *w)
+{
+    const er_tensor *x = op->inputs[0], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
+    op->macs = (int64_t)op->outputs[0]->count * s->kh * s->kw;
+    if (x->def->type == EDGERT_FLOAT32 && w->def->type == EDGERT_INT8) return prepare_hybrid(p, op, s, bias);
+    return er_is_8bit(x) ? er_prepare_depthwise_8bit(p, op, s, w, bias) : prepare_float(p, op, s, w, bias);
+}
+
+bool er_is_depthwise(const er_op *op)
+{
+    const er_tensor *x = op->inputs[0], *w = op->inputs[1];
+    const int32_t in_c = x->dims[3], out_c = w->dims[0];
+    if (w->dims[3] != 1 || in_c < 2 || out_c < 1 || out_c % in_c || !w->known || !w->data || w->def->type != x->def->type) return false;
+    if (w->dims[1] > 64 || w->dims[2] > 64) return false;       // sums of so many products as DEPTHWISE_CONV_2D takes
+    return er_is_8bit(x) || out_c == in_c;
+}
+
+er_status er_prepare_conv_as_depthwise(er_prepare *p, er_op *op, er_conv_options o, er_pads pads)
+{
+    const er_tensor *x = op->inputs[0], *w = op->inputs[1];
+    const int32_t out_c = w->dims[0], kh = w->dims[1], kw = w->dims[2];
+    er_tensor *turned;
+    er_depthwise_shape s;
+    ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
+    if (er_is_8bit(x)) ER_TRY(er_expect_weight_scales(p, w, (size_t)out_c, 0));
+    ER_TRY(set_shape(p, op, o, pads, kh, kw, out_c, &s));
+    ER_TRY(turn_weights(p, w, (size_t)out_c, (size_t)kh * (size_t)kw, &turned));
+    return prepare_kernel(p, op, &s, turned);
 }
 
 er_status er_prepare_depthwise(er_prepare *p, er_op *op)
@@ -207,7 +249,6 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
     ER_TRY(er_expect_values(p, w, "weights"));
     ER_TRY(er_expect_type(p, y, x->def->type, "output"));
     er_conv_options o = er_read_depthwise(op->def->options);
-    const bool is_hybrid = er_is_hybrid(op);
     if (er_is_16bit(x)) return er_prepare_conv16(p, op, &o, true);
     const er_pads pads = er_take_pad(op, &o);
     x = op->inputs[0];
@@ -220,18 +261,13 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
     if (!er_mul_size((size_t)kh, (size_t)kw, &taps) || taps > INT32_MAX / 65536)
         return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter has more products than a 32-bit sum holds");
     if (!w->data && w->count) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");
-    er_window wy, wx;
-    ER_TRY(er_place_window(p, o.padding, x->dims[1] + pads.height, kh, o.stride_h, o.dilation_h, &wy));
-    ER_TRY(er_place_window(p, o.padding, x->dims[2] + pads.width, kw, o.stride_w, o.dilation_w, &wx));
-    ER_TRY(er_set_shape(p, y, (int32_t[]){x->dims[0], wy.out, wx.out, out_c}, 4));
-    er_depthwise_shape s = {.batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out,
-                            .out_c = out_c, .kh = kh, .kw = kw, .multiplier = out_c / in_c, .o = o, .pad_top = wy.before + pads.top, .pad_left = wx.before + pads.left};
-    op->macs = (int64_t)y->count * (int64_t)taps;
-    const er_tensor *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
-    if (is_hybrid) return prepare_hybrid(p, op, &s, bias);
-    if (in_c == 1 && out_c > 1 && (o.dilation_w == 1 || kw == 1)) {
+    er_depthwise_shape s;
+    ER_TRY(set_shape(p, op, o, pads, kh, kw, out_c, &s));
+    if (!er_is_hybrid(op) && in_c == 1 && out_c > 1 && (o.dilation_w == 1 || kw == 1)) {
         if (er_is_8bit(x)) ER_TRY(er_expect_weight_scales(p, w, (size_t)out_c, 3));
-        return prepare_as_conv(p, op, &o, pads);
+        er_tensor *turned;
+        ER_TRY(turn_weights(p, w, taps, (size_t)out_c, &turned));
+        return er_prepare_conv(p, op, o, pads, turned);
     }
-    return er_is_8bit(x) ? er_prepare_depthwise_8bit(p, op, &s, bias) : prepare_float(p, op, &s, bias);
+    return prepare_kernel(p, op, &s, w);
 }

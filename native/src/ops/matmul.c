@@ -209,6 +209,30 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
     return status;
 }
 
+er_status er_matmul_prepare_merged(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
+                                   const er_tensor *y, size_t groups, size_t n, size_t segments, size_t taps, size_t channels, size_t merged,
+                                   er_activation activation)
+{
+    const size_t all = groups * n, wide = merged * channels;
+    ER_TRY(begin(p, mm, x, w, bias, y, groups / merged, n * merged, segments, taps * wide));
+    er_channel *each;
+    ER_TRY(er_channel_parameters(p, x, w, bias, y, 0, all, false, &each));
+    uint8_t *weights = malloc(all * segments * taps * wide + 1);
+    er_status status = ER_OK;
+    if (weights) {
+        memset(weights, er_is_signed(w) ? 0 : er_zero(w), all * segments * taps * wide);
+        for (size_t j = 0; j < all; j++)
+            for (size_t t = 0; t < segments * taps; t++)
+                memcpy(weights + (j * segments * taps + t) * wide + j / n % merged * channels, er_u8(w) + (j * segments * taps + t) * channels, channels);
+        status = prepare_8bit(p, mm, x, w, bias, y, weights, merged, 0, each, activation, false);
+    } else {
+        status = er_op_fail(p, EDGERT_ERROR_MEMORY, "out of memory");
+    }
+    free(weights);
+    free(each);
+    return status;
+}
+
 er_matmul er_matmul_of_sums(const er_kernels *kernels, int32_t zero, size_t n, size_t length)
 {
     const er_qgemm *g = &kernels->qgemm;

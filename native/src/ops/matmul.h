@@ -35,6 +35,12 @@ er_status er_matmul_prepare_together(er_prepare *p, er_matmul *mm, const er_tens
                                      const er_tensor *y, size_t n, size_t segments, size_t length, size_t times, size_t step,
                                      er_activation activation);
 
+// The same for weights [groups * n][segments][taps][channels], 8-bit, where `merged` groups, a divisor, are taken as one: of its taps each output channel has weights of
+// zero for the channels of the others.
+er_status er_matmul_prepare_merged(er_prepare *p, er_matmul *mm, const er_tensor *x, const er_tensor *w, const er_tensor *bias,
+                                   const er_tensor *y, size_t groups, size_t n, size_t segments, size_t taps, size_t channels, size_t merged,
+                                   er_activation activation);
+
 // The same for int8 weights [groups * n][length] per tensor or per channel, and A of int8: what runs store are the sums themselves of
 // w * (a - zero), plus an int32 bias or NULL, as int32, n rounded up to whole panels (mm->nr), and strides are in bytes.
 er_status er_matmul_prepare_sums(er_prepare *p, er_matmul *mm, const er_tensor *w, const er_tensor *bias, int32_t zero, size_t groups, size_t n, size_t length);
