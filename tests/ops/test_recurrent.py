@@ -95,6 +95,38 @@ def test_lstm(op: str, weights: str, data: st.DataObject) -> None:
     )
 
 
+@pytest.mark.parametrize("half", ["float16", "int8"])
+def test_states_that_begin_with_a_constant(half: str) -> None:
+    """TensorFlow's converter writes the zeros that states begin with as weights: a DEQUANTIZE makes them, once, and resetting sets states to 0."""
+    batch, time, n_in, cells = 2, 3, 4, 5
+    b = Builder()
+    w = Weights(b.main, 7, "float32")
+    x = b.main.input((batch, time, n_in), "float32")
+    states = [w.state(batch, cells), w.state(batch, cells)]
+    for state, value in zip(states, (3, -2)):
+        q = {"scale": 0.1} if half == "int8" else {}
+        b.main.op("DEQUANTIZE", [b.main.constant(np.full((batch, cells), value).astype(half), **q)], [state])
+    t = [x, *lstm_weights(w, n_in, cells, cells, False, False, False), *states, *[-1] * 4]
+    y = b.main.tensor([1], "float32")
+    b.main.op("UNIDIRECTIONAL_SEQUENCE_LSTM", t, [y], fusedActivationFunction="TANH")
+    b.main.outputs(y)
+    content = b.bytes()
+    both = (
+        Interpreter(model_content=content),
+        LiteRT(model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF),
+    )
+    rng, seen = np.random.default_rng(2), []
+    for step in range(4):
+        data = [rng.standard_normal((batch, time, n_in)).astype(np.float32)]
+        if step == 2:
+            for it in both:
+                it.reset_all_variables()
+        (got,), (expected,) = (run(it, data) for it in both)
+        np.testing.assert_allclose(got, expected, atol=1e-6, err_msg=f"step {step}")
+        seen.append(expected)
+    assert np.abs(seen[0] - seen[1]).max() > 0.05
+
+
 @HYBRID
 @examples(10)
 @given(data=st.data())
@@ -120,30 +152,31 @@ def test_bidirectional_lstm(weights: str, data: st.DataObject) -> None:
     )
 
 
-@examples(25)
-@given(data=st.data())
-def test_lstm_int8(data: st.DataObject) -> None:
-    """int8 in and out, int16 cell state: all in integers."""
-    batch, time, n_in, cells = (data.draw(st.integers(1, m)) for m in (3, 4, 6, 8))
-    o = options(data)
-    norm = data.draw(st.booleans())
-    out = data.draw(st.integers(1, 6)) if o["project"] else cells
-    if o["peephole"] and out != cells:
-        o["peephole"] = False  # the reference takes the number of outputs for that of cells
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+def lstm_int8(
+    rng: Any,
+    shape: tuple[int, ...],
+    cells: int,
+    out: int,
+    o: dict[str, bool],
+    norm: bool,
+    exponent: int,
+    size: int = 127,
+    **attrs: Any,
+) -> bytes:
+    """int8 in and out, int16 cell state of scale 2^exponent: all in integers. Weights of up to `size` steps, biases of 40 times as many."""
+    batch, _, n_in = shape
     b = Builder()
     g = b.main
 
     def matrix(*shape: int) -> int:
-        return g.constant(rng.integers(-127, 128, shape).astype(np.int8), scale=float(rng.uniform(0.003, 0.02)))
+        return g.constant(rng.integers(-size, size + 1, shape).astype(np.int8), scale=float(rng.uniform(0.003, 0.02)))
 
     def vector16() -> int:
         return g.constant(rng.integers(-20000, 20000, cells).astype(np.int16), scale=float(rng.uniform(1e-5, 1e-4)))
 
     def bias(n: int) -> int:
-        return g.constant(rng.integers(-5000, 5000, n).astype(np.int32), scale=1e-4)
+        return g.constant(rng.integers(-40 * size, 40 * size, n).astype(np.int32), scale=1e-4)
 
-    shape = (batch, time, n_in)
     x_zero, y_zero = int(rng.integers(-100, 100)), int(rng.integers(-50, 50))
     x = g.input(shape, "int8", scale=0.02, zero=x_zero)
     first = -1 if o["cifg"] else None
@@ -160,7 +193,7 @@ def test_lstm_int8(data: st.DataObject) -> None:
     state_scale = 0.008
     t += [
         g.tensor((batch, out), "int8", scale=state_scale, zero=y_zero, variable=True),
-        g.tensor((batch, cells), "int16", scale=2.0 ** data.draw(st.integers(-13, -10)), zero=0, variable=True),
+        g.tensor((batch, cells), "int16", scale=2.0**exponent, zero=0, variable=True),
     ]
     t += [first or vector16(), *(vector16() for _ in range(3))] if norm else [-1] * 4
     inner = [g.tensor([0], "int16", scale=float(rng.uniform(1e-4, 1e-3)), zero=0) for _ in range(4)]
@@ -173,10 +206,37 @@ def test_lstm_int8(data: st.DataObject) -> None:
         )
     )
     y = g.tensor([1], "int8", scale=state_scale, zero=y_zero)
-    b.main.op("UNIDIRECTIONAL_SEQUENCE_LSTM", t, [y], intermediates=inner, fusedActivationFunction="TANH",
-              cellClip=data.draw(st.sampled_from([0.0, 1.0])), projClip=data.draw(st.sampled_from([0.0, 0.5])))  # fmt: skip
+    b.main.op("UNIDIRECTIONAL_SEQUENCE_LSTM", t, [y], intermediates=inner, fusedActivationFunction="TANH", **attrs)
     b.main.outputs(y)
-    assert_same_steps(b.bytes(), [[rng.integers(-128, 128, shape).astype(np.int8)] for _ in range(3)])
+    return b.bytes()
+
+
+@examples(25)
+@given(data=st.data())
+def test_lstm_int8(data: st.DataObject) -> None:
+    batch, time, n_in, cells = (data.draw(st.integers(1, m)) for m in (3, 4, 6, 8))
+    o = options(data)
+    norm = data.draw(st.booleans())
+    out = data.draw(st.integers(1, 6)) if o["project"] else cells
+    if o["peephole"] and out != cells:
+        o["peephole"] = False  # the reference takes the number of outputs for that of cells
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    shape = (batch, time, n_in)
+    clips = {"cellClip": data.draw(st.sampled_from([0.0, 1.0])), "projClip": data.draw(st.sampled_from([0.0, 0.5]))}
+    content = lstm_int8(rng, shape, cells, out, o, norm, data.draw(st.integers(-15, -10)), **clips)
+    assert_same_steps(content, [[rng.integers(-128, 128, shape).astype(np.int8)] for _ in range(3)])
+
+
+@pytest.mark.parametrize(("exponent", "steps"), [(-16, 2), (-17, 1)])  # so that states stay in range
+def test_lstm_int8_with_a_finer_cell_state(exponent: int, steps: int) -> None:
+    """As TensorFlow's converter writes where all states are small. The reference's answers are saturated then: here they are those of a coarser state."""
+    o = {"cifg": False, "peephole": False, "project": False}
+    shape = (2, steps, 6)
+    fine, coarse = (lstm_int8(np.random.default_rng(4), shape, 8, 8, o, False, e, size=10) for e in (exponent, -15))
+    x = np.random.default_rng(1).integers(-40, 40, shape).astype(np.int8)
+    (got,), (expected,) = (run(Interpreter(model_content=c), [x]) for c in (fine, coarse))
+    assert len(np.unique(expected)) > 8
+    assert np.abs(got.astype(int) - expected).max() <= 1
 
 
 # LiteRT crashes on the bidirectional one with int8 weights.

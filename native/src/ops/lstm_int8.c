@@ -118,6 +118,8 @@ static void run_step(const er_lstm *d, const room *m, size_t step, int8_t *state
     const er_lstm_weights *w = &d->w;
     const size_t batches = er_lstm_together(d), n = d->cells;
     const bool coupled = !w->from_input[GATE_INPUT];
+    // Bits of the cell state that its function has no use for. Where there are some, the reference's function is undefined and its sums wrap.
+    const int32_t finer = er_max32(0, -15 - s->cell_exponent);
     er_matmul_put_rows(&s->gates[GATE_OUTPUT].recurrent, m->state, m->state_row, state, batches);
     for (int g = coupled ? GATE_FORGET : GATE_INPUT; g < GATES; g++) {
         sum_gate(d, m, g, step);
@@ -128,14 +130,14 @@ static void run_step(const er_lstm *d, const room *m, size_t step, int8_t *state
         int16_t *c = cell + b * n;
         for (size_t i = 0; i < n; i++) {
             const int16_t kept = (int16_t)er_rounding_shift(forget[i] * c[i], 15), in = coupled ? (int16_t)(INT16_MAX - forget[i]) : input[i];
-            const int16_t added = (int16_t)er_rounding_shift(in * value[i], 30 + s->cell_exponent);
-            c[i] = clamp16(kept + added);
+            const int32_t sum = er_rounding_shift(in * value[i], 30 + s->cell_exponent);
+            c[i] = clamp16((int64_t)kept + (finer ? sum : (int16_t)sum));
             if (s->cell_limit > 0) c[i] = (int16_t)er_clamp32(c[i], -s->cell_limit, s->cell_limit);
         }
-        memcpy(m->tanh + b * s->lanes, c, n * sizeof *c);
+        for (size_t i = 0; i < n; i++) m->tanh[b * s->lanes + i] = (int16_t)er_rounding_shift(c[i], finer);
     }
     finish_gate(d, m, GATE_OUTPUT, cell);
-    d->kernels->tanh_words(batches * s->lanes, m->tanh, m->tanh, 15 + s->cell_exponent);
+    d->kernels->tanh_words(batches * s->lanes, m->tanh, m->tanh, 15 + s->cell_exponent + finer);
     int8_t *y = w->projection ? m->wide : state;
     const int32_t zero = w->projection ? -s->hidden_zero : s->hidden_zero;
     for (size_t b = 0; b < batches; b++) {
@@ -239,8 +241,8 @@ er_status er_lstm_prepare_int8(er_prepare *p, const er_op *op, er_lstm *d)
     ER_TRY(status);
     *s = (lstm8){.state_zero = er_zero(w->state)};
     int exponent;
-    if (frexpf(er_scale(w->cell), &exponent) != 0.5f || exponent - 1 > -9 || exponent - 1 < -15)
-        return er_op_fail(p, EDGERT_ERROR_MODEL, "its cell state has scale %g, expected a power of two from 2^-15 to 2^-9", (double)er_scale(w->cell));
+    if (frexpf(er_scale(w->cell), &exponent) != 0.5f || exponent - 1 > -9 || exponent - 1 < -30)
+        return er_op_fail(p, EDGERT_ERROR_MODEL, "its cell state has scale %g, expected a power of two from 2^-30 to 2^-9", (double)er_scale(w->cell));
     s->cell_exponent = exponent - 1;
     for (int g = w->from_input[GATE_INPUT] ? GATE_INPUT : GATE_FORGET; g < GATES; g++) ER_TRY(prepare_gate(p, op, d, g));
     float hidden;

@@ -24,6 +24,7 @@ typedef struct er_tensor {
     bool known;                 // has its value while operators are prepared: a constant, or computed by an earlier stage of the plan
     bool flipped;               // the top bit of its 8-bit values is inverted in memory, as kernels like it (er_kernels)
     bool inside;                // lies between two operators that run as one: has no memory
+    const void *initial;        // of a variable: what it begins with, where that is not zeros
     bool has_shape;             // an operator before gave it its shape, or it is an input or constant
 } er_tensor;
 

@@ -260,6 +260,15 @@ void er_clear_variables(edgert_interpreter *it)
         if (it->ops[i].memory_bytes) memset(it->ops[i].memory, 0, it->ops[i].memory_bytes);
 }
 
+void er_begin_variables(edgert_interpreter *it)
+{
+    er_clear_variables(it);
+    for (int32_t i = 0; i < it->graph->n_tensors; i++) {
+        const er_tensor *t = &it->tensors[i];
+        if (t->initial && t->data && t->bytes) memcpy(t->data, t->initial, t->bytes);
+    }
+}
+
 edgert_status edgert_reset_variables(edgert_interpreter *it, edgert_error *error)
 {
     if (!it->planned) return not_planned(error);

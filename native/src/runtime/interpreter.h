@@ -83,6 +83,7 @@ er_status er_run_graph(edgert_interpreter *it, edgert_error *error);
 
 // Sets variable tensors to their zero point.
 void er_clear_variables(edgert_interpreter *it);
+void er_begin_variables(edgert_interpreter *it);        // when the plan is made
 
 // Gives every tensor that the stage writes, and every operator's scratch, its place in the stage's arena.
 er_status er_place_tensors(edgert_interpreter *it, er_stage *s, edgert_error *error);

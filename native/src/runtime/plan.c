@@ -7,6 +7,8 @@
 #include "runtime/interpreter.h"
 #include "runtime/rewrite.h"
 
+enum { DEQUANTIZE = 6 };
+
 // Takes back the stages from `first` on.
 static void drop_stages(edgert_interpreter *it, int32_t first)
 {
@@ -47,6 +49,7 @@ static er_status reset_tensor(edgert_interpreter *it, int32_t i, edgert_error *e
     t->data = (void *)(uintptr_t)d->data;
     t->constant = t->known = d->data != NULL;
     t->inside = false;
+    t->initial = NULL;
     t->has_shape = t->constant || d->is_variable;
     if (!er_count(t->dims, t->rank, &t->count) || !er_mul_size(t->count, each ? each : 1, &t->bytes))
         return er_fail(error, EDGERT_ERROR_MODEL, "tensor %d \"%.200s\" has more elements than fit", i, d->name);
@@ -81,7 +84,13 @@ static er_status use_input_shape(edgert_interpreter *it, int32_t input, edgert_e
     return ER_OK;
 }
 
-static er_status link_tensors(edgert_interpreter *it, er_op *op, bool *written, er_heap *heap, edgert_error *error)
+// TensorFlow's converter writes the zeros that a float16 LSTM's states begin with as a constant and its DEQUANTIZE, which runs once.
+static bool begins_variable(const er_op *op, const er_tensor *t)
+{
+    return op->def->builtin == DEQUANTIZE && op->n_inputs == 1 && op->inputs[0] && op->inputs[0]->constant && t->def->is_variable && !t->constant;
+}
+
+static er_status link_tensors(edgert_interpreter *it, er_op *op, bool first, bool *written, er_heap *heap, edgert_error *error)
 {
     size_t n = (size_t)(op->n_inputs + op->n_outputs);
     er_tensor **links = er_heap_alloc(heap, (n ? n : 1) * sizeof *links);
@@ -102,7 +111,7 @@ static er_status link_tensors(edgert_interpreter *it, er_op *op, bool *written, 
     for (int32_t i = 0; i < op->n_outputs; i++) {
         int32_t t = op->def->outputs[i];
         op->outputs[i] = &it->tensors[t];
-        if (written[t] || it->tensors[t].has_shape || it->uses[t].writer != (int32_t)(op - it->ops))
+        if (written[t] || (it->tensors[t].has_shape && !(first && begins_variable(op, &it->tensors[t]))) || it->uses[t].writer != (int32_t)(op - it->ops))
             return er_fail(error, EDGERT_ERROR_MODEL, "it writes tensor %d \"%.200s\", which is an input, a constant, or written before", t, it->tensors[t].def->name);
         written[t] = true;
     }
@@ -147,11 +156,17 @@ static er_status fold(edgert_interpreter *it, er_op *op, er_heap *heap, edgert_e
         er_tensor *t = op->outputs[i];
         t->data = er_heap_alloc(heap, t->bytes);
         if (!t->data) return er_fail(error, EDGERT_ERROR_MEMORY, "out of memory for constants");
-        t->constant = t->known = true;
+        t->constant = t->known = !t->def->is_variable;
     }
     it->fault = (er_fault){NULL, NULL, ER_OK};
     ER_TRY(er_run_now(it, op, error));
     if (it->fault.what) return er_fail(error, EDGERT_ERROR_MODEL, "%s", it->fault.what);
+    for (int32_t i = 0; i < op->n_outputs; i++) {
+        er_tensor *t = op->outputs[i];
+        if (t->constant) continue;
+        t->initial = t->data;
+        t->data = NULL;     // until variables have their place
+    }
     op->run = run_nothing;
     op->kernel = "constant";
     op->scratch_bytes = op->shared_bytes = 0;
@@ -173,7 +188,7 @@ static er_status prepare_ops(edgert_interpreter *it, er_stage *s, edgert_error *
         er_op *op = &it->ops[s->to];
         const er_op_def *def = &g->ops[s->to];
         *op = (er_op){.def = def, .n_inputs = def->n_inputs, .n_outputs = def->n_outputs, .fault = &it->fault};
-        status = link_tensors(it, op, written, &s->heap, error);
+        status = link_tensors(it, op, s->first, written, &s->heap, error);
         if (status == ER_OK) status = er_prepare_op(&p, it, op, s->from);
         if (status == ER_LATER && (s->to > s->from || s->first)) {
             reset_tensors_of(it, s->to);
@@ -294,7 +309,7 @@ er_status er_make_plan(edgert_interpreter *it, edgert_error *error)
     }
     // Weights are packed: the file's own are not read any more, but for those of plain operators.
     if (!it->depth) er_file_rest(it->model->mapped, it->model->mapped ? it->model->size : 0);
-    if (status == ER_OK) er_clear_variables(it);
+    if (status == ER_OK) er_begin_variables(it);
     else er_drop_plan(it);
     return status;
 }
