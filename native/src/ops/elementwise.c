@@ -135,24 +135,3 @@ er_status er_prepare_quantized_div(er_prepare *p, er_op *op)
     s->zero_divides = true;
     return ER_OK;
 }
-
-// ---- SQUARED_DIFFERENCE
-
-static int32_t squared_difference(const elementwise *s, int32_t x, int32_t z)
-{
-    const int32_t a = er_requantize((int32_t)((uint32_t)x << s->p.shift), s->p.a), b = er_requantize((int32_t)((uint32_t)z << s->p.shift), s->p.b), d = a - b;
-    return er_requantize((int32_t)((uint32_t)d * (uint32_t)d), s->p.out);
-}
-
-er_status er_prepare_quantized_squared_difference(er_prepare *p, er_op *op)
-{
-    elementwise *s;
-    ER_TRY(prepare(p, op, ER_ACT_NONE, &s));
-    const double sa = (double)er_scale(op->inputs[0]), sb = (double)er_scale(op->inputs[1]), twice = 2 * (sa > sb ? sa : sb);
-    s->p.shift = 7;
-    s->p.a = er_make_multiplier(sa / twice);
-    s->p.b = er_make_multiplier(sb / twice);
-    s->p.out = er_make_multiplier(twice * twice / ((double)(1 << (2 * s->p.shift)) * (double)er_scale(op->outputs[0])));
-    s->value = squared_difference;
-    return ER_OK;
-}

@@ -57,6 +57,13 @@ static void softmax_bytes(const softmax *s, const uint8_t *x, void *y)
         s->kernels->qlookup(s->depth, x, table, y);
         return;
     }
+    if (!s->to_int16 && s->depth < BY_TABLE && reached && shift >= 0) {
+        int32_t exps[BY_TABLE];
+        for (size_t i = 0; i < s->depth; i++) exps[i] = s->exps[max - (x[i] ^ flip)];
+        const int32_t zero = s->is_signed ? INT8_MIN : 0;
+        s->kernels->requantize_sums(s->depth, exps, 0, (er_multiplier){scale, -shift}, &(er_output){.zero = zero, .min = zero, .max = zero + 255}, y);
+        return;
+    }
     for (size_t i = 0; i < s->depth; i++) {
         const int32_t v = reached ? er_rounding_shift(er_doubling_high_mul(scale, s->exps[max - (x[i] ^ flip)]), shift) : 0;
         if (s->to_int16) ((int16_t *)y)[i] = (int16_t)er_clamp32(v + INT16_MIN, INT16_MIN, INT16_MAX);
