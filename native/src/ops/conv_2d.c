@@ -5,7 +5,7 @@
 //   direct   the input as it lies: no padding, and the kernel takes the elements raw
 //   image    the input copied once, converted, with its padding around it; rows are read in place from the copy, where each group of channels
 //            has an image of its own
-//   gather   rows copied one by one for a block of pixels: dilated columns
+//   gather   rows copied one by one for a block of pixels: dilated columns, unless the filter has but one row, whose taps are runs then
 // A 1x1 filter with stride 1 sees all pixels of all images as one long row of output. Where each channel is a group of its own, it is a
 // matter for DEPTHWISE_CONV_2D.
 #include <string.h>
@@ -20,7 +20,10 @@
 
 typedef enum { DIRECT, IMAGE, GATHER } way;
 
-enum { COPIED_ROWS = 16 };      // of a padded image, by one task
+enum {
+    COPIED_ROWS = 16,           // of a padded image, by one task
+    LEAST_TAP = 8,              // channels for which a tap is worth a run of its own
+};
 
 typedef struct {
     er_matmul mm;
@@ -29,6 +32,7 @@ typedef struct {
     er_conv_options o;
     int32_t pad_top, pad_left;
     size_t pixel;               // elements of a pixel of A: the channels of a group
+    bool by_tap;                // runs are single taps of a filter of one row
     size_t element;             // bytes of an element of x
     bool is_pointwise;          // 1x1, stride 1, one group: taken as one long line
     size_t whole, whole_end;    // lines of output from `whole` on take all filter rows; of others those that see only padding, of 0, are left out
@@ -169,10 +173,10 @@ static er_rows rows_at(const er_op *op, size_t image, size_t group, size_t oy, s
     const taps t = is_whole(c, oy) ? (taps){0, (size_t)c->kh} : taps_of(c, oy);
     size_t line = c->way == DIRECT ? (size_t)c->in_w * (size_t)c->in_c : c->image_row, height = c->way == DIRECT ? (size_t)c->in_h : c->image_h;
     size_t from = ((image * c->mm.groups + group) * height + oy * (size_t)c->o.stride_h) * line + first * (size_t)c->o.stride_w * c->pixel, element = c->mm.element;
-    const size_t segment_stride = (size_t)c->o.dilation_h * line * element;
+    const size_t segment_stride = (c->by_tap ? (size_t)c->o.dilation_w * c->pixel : (size_t)c->o.dilation_h * line) * element;
     const uint8_t *a = c->way == DIRECT ? er_u8(op->inputs[0]) : op->shared;
     return (er_rows){.a = a + from * element + t.first * segment_stride, .lines = lines, .line_stride = (size_t)c->o.stride_h * line * element, .m = m,
-                     .row_stride = (size_t)c->o.stride_w * c->pixel * element, .segments = t.end - t.first, .segment_stride = segment_stride,
+                     .row_stride = (size_t)c->o.stride_w * c->pixel * element, .segments = c->by_tap ? c->mm.segments : t.end - t.first, .segment_stride = segment_stride,
                      .before = t.first, .after = (size_t)c->kh - t.end};
 }
 
@@ -209,22 +213,39 @@ static void run_lines(void *arg, size_t i, int thread)
 
 // ---- GATHER: a block of output pixels
 
-static void gather(const conv *c, const uint8_t *x, size_t at, size_t group, uint8_t *a)
+static void copy_pixel(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    if (bytes % 16) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    for (; bytes; bytes -= 16, to += 16, from += 16) memcpy(to, from, 16);
+}
+
+// Runs of bytes are gathered as the input has them, and converted together.
+static void gather(const conv *c, const uint8_t *x, uint8_t pad, size_t at, size_t group, uint8_t *a)
 {
     const er_matmul *mm = &c->mm;
-    size_t in_c = (size_t)c->in_c, group_c = in_c / mm->groups, run_bytes = er_matmul_run_bytes(mm);
-    int32_t ox = (int32_t)(at % (size_t)c->out_w), oy = (int32_t)(at / (size_t)c->out_w % (size_t)c->out_h);
-    const uint8_t *image = x + at / ((size_t)c->out_w * (size_t)c->out_h) * (size_t)c->in_h * (size_t)c->in_w * in_c * c->element;
-    for (int32_t ky = 0; ky < c->kh; ky++) {
-        int32_t y = oy * c->o.stride_h - c->pad_top + ky * c->o.dilation_h;
-        uint8_t *to = a + (size_t)ky * run_bytes;
-        for (int32_t kx = 0; kx < c->kw; kx++, to += group_c * mm->element) {
-            int32_t left = ox * c->o.stride_w - c->pad_left + kx * c->o.dilation_w;
-            size_t offset = ((size_t)y * (size_t)c->in_w + (size_t)left) * in_c + group * group_c;
-            if (y < 0 || y >= c->in_h || left < 0 || left >= c->in_w) er_matmul_fill(mm, to, group_c);
-            else er_matmul_convert(mm, to, image + offset * c->element, group_c);
+    const bool raw = mm->element == c->element;
+    const size_t in_c = (size_t)c->in_c, group_c = c->pixel, each = group_c * mm->element, run_bytes = er_matmul_run_bytes(mm), taps = mm->length / group_c;
+    const int32_t ox = (int32_t)(at % (size_t)c->out_w), oy = (int32_t)(at / (size_t)c->out_w % (size_t)c->out_h), left = ox * c->o.stride_w - c->pad_left;
+    const uint8_t *image = x + (at / ((size_t)c->out_w * (size_t)c->out_h) * (size_t)c->in_h * (size_t)c->in_w * in_c + group * group_c) * c->element;
+    for (int32_t ky = 0; ky < c->kh; ky++, a += run_bytes) {
+        const int32_t y = oy * c->o.stride_h - c->pad_top + ky * c->o.dilation_h;
+        const bool in_row = y >= 0 && y < c->in_h;
+        const uint8_t *row = image + (size_t)(in_row ? y : 0) * (size_t)c->in_w * in_c * c->element;
+        uint8_t *to = a;
+        for (size_t kx = 0; kx < taps; kx++, to += each) {
+            const int32_t tap = left + (int32_t)kx * c->o.dilation_w;
+            const bool inside = in_row && tap >= 0 && tap < c->in_w;
+            const uint8_t *from = row + (size_t)(inside ? tap : 0) * in_c * c->element;
+            if (raw && inside) copy_pixel(to, from, each);
+            else if (raw) memset(to, pad, each);
+            else if (inside) er_matmul_convert(mm, to, from, group_c);
+            else er_matmul_fill(mm, to, group_c);
         }
-        er_matmul_fill(mm, to, run_bytes / mm->element - mm->length);
+        if (raw && !er_matmul_takes_raw(mm)) er_matmul_convert(mm, a, a, mm->length);
+        if (run_bytes > taps * each) er_matmul_fill(mm, to, run_bytes / mm->element - mm->length);
     }
 }
 
@@ -238,9 +259,10 @@ static void run_block(void *arg, size_t i, int thread)
     uint8_t *scratch = t->op->scratch + (size_t)thread * t->op->scratch_stride;
     uint8_t *a = scratch + er_round_up(er_matmul_scratch(mm), ER_ALIGN);
     uint8_t *y = er_u8(er_conv_output(t->op)) + first * (size_t)c->out_c * c->element;
+    const uint8_t pad = mm->is_float ? 0 : (uint8_t)er_stored_zero(t->op->inputs[0]);
     er_rows rows = {.a = a, .lines = 1, .m = m, .row_stride = run_bytes * mm->segments, .segments = mm->segments, .segment_stride = run_bytes};
     for (size_t g = 0; g < mm->groups; g++) {
-        for (size_t r = 0; r < m; r++) gather(c, er_u8(t->op->inputs[0]), first + r, g, a + r * rows.row_stride);
+        for (size_t r = 0; r < m; r++) gather(c, er_u8(t->op->inputs[0]), pad, first + r, g, a + r * rows.row_stride);
         er_matmul_run(mm, g, &rows, (size_t *)(void *)scratch, 0, mm->n, y + g * mm->n * c->element, (size_t)c->out_c);
     }
     finish(t->op, y, m * (size_t)c->out_c);
@@ -336,9 +358,9 @@ void er_conv_fuse_sum(er_op *op, const er_op *sum)
 
 static way choose_way(const conv *c, const er_tensor *x)
 {
-    if (c->o.dilation_w > 1 && c->kw > 1) return GATHER;
+    if (c->o.dilation_w > 1 && c->kw > 1 && !c->by_tap) return GATHER;
     bool inside = c->pad_top == 0 && c->pad_left == 0 && ((int64_t)c->out_h - 1) * c->o.stride_h + ((int64_t)c->kh - 1) * c->o.dilation_h < c->in_h &&
-                  ((int64_t)c->out_w - 1) * c->o.stride_w + c->kw <= c->in_w;
+                  ((int64_t)c->out_w - 1) * c->o.stride_w + ((int64_t)c->kw - 1) * c->o.dilation_w < c->in_w;
     // The kernel may read a few bytes past the last run: fine in the arena, not at the end of a mapped file.
     return inside && c->mm.groups == 1 && er_matmul_takes_raw(&c->mm) && !x->constant ? DIRECT : IMAGE;
 }
@@ -347,7 +369,7 @@ static er_status plan_image(er_prepare *p, er_op *op, conv *c)
 {
     // Rows and columns that any tap reads: for VALID possibly fewer than there are.
     size_t h = ((size_t)c->out_h - 1) * (size_t)c->o.stride_h + ((size_t)c->kh - 1) * (size_t)c->o.dilation_h + 1;
-    size_t w = ((size_t)c->out_w - 1) * (size_t)c->o.stride_w + (size_t)c->kw, bytes;
+    size_t w = ((size_t)c->out_w - 1) * (size_t)c->o.stride_w + ((size_t)c->kw - 1) * (size_t)c->o.dilation_w + 1, bytes;
     c->image_h = h;
     c->image_row = w * c->pixel;
     if (!er_mul_size(c->image_row, h, &bytes) || !er_mul_size(bytes, (size_t)c->batch * c->mm.groups * c->mm.element, &bytes) || bytes > INT32_MAX)
@@ -445,10 +467,12 @@ er_status er_prepare_conv(er_prepare *p, er_op *op, er_conv_options o, er_pads p
                 .kh = kh, .kw = kw, .o = o, .pad_top = wy.before + pads.top, .pad_left = wx.before + pads.left, .element = er_type_size(x->def->type)};
     const size_t n = (size_t)(out_c / groups), merged = choose_merged(p, x, (size_t)groups, n);
     size_t together = groups == 1 && (o.dilation_w == 1 || kw == 1) ? choose_together(p, c, x) : 1;
+    c->by_tap = kh == 1 && kw > 1 && o.dilation_w > 1 && (size_t)group_c * merged >= LEAST_TAP;
+    const size_t segments = (size_t)(c->by_tap ? kw : kh), taps = (size_t)(c->by_tap ? 1 : kw);
     if (merged > 1) {
-        ER_TRY(er_matmul_prepare_merged(p, &c->mm, x, w, bias, y, (size_t)groups, n, (size_t)kh, (size_t)kw, (size_t)group_c, merged, o.activation));
+        ER_TRY(er_matmul_prepare_merged(p, &c->mm, x, w, bias, y, (size_t)groups, n, segments, taps, (size_t)group_c, merged, o.activation));
     } else if (together == 1) {
-        ER_TRY(er_matmul_prepare(p, &c->mm, x, w, bias, y, (size_t)groups, n, (size_t)kh, length, o.activation, false));
+        ER_TRY(er_matmul_prepare(p, &c->mm, x, w, bias, y, (size_t)groups, n, segments, taps * (size_t)group_c, o.activation, false));
     } else {
         // From here on another convolution, with the same output.
         ER_TRY(er_matmul_prepare_together(p, &c->mm, x, w, bias, y, (size_t)out_c, (size_t)kh, length, together, (size_t)o.stride_w * (size_t)in_c, o.activation));

@@ -1,9 +1,9 @@
 // DEPTHWISE_CONV_2D. Checks and float32 here; 8 bits in depthwise_8bit.c.
 //
-// float32 with depth multiplier 1 has a kernel, which reads its taps through pointers, so padding costs nothing: taps outside the image
-// point at a row of zeros. A row of output is cut into the pixels at the left edge, the run in the middle where all taps of a
-// column are inside, and those at the right edge. An image of one channel is a matter for CONV_2D, which has a panel of channels at hand for each byte; any
-// other multiplier runs as plain loops: float models with it are rare.
+// float32 has a kernel, which reads its taps through pointers, so padding costs nothing: taps outside the image point at a row of zeros. A row of
+// output is cut into the pixels at the left edge, the run in the middle where all taps of a column are inside, and those at the right edge. With a depth
+// multiplier the kernel reads a copy of the input in which each channel is repeated. An image of one channel is a matter for CONV_2D, which has a panel of
+// channels at hand for each byte.
 //
 // "Hybrid", with int8 weights, goes the same way on whole numbers, which float sums of few taps hold exactly: each sample's input is
 // quantized to int8 when the operator runs, and its sums are scaled back (hybrid.c).
@@ -20,7 +20,8 @@
 #include "ops/matmul.h"
 
 typedef struct {
-    er_depthwise_shape s;
+    er_depthwise_shape s;               // with as many channels in as out
+    size_t repeat;                      // the depth multiplier
     const er_kernels *kernels;
     int32_t inner_first, inner_end;     // output columns of which all taps are inside
     const float *bias;
@@ -51,18 +52,6 @@ static void set_taps(const depthwise *d, const float *image, int32_t y0, int32_t
     }
 }
 
-// One output pixel with any multiplier.
-static void run_pixel(const depthwise *d, const float *weights, const float *const *tap, float *out)
-{
-    size_t taps = (size_t)(d->s.kh * d->s.kw), out_c = (size_t)d->s.out_c, m = (size_t)d->s.multiplier;
-    for (size_t c = 0; c < out_c; c++) {
-        float sum = 0;
-        for (size_t k = 0; k < taps; k++) sum += tap[k][c / m] * weights[k * out_c + c];
-        if (!d->scale) sum += d->bias[c];
-        out[c] = sum < d->low ? d->low : sum > d->high ? d->high : sum;
-    }
-}
-
 // A row of whole numbers, scaled back.
 static void scale_row(const depthwise *d, float scale, float *out)
 {
@@ -89,11 +78,10 @@ static void run_row(void *arg, size_t i, int thread)
     er_watch watch = {t->pool, 0};
     for (int32_t ox = 0, n = 0; ox < s->out_w; ox += n) {
         if (er_watch_ends(&watch, (size_t)n * taps * out_c)) return;
-        n = ox >= d->inner_first && ox < d->inner_end && s->multiplier == 1 ? d->inner_end - ox : 1;
+        n = ox >= d->inner_first && ox < d->inner_end ? d->inner_end - ox : 1;
         if ((size_t)n > most) n = (int32_t)most;
         set_taps(d, image, y0, ox, tap);
-        if (s->multiplier != 1) run_pixel(d, weights, tap, out + (size_t)ox * out_c);
-        else d->kernels->sdepthwise((size_t)n, in_c, taps, tap, (size_t)s->o.stride_w * in_c, d->scale ? d->zeros : d->bias, weights, d->low, d->high, out + (size_t)ox * out_c, out_c);
+        d->kernels->sdepthwise((size_t)n, in_c, taps, tap, (size_t)s->o.stride_w * in_c, d->scale ? d->zeros : d->bias, weights, d->low, d->high, out + (size_t)ox * out_c, out_c);
     }
     if (d->scale) scale_row(d, t->q[b].scale, out);
 }
@@ -113,22 +101,49 @@ static void quantize(const er_op *op, task_arg *t)
     t->q = q;
 }
 
+// Where the copy with repeated channels begins: behind what `quantize` writes.
+static size_t repeated_at(const er_op *op, const depthwise *d)
+{
+    return d->scale ? er_round_up(er_round_up((size_t)d->s.batch * sizeof(er_dynamic), ER_ALIGN) + op->inputs[0]->count * (sizeof(float) + 1), ER_ALIGN) : 0;
+}
+
+static void repeat_channels(const er_op *op, task_arg *t)
+{
+    const depthwise *d = t->d;
+    float *to = (float *)(void *)(op->shared + repeated_at(op, d));
+    const float *x = t->x;
+    t->x = to;
+    for (size_t i = 0; i < op->inputs[0]->count; i++)
+        for (size_t m = 0; m < d->repeat; m++) *to++ = x[i];
+}
+
 static void run_depthwise(const er_op *op, er_pool *pool)
 {
     const depthwise *d = op->state;
     task_arg t = {op, d, pool, er_f32(op->inputs[0]), NULL};
     if (d->scale) quantize(op, &t);
+    if (d->repeat > 1) repeat_channels(op, &t);
     er_for(pool, (size_t)d->s.batch * (size_t)d->s.out_h, (double)op->macs * 4, run_row, &t);
+}
+
+static er_status plan_copies(er_prepare *p, er_op *op, const depthwise *d)
+{
+    size_t bytes;
+    if (!er_mul_size(op->inputs[0]->count, d->repeat * sizeof(float), &bytes) || bytes > SIZE_MAX / 4) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is too large");
+    op->shared_bytes = repeated_at(op, d) + (d->repeat > 1 ? bytes : 0);
+    return ER_OK;
 }
 
 static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *w, const er_tensor *bias)
 {
     size_t span = ((size_t)er_max32(s->out_w, 1) - 1) * (size_t)s->o.stride_w + ((size_t)s->kw - 1) * (size_t)s->o.dilation_w + 1, pad_bytes;
-    if (!er_mul_size(span, (size_t)s->in_c * sizeof(float), &pad_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
+    if (!er_mul_size(span, (size_t)s->out_c * sizeof(float), &pad_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its filter is too large");
     er_status status;
     depthwise *d = op->state = er_alloc(p, sizeof *d, &status);
     ER_TRY(status);
-    *d = (depthwise){.s = *s, .kernels = p->kernels};
+    *d = (depthwise){.s = *s, .repeat = (size_t)s->multiplier, .kernels = p->kernels};
+    d->s.in_c = s->out_c;
+    d->s.multiplier = 1;
     d->pad_row = er_alloc(p, pad_bytes, &status);
     ER_TRY(status);
     float *zeros = er_alloc(p, (size_t)s->out_c * sizeof *zeros, &status);
@@ -142,8 +157,9 @@ static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shap
     d->inner_first = (s->pad_left + s->o.stride_w - 1) / s->o.stride_w;
     d->inner_end = last < 0 ? 0 : er_min32(last / s->o.stride_w + 1, s->out_w);
     op->scratch_bytes = (size_t)(s->kh * s->kw) * sizeof(float *);
-    op->kernel = s->multiplier == 1 ? "float taps" : "plain loops";
+    op->kernel = "float taps";
     op->run = run_depthwise;
+    ER_TRY(plan_copies(p, op, d));
     ER_TRY(er_activation_floats(p, s->o.activation, &d->min, &d->max));
     d->low = d->min;
     d->high = d->max;
@@ -152,7 +168,7 @@ static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shap
 
 static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *bias)
 {
-    const er_tensor *x = op->inputs[0], *w = op->inputs[1];
+    const er_tensor *w = op->inputs[1];
     ER_TRY(er_expect_hybrid_weights(p, w, s->out_c, 3));
     // The reference has none with one scale for several channels.
     if (w->def->quant.n != s->out_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales, expected %d", w->def->quant.n, s->out_c);
@@ -166,10 +182,8 @@ static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_sha
     d->scale = w->def->quant.scale;
     d->low = -INFINITY;
     d->high = INFINITY;
-    if (!er_mul_size(x->count, sizeof(float) + 1, &op->shared_bytes)) return er_op_fail(p, EDGERT_ERROR_MODEL, "its input is too large");
-    op->shared_bytes += er_round_up((size_t)s->batch * sizeof(er_dynamic), ER_ALIGN);
-    op->kernel = s->multiplier == 1 ? "taps of a quantized input" : "plain loops";
-    return ER_OK;
+    op->kernel = "taps of a quantized input";
+    return plan_copies(p, op, d);
 }
 
 // The output's shape, and all that the kernels need to know of shapes.
