@@ -510,8 +510,9 @@ er_status er_prepare_conv_2d(er_prepare *p, er_op *op)
     ER_TRY(er_expect_rank(p, op->inputs[1], 4, "weights"));
     er_conv_options o = er_read_conv_2d(op->def->options);
     if (er_is_16bit(op->inputs[0])) return er_prepare_conv16(p, op, &o, false);
-    if (er_is_hybrid(op)) return er_prepare_hybrid_conv(p, op, &o);
-    const er_pads pads = er_take_pad(op, &o);
+    const bool is_hybrid = er_is_hybrid(op);
+    const er_pads pads = is_hybrid ? (er_pads){0} : er_take_pad(op, &o);
     if (er_is_depthwise(op)) return er_prepare_conv_as_depthwise(p, op, o, pads);
+    if (is_hybrid) return er_prepare_hybrid_conv(p, op, &o);
     return er_prepare_conv(p, op, o, pads, op->inputs[1]);
 }

@@ -29,6 +29,7 @@ typedef struct {
     float *pad_row;                     // zeros, as many as all taps of a row of output span
     const float *weights;
     const float *scale;                 // hybrid: [out_c], else NULL
+    er_hybrid_scaling scaling;
     float low, high;                    // what sums are clamped to: min and max, or, of whole numbers, nothing
     const float *zeros;
 } depthwise;
@@ -58,7 +59,7 @@ static void scale_row(const depthwise *d, float scale, float *out)
     const size_t out_c = (size_t)d->s.out_c;
     for (int32_t ox = 0; ox < d->s.out_w; ox++, out += out_c) {
         for (size_t c = 0; c < out_c; c++) {
-            const float v = out[c] * (d->scale[c] * scale) + d->bias[c];
+            const float v = (d->scaling.apart ? out[c] * d->scale[c] * scale : out[c] * (d->scale[c] * scale)) + d->bias[c];
             out[c] = v < d->min ? d->min : v > d->max ? d->max : v;
         }
     }
@@ -94,7 +95,7 @@ static void quantize(const er_op *op, task_arg *t)
     float *whole = (float *)(void *)(op->shared + er_round_up(batch * sizeof *q, ER_ALIGN));
     int8_t *bytes = (int8_t *)(whole + op->inputs[0]->count);
     for (size_t b = 0; b < batch; b++) {
-        q[b] = er_quantize_floats(t->d->kernels, t->x + b * sample, sample, true, bytes);
+        q[b] = er_quantize_floats(t->d->kernels, t->x + b * sample, sample, t->d->scaling.asymmetric, bytes);
         for (size_t i = 0; i < sample; i++) whole[b * sample + i] = (float)(bytes[i] - q[b].zero);
     }
     t->x = whole;
@@ -166,12 +167,8 @@ static er_status prepare_float(er_prepare *p, er_op *op, const er_depthwise_shap
     return ER_OK;
 }
 
-static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *bias)
+static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *w, const er_tensor *bias, er_hybrid_scaling scaling)
 {
-    const er_tensor *w = op->inputs[1];
-    ER_TRY(er_expect_hybrid_weights(p, w, s->out_c, 3));
-    // The reference has none with one scale for several channels.
-    if (w->def->quant.n != s->out_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales, expected %d", w->def->quant.n, s->out_c);
     ER_TRY(prepare_float(p, op, s, w, bias));
     depthwise *d = op->state;
     er_status status;
@@ -179,7 +176,11 @@ static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_sha
     ER_TRY(status);
     for (size_t i = 0; i < w->count; i++) weights[i] = (float)((const int8_t *)w->data)[i];
     d->weights = weights;
-    d->scale = w->def->quant.scale;
+    float *scale = er_alloc(p, (size_t)s->out_c * sizeof *scale, &status);
+    ER_TRY(status);
+    for (int32_t c = 0; c < s->out_c; c++) scale[c] = w->def->quant.scale[w->def->quant.n == 1 ? 0 : c];
+    d->scale = scale;
+    d->scaling = scaling;
     d->low = -INFINITY;
     d->high = INFINITY;
     op->kernel = "taps of a quantized input";
@@ -222,11 +223,11 @@ static er_status turn_weights(er_prepare *p, const er_tensor *w, size_t rows, si
 }
 
 // Shapes are set. w: [1][kh][kw][out_c].
-static er_status prepare_kernel(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *w)
+static er_status prepare_kernel(er_prepare *p, er_op *op, const er_depthwise_shape *s, const er_tensor *w, er_hybrid_scaling scaling)
 {
     const er_tensor *x = op->inputs[0], *bias = op->n_inputs > 2 ? op->inputs[2] : NULL;
     op->macs = (int64_t)op->outputs[0]->count * s->kh * s->kw;
-    if (x->def->type == EDGERT_FLOAT32 && w->def->type == EDGERT_INT8) return prepare_hybrid(p, op, s, bias);
+    if (er_is_hybrid(op)) return prepare_hybrid(p, op, s, w, bias, scaling);
     return er_is_8bit(x) ? er_prepare_depthwise_8bit(p, op, s, w, bias) : prepare_float(p, op, s, w, bias);
 }
 
@@ -234,9 +235,8 @@ bool er_is_depthwise(const er_op *op)
 {
     const er_tensor *x = op->inputs[0], *w = op->inputs[1];
     const int32_t in_c = x->dims[3], out_c = w->dims[0];
-    if (w->dims[3] != 1 || in_c < 2 || out_c < 1 || out_c % in_c || !w->known || !w->data || w->def->type != x->def->type) return false;
-    if (w->dims[1] > 64 || w->dims[2] > 64) return false;       // sums of so many products as DEPTHWISE_CONV_2D takes
-    return er_is_8bit(x) || out_c == in_c;
+    if (w->dims[3] != 1 || in_c < 2 || out_c < 1 || out_c % in_c || !w->known || !w->data || (w->def->type != x->def->type && !er_is_hybrid(op))) return false;
+    return (int64_t)w->dims[1] * w->dims[2] <= 512;     // of whole numbers, floats hold the sums of so many products
 }
 
 er_status er_prepare_conv_as_depthwise(er_prepare *p, er_op *op, er_conv_options o, er_pads pads)
@@ -247,9 +247,10 @@ er_status er_prepare_conv_as_depthwise(er_prepare *p, er_op *op, er_conv_options
     er_depthwise_shape s;
     ER_TRY(er_expect_type(p, op->outputs[0], x->def->type, "output"));
     if (er_is_8bit(x)) ER_TRY(er_expect_weight_scales(p, w, (size_t)out_c, 0));
+    if (er_is_hybrid(op)) ER_TRY(er_expect_hybrid_weights(p, w, out_c, 0));
     ER_TRY(set_shape(p, op, o, pads, kh, kw, out_c, &s));
     ER_TRY(turn_weights(p, w, (size_t)out_c, (size_t)kh * (size_t)kw, &turned));
-    return prepare_kernel(p, op, &s, turned);
+    return prepare_kernel(p, op, &s, turned, er_conv_scaling(w));
 }
 
 er_status er_prepare_depthwise(er_prepare *p, er_op *op)
@@ -283,5 +284,10 @@ er_status er_prepare_depthwise(er_prepare *p, er_op *op)
         ER_TRY(turn_weights(p, w, taps, (size_t)out_c, &turned));
         return er_prepare_conv(p, op, o, pads, turned);
     }
-    return prepare_kernel(p, op, &s, w);
+    if (er_is_hybrid(op)) {
+        ER_TRY(er_expect_hybrid_weights(p, w, out_c, 3));
+        // The reference has none with one scale for several channels.
+        if (w->def->quant.n != out_c) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have %d scales, expected %d", w->def->quant.n, out_c);
+    }
+    return prepare_kernel(p, op, &s, w, (er_hybrid_scaling){true, false});
 }

@@ -15,8 +15,7 @@
 
 typedef struct {
     er_matmul mm;
-    bool asymmetric;
-    bool apart;                     // scales are multiplied one after the other
+    er_hybrid_scaling scaling;
     bool direct;                    // a pixel of the input is a row
     int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, kh, kw, group_c;
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -78,7 +77,7 @@ static void run_block(void *arg, size_t i, int thread)
         const size_t c = g * mm->n + n0;
         for (size_t r = 0; r < m; r++) {
             const er_dynamic *q = &t->q[(first + r) / per_sample];
-            mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride + n0, h->weight_sums + c, q->zero, h->scale + c, q->scale, h->apart, h->bias + c, h->min, h->max,
+            mm->kernels->scale_sums(n1 - n0, (const int32_t *)(void *)sums + r * h->sum_stride + n0, h->weight_sums + c, q->zero, h->scale + c, q->scale, h->scaling.apart, h->bias + c, h->min, h->max,
                                     er_f32(t->op->outputs[0]) + (first + r) * out_c + c);
         }
     }
@@ -93,7 +92,7 @@ static void run_hybrid(const er_op *op, er_pool *pool)
     uint8_t *a = (uint8_t *)quantized + er_round_up(h->sample, ER_ALIGN);
     const size_t run = h->direct ? h->mm.length : h->sample, run_bytes = h->direct ? h->row_bytes : run * h->mm.element;
     for (size_t b = 0; b < (size_t)h->batch; b++) {
-        q[b] = er_quantize_floats(h->mm.kernels, x + b * h->sample, h->sample, h->asymmetric, quantized);
+        q[b] = er_quantize_floats(h->mm.kernels, x + b * h->sample, h->sample, h->scaling.asymmetric, quantized);
         for (size_t at = 0; at < h->sample; at += run) {
             uint8_t *to = a + (b * h->sample + at) / run * run_bytes;
             er_matmul_convert(&h->mm, to, quantized + at, run);
@@ -177,11 +176,12 @@ er_status er_expect_hybrid_weights(er_prepare *p, const er_tensor *w, int32_t ch
 }
 
 // One scale for all channels is per tensor for the reference, however often the file says it.
-static bool scales_differ(const er_quantization *q)
+er_hybrid_scaling er_conv_scaling(const er_tensor *w)
 {
+    const er_quantization *q = &w->def->quant;
     for (int32_t i = 1; i < q->n; i++)
-        if (q->scale[i] != q->scale[0]) return true;
-    return false;
+        if (q->scale[i] != q->scale[0]) return (er_hybrid_scaling){true, true};
+    return (er_hybrid_scaling){false, false};
 }
 
 er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options *o)
@@ -195,8 +195,8 @@ er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options
     ER_TRY(er_place_window(p, o->padding, x->dims[1], kh, o->stride_h, o->dilation_h, &wy));
     ER_TRY(er_place_window(p, o->padding, x->dims[2], kw, o->stride_w, o->dilation_w, &wx));
     ER_TRY(er_set_shape(p, op->outputs[0], (int32_t[]){x->dims[0], wy.out, wx.out, out_c}, 4));
-    const bool by_channel = scales_differ(&w->def->quant);
-    hybrid h = {.asymmetric = by_channel, .apart = by_channel, .direct = kh == 1 && kw == 1 && o->stride_h == 1 && o->stride_w == 1 && group_c == in_c, .batch = x->dims[0],
+    const er_hybrid_scaling scaling = er_conv_scaling(w);
+    hybrid h = {.scaling = scaling, .direct = kh == 1 && kw == 1 && o->stride_h == 1 && o->stride_w == 1 && group_c == in_c, .batch = x->dims[0],
                 .in_h = x->dims[1], .in_w = x->dims[2], .in_c = in_c, .out_h = wy.out, .out_w = wx.out, .out_c = out_c, .kh = kh, .kw = kw, .group_c = group_c, .stride_h = o->stride_h,
                 .stride_w = o->stride_w, .dilation_h = o->dilation_h, .dilation_w = o->dilation_w, .pad_top = wy.before, .pad_left = wx.before};
     return finish(p, op, h, o->activation, w->count / (size_t)out_c);
@@ -207,7 +207,7 @@ er_status er_prepare_hybrid_fully_connected(er_prepare *p, er_op *op, bool asymm
     const er_tensor *w = op->inputs[1];
     size_t k = (size_t)w->dims[1], rows = op->inputs[0]->count / k;
     // A row is a sample with one pixel of k channels.
-    hybrid h = {.asymmetric = asymmetric, .direct = true, .batch = (int32_t)rows, .in_h = 1, .in_w = 1, .in_c = (int32_t)k, .out_h = 1, .out_w = 1,
+    hybrid h = {.scaling = {asymmetric, false}, .direct = true, .batch = (int32_t)rows, .in_h = 1, .in_w = 1, .in_c = (int32_t)k, .out_h = 1, .out_w = 1,
                 .out_c = w->dims[0], .kh = 1, .kw = 1, .group_c = (int32_t)k, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
     return finish(p, op, h, activation, k);
 }
