@@ -91,6 +91,16 @@ def test_transpose(dtype: str, data: st.DataObject) -> None:
 
 
 @DTYPES
+@examples(20)
+@given(data=st.data())
+def test_shuffled_channels(dtype: str, data: st.DataObject) -> None:
+    """Of groups and channels, the two last, one becomes the other; there may be more around them."""
+    groups, channels = data.draw(st.integers(2, 7)), data.draw(st.integers(3, 40))
+    shape = [3, *data.draw(st.permutations([groups, channels])), *data.draw(st.sampled_from([[], [], [2]]))]
+    simple("TRANSPOSE", dtype, data.draw, tuple(shape), [np.array([0, 2, 1, 3][: len(shape)])])
+
+
+@DTYPES
 @examples(40)
 @given(data=st.data())
 def test_slice(dtype: str, data: st.DataObject) -> None:

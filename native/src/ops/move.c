@@ -156,6 +156,30 @@ static int32_t turned_dimension(const er_move *m)
     return -1;
 }
 
+// ---- a few runs whose elements go in turn, as when channels of groups are shuffled
+
+// to[j * runs + i] = from[i][j]
+static void weave(size_t element, size_t runs, size_t n, const uint8_t *from, int64_t from_stride, uint8_t *to)
+{
+#define IN_STEP(bytes, count) \
+    if (element == (bytes) && runs == (count)) { \
+        for (size_t j = 0; j < n; j++) \
+            for (size_t i = 0; i < (count); i++) memcpy(to + (j * (count) + i) * (bytes), from + (int64_t)i * from_stride + j * (bytes), bytes); \
+        return; \
+    }
+    IN_STEP(1, 2) IN_STEP(1, 3) IN_STEP(1, 4) IN_STEP(4, 2) IN_STEP(4, 3) IN_STEP(4, 4)
+#undef IN_STEP
+    for (size_t i = 0; i < runs; i++) copy_line(element, n, from + (int64_t)i * from_stride, (int64_t)element, to + i * element, (int64_t)(runs * element));
+}
+
+// The dimension of the runs, which is the last of the source; -1: there is none.
+static int32_t woven_dimension(const er_move *m)
+{
+    const int32_t last = m->rank - 1, d = last - 1;
+    if (d < 0 || m->to_stride[last] != (int64_t)m->element || m->dims[last] >= TILE || m->dims[d] <= m->dims[last]) return -1;
+    return m->from_stride[d] == (int64_t)m->element && m->to_stride[d] == m->dims[last] * (int64_t)m->element ? d : -1;
+}
+
 void er_move_run(const er_move *m, const void *from, void *to)
 {
     const uint8_t *f = (const uint8_t *)from + m->from;
@@ -167,10 +191,11 @@ void er_move_run(const er_move *m, const void *from, void *to)
         memcpy(t, f, m->element);
         return;
     }
-    const int32_t last = m->rank - 1, turned = turned_dimension(m);
+    const int32_t last = m->rank - 1, woven = woven_dimension(m), turned = woven >= 0 ? woven : turned_dimension(m);
     int32_t at[ER_MAX_RANK] = {0};
     for (;;) {
-        if (turned >= 0) turn(m->element, (size_t)m->dims[last], (size_t)m->dims[turned], f, m->from_stride[last], t, m->to_stride[turned]);
+        if (woven >= 0) weave(m->element, (size_t)m->dims[last], (size_t)m->dims[woven], f, m->from_stride[last], t);
+        else if (turned >= 0) turn(m->element, (size_t)m->dims[last], (size_t)m->dims[turned], f, m->from_stride[last], t, m->to_stride[turned]);
         else copy_line(m->element, (size_t)m->dims[last], f, m->from_stride[last], t, m->to_stride[last]);
         int32_t d = last - 1;
         for (; d >= 0; d--) {
