@@ -18,7 +18,7 @@ typedef struct {
     uint8_t pairs[256][2];      // depth 2: what the larger and the other one become, by difference
 } softmax;
 
-enum { BY_TABLE = 128 };        // from so many values on all 256 answers are computed
+enum { BY_KERNEL = 32, BY_TABLE = 128 };        // from so many values on they are scaled together, or all 256 answers are
 
 // The largest of n bytes that are unsigned when `flip` has been applied.
 static int32_t largest(const uint8_t *x, size_t n, uint8_t flip)
@@ -37,6 +37,34 @@ static int32_t largest(const uint8_t *x, size_t n, uint8_t flip)
     return most;
 }
 
+// Each value by one shift of all 64 bits: what is not negative is so rounded twice, to the nearest of 2^31 first, then of 2^shift.
+static void scale_few(const softmax *s, const uint8_t *x, int32_t max, uint8_t flip, int32_t scale, int32_t shift, void *y)
+{
+    const uint64_t halves = (UINT64_C(1) << 30) + (UINT64_C(1) << (shift + 30));
+    for (size_t i = 0; i < s->depth; i++) {
+        const uint64_t v = ((uint64_t)scale * (uint64_t)s->exps[max - (x[i] ^ flip)] + halves) >> (shift + 31);
+        if (s->to_int16) ((int16_t *)y)[i] = (int16_t)(v < UINT16_MAX ? (int32_t)v + INT16_MIN : INT16_MAX);
+        else ((uint8_t *)y)[i] = (uint8_t)((v < UINT8_MAX ? v : UINT8_MAX) ^ flip);
+    }
+}
+
+static void scale_by_kernel(const softmax *s, const uint8_t *x, int32_t max, uint8_t flip, er_multiplier m, uint8_t *y)
+{
+    int32_t exps[BY_TABLE];
+    const int32_t zero = flip ? INT8_MIN : 0;
+    for (size_t i = 0; i < s->depth; i++) exps[i] = s->exps[max - (x[i] ^ flip)];
+    s->kernels->requantize_sums(s->depth, exps, 0, m, &(er_output){.zero = zero, .min = zero, .max = zero + UINT8_MAX}, y);
+}
+
+static void scale_by_table(const softmax *s, const uint8_t *x, int32_t max, uint8_t flip, er_multiplier m, uint8_t *y)
+{
+    uint8_t by_difference[256], table[256];
+    s->kernels->requantize_sums((size_t)max + 1, s->exps, 0, m, &(er_output){.max = UINT8_MAX}, by_difference);
+    for (int32_t v = 0; v <= max; v++) table[v ^ flip] = by_difference[max - v] ^ flip;
+    for (int32_t v = max + 1; v < 256; v++) table[v ^ flip] = 0;        // none is larger
+    s->kernels->qlookup(s->depth, x, table, y);
+}
+
 static void softmax_bytes(const softmax *s, const uint8_t *x, void *y)
 {
     const uint8_t flip = s->is_signed ? 0x80 : 0;   // so that int8 compares as uint8
@@ -44,30 +72,19 @@ static void softmax_bytes(const softmax *s, const uint8_t *x, void *y)
     uint32_t unsigned_sum = 0;
     for (size_t i = 0; i < s->depth; i++) unsigned_sum += (uint32_t)s->parts[max - (x[i] ^ flip)];
     const int32_t sum = (int32_t)unsigned_sum;
-    int32_t headroom = sum > 0 ? __builtin_clz((uint32_t)sum) : 0;
-    int32_t scale = er_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31)));
-    // From 512 equal classes on the shift is over 31: half of the last bit is not reached. (The reference aborts.)
+    const int32_t headroom = sum > 0 ? __builtin_clz((uint32_t)sum) : 0;     // 12 at the most: the largest alone is 2^19
+    const int32_t scale = er_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31)));
     const int32_t shift = 12 - headroom + 31 - (s->to_int16 ? 16 : 8);
-    const bool reached = shift <= 31;
-    if (!s->to_int16 && s->depth >= BY_TABLE && reached && shift >= 0) {
-        uint8_t by_difference[256], table[256];
-        s->kernels->requantize_sums((size_t)max + 1, s->exps, 0, (er_multiplier){scale, -shift}, &(er_output){.max = 255}, by_difference);
-        for (int32_t v = 0; v <= max; v++) table[v ^ flip] = by_difference[max - v] ^ flip;
-        for (int32_t v = max + 1; v < 256; v++) table[v ^ flip] = 0;        // none is larger
-        s->kernels->qlookup(s->depth, x, table, y);
-        return;
-    }
-    if (!s->to_int16 && s->depth < BY_TABLE && reached && shift >= 0) {
-        int32_t exps[BY_TABLE];
-        for (size_t i = 0; i < s->depth; i++) exps[i] = s->exps[max - (x[i] ^ flip)];
-        const int32_t zero = s->is_signed ? INT8_MIN : 0;
-        s->kernels->requantize_sums(s->depth, exps, 0, (er_multiplier){scale, -shift}, &(er_output){.zero = zero, .min = zero, .max = zero + 255}, y);
-        return;
-    }
-    for (size_t i = 0; i < s->depth; i++) {
-        const int32_t v = reached ? er_rounding_shift(er_doubling_high_mul(scale, s->exps[max - (x[i] ^ flip)]), shift) : 0;
-        if (s->to_int16) ((int16_t *)y)[i] = (int16_t)er_clamp32(v + INT16_MIN, INT16_MIN, INT16_MAX);
-        else ((uint8_t *)y)[i] = (uint8_t)((uint8_t)er_clamp32(v, 0, 255) ^ flip);
+    const er_multiplier m = {scale, -shift};
+    if (shift > 31) {       // from 512 equal classes on half of the last bit is not reached. (The reference aborts.)
+        if (!s->to_int16) memset(y, flip, s->depth);
+        for (size_t i = 0; s->to_int16 && i < s->depth; i++) ((int16_t *)y)[i] = INT16_MIN;
+    } else if (s->to_int16 || s->depth < BY_KERNEL) {
+        scale_few(s, x, max, flip, scale, shift, y);
+    } else if (s->depth < BY_TABLE) {
+        scale_by_kernel(s, x, max, flip, m, y);
+    } else {
+        scale_by_table(s, x, max, flip, m, y);
     }
 }
 
