@@ -111,6 +111,7 @@ def test_states_that_begin_with_a_constant(half: str) -> None:
     b.main.op("UNIDIRECTIONAL_SEQUENCE_LSTM", t, [y], fusedActivationFunction="TANH")
     b.main.outputs(y)
     content = b.bytes()
+    keep(content)
     both = (
         Interpreter(model_content=content),
         LiteRT(model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF),
@@ -234,6 +235,7 @@ def test_lstm_int8_with_a_finer_cell_state(exponent: int, steps: int) -> None:
     shape = (2, steps, 6)
     fine, coarse = (lstm_int8(np.random.default_rng(4), shape, 8, 8, o, False, e, size=10) for e in (exponent, -15))
     x = np.random.default_rng(1).integers(-40, 40, shape).astype(np.int8)
+    keep(fine)
     (got,), (expected,) = (run(Interpreter(model_content=c), [x]) for c in (fine, coarse))
     assert len(np.unique(expected)) > 8
     assert np.abs(got.astype(int) - expected).max() <= 1
