@@ -12,13 +12,13 @@ from edgert.interpreter import Interpreter
 
 from ..export import to_tflite
 from ..ir import Graph, lstm
+from ..ir.layers import MOVES
 from .masks import only_softmax, raised, that_matter
 from .observers import MinMax, Observer
 
 Ranges = dict[str, tuple[float, float]]
 # What is lower stands for no value: the padding of a maximum.
 _PADDING = -1e38
-_MOVES = ("TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "PAD", "SLICE", "STRIDED_SLICE", "GATHER", "SPACE_TO_BATCH_ND")
 
 
 def _padded(graph: Graph) -> set[str]:
@@ -26,7 +26,7 @@ def _padded(graph: Graph) -> set[str]:
     found: set[str] = set()
     for n in graph.nodes:
         pads = n.op == "PADV2" and (graph.data(n.inputs[2]) or 0) < _PADDING
-        if pads or (n.op in _MOVES and n.inputs[0] in found) or (n.op == "MAXIMUM" and found.intersection(n.inputs)):
+        if pads or (n.op in MOVES and n.inputs[0] in found) or (n.op == "MAXIMUM" and found.intersection(n.inputs)):
             found.update(n.outputs)
     return found
 

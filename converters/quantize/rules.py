@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir import Quantization
-from ..ir.layers import CHANNEL_AXIS
+from ..ir.layers import CHANNEL_AXIS, MOVES
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def _fixed(scale: float, zero: int, scale16: float | None = None) -> dict[str, Q
 
 _PROBABILITY = _fixed(1 / 256, -128, 1 / 32768)
 _SIGNED_UNIT = _fixed(1 / 128, 0, 1 / 32768)
-_MOVES = Rule(same="first", index_inputs=(1, 2, 3))
+_MOVED = Rule(same="first", index_inputs=(1, 2, 3))
 
 RULES: dict[str, Rule] = {
     **{op: Rule(weights=1, weights_axis=axis) for op, axis in CHANNEL_AXIS.items()},
@@ -57,11 +57,11 @@ RULES: dict[str, Rule] = {
     "SOFTMAX": Rule(fixed=_PROBABILITY), "LOGISTIC": Rule(fixed=_PROBABILITY), "TANH": Rule(fixed=_SIGNED_UNIT),
     "LOG_SOFTMAX": Rule(fixed=_fixed(16 / 256, 127), int16=False), "L2_NORMALIZATION": Rule(fixed=_fixed(1 / 128, 0), int16=False),
     "AVERAGE_POOL_2D": Rule(same="first"), "MAX_POOL_2D": Rule(same="first"),
-    "RESHAPE": _MOVES, "SQUEEZE": _MOVES, "EXPAND_DIMS": _MOVES, "TRANSPOSE": _MOVES, "PAD": _MOVES, "MIRROR_PAD": _MOVES,
-    "PADV2": Rule(same=(0, 2), index_inputs=(1,)), "SLICE": _MOVES, "STRIDED_SLICE": _MOVES, "GATHER": _MOVES, "GATHER_ND": _MOVES,
+    **dict.fromkeys(MOVES, _MOVED),
+    "PADV2": Rule(same=(0, 2), index_inputs=(1,)),
     "RESIZE_BILINEAR": Rule(same="first", index_inputs=(1,), int16=False),
-    "RESIZE_NEAREST_NEIGHBOR": Rule(same="first", index_inputs=(1,), int16=False), "TILE": _MOVES, "BROADCAST_TO": _MOVES, "REVERSE_V2": _MOVES,
-    "SPACE_TO_DEPTH": Rule(same="first", int16=False), "DEPTH_TO_SPACE": Rule(same="first", int16=False), "SPACE_TO_BATCH_ND": _MOVES, "BATCH_TO_SPACE_ND": _MOVES,
+    "RESIZE_NEAREST_NEIGHBOR": Rule(same="first", index_inputs=(1,), int16=False),
+    "SPACE_TO_DEPTH": Rule(same="first", int16=False), "DEPTH_TO_SPACE": Rule(same="first", int16=False),
     "CONCATENATION": Rule(same="all"), "PACK": Rule(same="all"), "SELECT_V2": Rule(same=(1, 2), index_inputs=(0,)),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Rule(index_inputs=tuple(range(1, 24)), int16=False),
     "ARG_MAX": Rule(index_inputs=(1,), int16=False), "ARG_MIN": Rule(index_inputs=(1,), int16=False),
