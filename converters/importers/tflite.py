@@ -57,6 +57,10 @@ def _graph(tflite: Any, model: Any, interpreter: Interpreter, path: Path, quanti
         inputs = [names[t] if t >= 0 else "" for t in (op.Inputs(j) for j in range(op.InputsLength()))]
         outputs = [names[op.Outputs(j)] for j in range(op.OutputsLength())]
         source = graph.tensors.get(inputs[0]) if inputs else None
+        if kind == "DEQUANTIZE" and source is not None and source.data is not None and graph.tensors[outputs[0]].variable:
+            if source.data.any():
+                raise ConversionError(f'{path}: the state "{outputs[0]}" begins with other values than 0: it cannot be converted')
+            continue
         if (
             source is not None
             and source.data is not None

@@ -10,9 +10,10 @@ import pytest
 from edgert.converters.convert import Result, convert
 from edgert.converters.importers import load
 
-from edgert import EdgertError, Interpreter
+from edgert import ConversionError, EdgertError, Interpreter
 from edgert.preprocess import quantize
 
+from ..build import Builder
 from ..support import reference, run
 from .onnx_nodes import cases, in_the_table
 
@@ -96,6 +97,31 @@ def onnx_in_int8(case: Any) -> Result | None:
     if "l2normalization_axis_0" not in case.name:  # it divides 0 by 0
         same_in_litert(result.model, sample, case.name)
     return result
+
+
+@pytest.mark.parametrize("value", [0, 2])
+def test_states_of_float16(value: int, tmp_path: Path) -> None:
+    """TensorFlow's converter writes the zeros that the states of a float16 LSTM begin with as a weight."""
+    rng, b = np.random.default_rng(0), Builder()
+    x, y = b.main.input((1, 3, 4), "float32"), b.main.tensor((1, 3, 5), "float32")
+    states = [b.main.tensor((1, 5), "float32", variable=True) for _ in range(2)]
+    for state in states:
+        b.main.op("DEQUANTIZE", [b.main.constant(np.full((1, 5), value, np.float16))], [state])
+    weights = [b.main.constant(rng.standard_normal((5, n)).astype(np.float32)) for n in (4, 4, 4, 4, 5, 5, 5, 5)]
+    biases = [b.main.constant(np.zeros(5, np.float32)) for _ in range(4)]
+    inputs = [x, *weights, *[-1] * 3, *biases, -1, -1, *states, *[-1] * 4]
+    b.main.op("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [y], fusedActivationFunction="TANH")
+    b.main.outputs(y)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b.bytes())
+    samples = [(rng.uniform(-2, 2, (1, 3, 4)).astype(np.float32),) for _ in range(4)]
+    if value:
+        with pytest.raises(ConversionError, match="begins with other values than 0"):
+            convert(path, samples)
+    else:
+        result = convert(path, samples)
+        assert result.quality is not None and result.quality.sqnr > 25
+        assert same_in_litert(result.model, samples[0], path.name)
 
 
 # Paddings of a maximum that are moved before it is taken, masks of minus infinity, and a function taken apart.
