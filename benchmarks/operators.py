@@ -24,6 +24,7 @@ from edgert.errors import EdgertError
 
 RNG = np.random.default_rng(0)
 IMAGE, TOKENS = (1, 56, 56, 32), (1, 197, 192)
+DILATIONS = ("dilation_h_factor", "dilation_w_factor")
 SAME = {"padding": "SAME", "stride_w": 1, "stride_h": 1}
 PROBABILITY = (1 / 256, -128)
 OTHER = (0.05, -4)
@@ -98,6 +99,7 @@ def elementwise(dtype: str) -> dict[str, bytes]:
         )
     found["LOGISTIC"] = Builder(dtype).input(IMAGE).op("LOGISTIC", quantization=PROBABILITY)
     found["SOFTMAX of 197"] = Builder(dtype).input((3, 197, 197)).op("SOFTMAX", quantization=PROBABILITY)
+    found["SOFTMAX of 16"] = Builder(dtype).input((1, 4096, 16)).op("SOFTMAX", quantization=PROBABILITY)
     found["SOFTMAX of 2"] = Builder(dtype).input((1, 1917, 2)).op("SOFTMAX", quantization=PROBABILITY)
     return found
 
@@ -114,6 +116,7 @@ def moves(dtype: str) -> dict[str, bytes]:
     for perm in ((0, 2, 1), (0, 3, 1, 2), (0, 2, 1, 3)):
         x = TOKENS if len(perm) == 3 else IMAGE
         found[f"TRANSPOSE {perm}"] = Builder(dtype).input(x).ints(*perm).op("TRANSPOSE")
+    found["TRANSPOSE of shuffled channels"] = Builder(dtype).input((1, 784, 2, 58)).ints(0, 1, 3, 2).op("TRANSPOSE")
     found["CONCATENATION"] = Builder(dtype).input(IMAGE).input(IMAGE).op("CONCATENATION", axis=3)
     found["PAD"] = Builder(dtype).input(IMAGE).ints([0, 0], [1, 1], [1, 1], [0, 0]).op("PAD")
     found["STRIDED_SLICE"] = Builder(dtype).input(IMAGE).ints(0, 0, 0, 0).ints(1, 56, 56, 32).ints(1, 2, 2, 1).op("STRIDED_SLICE")
@@ -126,25 +129,35 @@ def moves(dtype: str) -> dict[str, bytes]:
 
 def products(dtype: str) -> dict[str, bytes]:
     found = {}
-    for name, x, w, stride in (
+    for name, x, w, stride, *dilation in (
         ("3x3", IMAGE, (64, 3, 3, 32), 1),
         ("3x3 of 3 channels, stride 2", (1, 224, 224, 3), (32, 3, 3, 3), 2),
         ("1x1", (1, 14, 14, 576), (96, 1, 1, 576), 1),
         ("1x1 to 1 channel", (1, 96, 96, 32), (1, 1, 1, 32), 1),
         ("1x9 of a sequence", (1, 1, 1000, 16), (32, 1, 9, 16), 1),
         ("16x16, stride 16", (1, 224, 224, 3), (192, 16, 16, 3), 16),
+        ("7x7 of a channel a group", (1, 14, 14, 192), (192, 7, 7, 1), 1),
+        ("3x3 of 32 groups", (1, 28, 28, 128), (128, 3, 3, 4), 1),
+        ("3x3 of 8 groups", (1, 28, 28, 128), (128, 3, 3, 16), 1),
+        ("3x3, dilated", (1, 33, 33, 64), (64, 3, 3, 64), 1, 2, 2),
+        ("1x3 of a sequence, dilated", (1, 1, 256, 32), (32, 1, 3, 32), 1, 1, 8),
     ):
         found[f"CONV_2D {name}"] = (
             Builder(dtype)
             .input(x)
             .weights(*w)
-            .op("CONV_2D", quantization=(0.2, -4), **{**SAME, "stride_w": stride, "stride_h": stride})
+            .op(
+                "CONV_2D",
+                quantization=(0.2, -4),
+                **{**SAME, "stride_w": stride, "stride_h": stride, **dict(zip(DILATIONS, dilation))},
+            )
         )
     for name, x, k, m, stride in (
         ("3x3", (1, 112, 112, 32), 3, 1, 1),
         ("5x5", (1, 14, 14, 240), 5, 1, 1),
         ("3x3 of 8 channels", (1, 96, 96, 8), 3, 1, 1),
         ("10x8 of 1 channel to 8", (1, 49, 40, 1), 8, 8, 2),
+        ("3x3 of 64 channels to 128", (1, 28, 28, 64), 3, 2, 1),
     ):
         c = x[3] * m
         found[f"DEPTHWISE_CONV_2D {name}"] = (
