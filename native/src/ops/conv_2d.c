@@ -124,10 +124,11 @@ static void copy_rows_of_groups(void *arg, size_t i, int thread)
     for (size_t r = first; r < end; r++) {
         const size_t b = r / c->image_h;
         const int64_t y = (int64_t)(r % c->image_h) - c->pad_top;
-        const uint8_t *x = er_u8(t->op->inputs[0]) + (b * (size_t)c->in_h + (size_t)y) * (size_t)c->in_w * (size_t)c->in_c * c->element;
+        const bool inside = y >= 0 && y < c->in_h;
+        const uint8_t *x = er_u8(t->op->inputs[0]) + (b * (size_t)c->in_h + (size_t)(inside ? y : 0)) * (size_t)c->in_w * (size_t)c->in_c * c->element;
         for (size_t g = 0; g < mm->groups; g++) {
             uint8_t *row = t->op->shared + ((b * mm->groups + g) * c->image_h + r % c->image_h) * c->image_row * mm->element;
-            if (y < 0 || y >= c->in_h) {
+            if (!inside) {
                 er_matmul_fill(mm, row, c->image_row);
                 continue;
             }
