@@ -37,16 +37,22 @@ static void run_elementwise(const er_op *op, er_pool *pool)
     }
 }
 
-static er_status prepare(er_prepare *p, er_op *op, er_activation activation, elementwise **out)
+er_status er_expect_quantized_pair(er_prepare *p, const er_op *op)
 {
     ER_TRY(er_expect_io(p, op, 2, 2, 1));
-    const er_tensor *a = op->inputs[0], *b = op->inputs[1];
-    er_tensor *y = op->outputs[0];
+    const er_tensor *a = op->inputs[0], *b = op->inputs[1], *y = op->outputs[0];
     ER_TRY(er_expect_type(p, b, a->def->type, "second input"));
     ER_TRY(er_expect_type(p, y, a->def->type, "output"));
     ER_TRY(er_expect_quantized(p, a, "first input"));
     ER_TRY(er_expect_quantized(p, b, "second input"));
-    ER_TRY(er_expect_quantized(p, y, "output"));
+    return er_expect_quantized(p, y, "output");
+}
+
+static er_status prepare(er_prepare *p, er_op *op, er_activation activation, elementwise **out)
+{
+    ER_TRY(er_expect_quantized_pair(p, op));
+    const er_tensor *a = op->inputs[0], *b = op->inputs[1];
+    er_tensor *y = op->outputs[0];
     er_status status;
     elementwise *s = op->state = *out = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);

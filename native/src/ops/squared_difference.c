@@ -42,14 +42,9 @@ static void fill(const er_tensor *x, double twice, int32_t *table)
 
 er_status er_prepare_quantized_squared_difference(er_prepare *p, er_op *op)
 {
-    ER_TRY(er_expect_io(p, op, 2, 2, 1));
+    ER_TRY(er_expect_quantized_pair(p, op));
     const er_tensor *a = op->inputs[0], *b = op->inputs[1];
     er_tensor *y = op->outputs[0];
-    ER_TRY(er_expect_type(p, b, a->def->type, "second input"));
-    ER_TRY(er_expect_type(p, y, a->def->type, "output"));
-    ER_TRY(er_expect_quantized(p, a, "first input"));
-    ER_TRY(er_expect_quantized(p, b, "second input"));
-    ER_TRY(er_expect_quantized(p, y, "output"));
     er_status status;
     squared *s = op->state = er_alloc(p, sizeof *s, &status);
     ER_TRY(status);
