@@ -176,10 +176,7 @@ static er_status prepare_hybrid(er_prepare *p, er_op *op, const er_depthwise_sha
     ER_TRY(status);
     for (size_t i = 0; i < w->count; i++) weights[i] = (float)((const int8_t *)w->data)[i];
     d->weights = weights;
-    float *scale = er_alloc(p, (size_t)s->out_c * sizeof *scale, &status);
-    ER_TRY(status);
-    for (int32_t c = 0; c < s->out_c; c++) scale[c] = w->def->quant.scale[w->def->quant.n == 1 ? 0 : c];
-    d->scale = scale;
+    ER_TRY(er_hybrid_scales(p, w, (size_t)s->out_c, &d->scale));
     d->scaling = scaling;
     d->low = -INFINITY;
     d->high = INFINITY;

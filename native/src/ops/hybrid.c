@@ -126,20 +126,15 @@ static er_status plan(er_prepare *p, er_op *op, hybrid *h)
 static er_status take_channels(er_prepare *p, hybrid *h, const er_tensor *w, const er_tensor *bias)
 {
     const size_t n = (size_t)h->out_c;
-    const er_quantization *q = &w->def->quant;
     er_status status;
     int32_t *sums = er_alloc(p, n * sizeof *sums + 1, &status);
     ER_TRY(status);
-    float *scale = er_alloc(p, n * sizeof *scale + 1, &status), *zeros = NULL;
-    ER_TRY(status);
+    ER_TRY(er_hybrid_scales(p, w, n, &h->scale));
+    float *zeros = NULL;
     if (!bias) zeros = er_alloc(p, n * sizeof *zeros + 1, &status);
     ER_TRY(status);
-    for (size_t j = 0; j < n; j++) {
-        sums[j] = (int32_t)er_sum_int8(er_i8(w) + j * h->mm.length, h->mm.length);
-        scale[j] = q->scale[q->n == 1 ? 0 : j];
-    }
+    for (size_t j = 0; j < n; j++) sums[j] = (int32_t)er_sum_int8(er_i8(w) + j * h->mm.length, h->mm.length);
     h->weight_sums = sums;
-    h->scale = scale;
     h->bias = bias ? bias->data : zeros;
     return ER_OK;
 }
@@ -173,6 +168,17 @@ er_status er_expect_hybrid_weights(er_prepare *p, const er_tensor *w, int32_t ch
     ER_TRY(er_expect_values(p, w, "weights"));
     if (!w->data && w->count > 0) return er_op_fail(p, EDGERT_ERROR_MODEL, "its weights have no data");
     return er_expect_weight_scales(p, w, (size_t)channels, dimension);
+}
+
+er_status er_hybrid_scales(er_prepare *p, const er_tensor *w, size_t channels, const float **scales)
+{
+    const er_quantization *q = &w->def->quant;
+    er_status status;
+    float *all = er_alloc(p, channels * sizeof *all + 1, &status);
+    ER_TRY(status);
+    for (size_t j = 0; j < channels; j++) all[j] = q->scale[q->n == 1 ? 0 : j];
+    *scales = all;
+    return ER_OK;
 }
 
 // One scale for all channels is per tensor for the reference, however often the file says it.

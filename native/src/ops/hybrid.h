@@ -17,6 +17,9 @@ er_hybrid_scaling er_conv_scaling(const er_tensor *w);
 // int8 with one scale, or one for each of the channels along `dimension`, and zero points of 0.
 er_status er_expect_hybrid_weights(er_prepare *p, const er_tensor *w, int32_t channels, int32_t dimension);
 
+// The scale of each channel's weights, which may all be one.
+er_status er_hybrid_scales(er_prepare *p, const er_tensor *w, size_t channels, const float **scales);
+
 er_status er_prepare_hybrid_conv(er_prepare *p, er_op *op, const er_conv_options *o);
 
 // The caller has checked the shapes and set the output's.

@@ -27,7 +27,7 @@ typedef struct {
     size_t together;
     er_output o;
     const int32_t *weight_sums; // hybrid: [lanes]
-    const float *scale, *bias;  // hybrid: [out_c]
+    const float *scale, *zeros; // hybrid: [out_c]; what the bias is where there is none
     float min, max;
 } product;
 
@@ -60,7 +60,7 @@ static void finish_row(const task_arg *t, size_t image, uint8_t *sums, uint8_t *
     if (d->hybrid) {
         const int32_t *x = (const int32_t *)(const void *)sums;
         for (size_t i = 0; i < pixels; i++, x += n, to += n)
-            d->kernels->scale_sums(n, x, x, 0, d->scale, t->q[image].scale, false, d->bias, d->min, d->max, to);
+            d->kernels->scale_sums(n, x, x, 0, d->scale, t->q[image].scale, false, bias ? bias : d->zeros, d->min, d->max, to);
     } else if (d->is_float) {
         const float *x = (const float *)(const void *)sums;
         for (size_t i = 0; i < pixels; i++, x += n, to += n)
@@ -133,7 +133,7 @@ static void run_product(const er_op *op, er_pool *pool)
 {
     const product *d = op->state;
     const er_tensor *x = op->inputs[2], *bias = op->n_inputs > 3 ? op->inputs[3] : NULL;
-    task_arg t = {op, d, pool, er_u8(x), NULL, d->is_float && bias ? er_f32(bias) : NULL};
+    task_arg t = {op, d, pool, er_u8(x), NULL, (d->is_float || d->hybrid) && bias ? er_f32(bias) : NULL};
     if (d->hybrid) {
         er_dynamic *q = (er_dynamic *)(void *)op->shared;
         uint8_t *quantized = op->shared + dynamics_bytes(d);
@@ -190,25 +190,18 @@ static er_status take_channels(er_prepare *p, const er_op *op, product *d)
     return ER_OK;
 }
 
-// What the sums of a quantized input are scaled by, the bias, and the sums of each tap's weights.
+// What the sums of a quantized input are scaled by, and the sums of each tap's weights. The bias may come while the model runs.
 static er_status take_scales(er_prepare *p, const er_op *op, product *d, const er_tensor *turned)
 {
-    const er_tensor *w = op->inputs[1], *bias = op->n_inputs > 3 ? op->inputs[3] : NULL;
     const size_t n = (size_t)d->s.out_c, in_c = (size_t)d->s.in_c;
     er_status status;
     int32_t *sums = er_alloc(p, d->lanes * sizeof *sums, &status);
     ER_TRY(status);
-    float *scale = er_alloc(p, 2 * n * sizeof *scale, &status);
+    d->zeros = er_alloc(p, n * sizeof *d->zeros, &status);
     ER_TRY(status);
     for (size_t j = 0; j < d->mm.n; j++) sums[j] = (int32_t)er_sum_int8(er_i8(turned) + j * in_c, in_c);
-    for (size_t c = 0; c < n; c++) {
-        scale[c] = w->def->quant.scale[w->def->quant.n == 1 ? 0 : c];
-        scale[n + c] = bias ? er_f32(bias)[c] : 0;
-    }
     d->weight_sums = sums;
-    d->scale = scale;
-    d->bias = scale + n;
-    return ER_OK;
+    return er_hybrid_scales(p, op->inputs[1], n, &d->scale);
 }
 
 er_status er_prepare_transpose_product(er_prepare *p, er_op *op, const er_transpose_shape *s, er_activation activation)
