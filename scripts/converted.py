@@ -25,6 +25,7 @@ from typing import Any
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
+from answers import answers, difference
 
 WAYS = ("float32", "float16", "dynamic", "int8", "int8 in and out", "uint8 in and out", "int8 per tensor", "16x8")
 APPLICATIONS = {
@@ -249,35 +250,20 @@ def pictures(name: str) -> bool:
 # ---- comparison
 
 
-def answers(interpreter: Any, name: str) -> list[np.ndarray]:
+def run(interpreter: Any, name: str) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     interpreter.allocate_tensors()
+    inputs = []
     for d in interpreter.get_input_details():
         dtype = np.dtype(d["dtype"])
-        if dtype.kind == "f":
-            drawn = (
-                rng.uniform(0, 255 if pictures(name) else 1, d["shape"])
-                if name in APPLICATIONS
-                else rng.standard_normal(d["shape"])
-            )
-        else:
+        if dtype.kind != "f":
             drawn = rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, d["shape"])
-        interpreter.set_tensor(d["index"], drawn.astype(dtype))
-    interpreter.invoke()
-    return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
-
-
-def difference(got: list[np.ndarray], expected: list[np.ndarray]) -> str:
-    for a, b in zip(got, expected):
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return f"{a.dtype} {list(a.shape)}, not {b.dtype} {list(b.shape)}"
-        if b.dtype.kind in "fc":
-            largest = float(np.abs(b).max(initial=1e-6, where=np.isfinite(b)))
-            if not np.allclose(a, b, rtol=0, atol=1e-5 * largest, equal_nan=True):
-                return f"up to {np.nanmax(np.abs(a - b)) / largest:.1e} of the largest value"
-        elif not np.array_equal(a, b):
-            return f"{np.count_nonzero(a != b)} of {a.size} values"
-    return ""
+        elif name in APPLICATIONS:
+            drawn = rng.uniform(0, 255 if pictures(name) else 1, d["shape"])
+        else:
+            drawn = rng.standard_normal(d["shape"])
+        inputs.append(drawn.astype(dtype))
+    return answers(interpreter, inputs)
 
 
 def compare(name: str, path: Path, way: str) -> None:
@@ -291,7 +277,7 @@ def compare(name: str, path: Path, way: str) -> None:
     try:
         ours = Interpreter(model_path=path, num_threads=2)
         sums = any(o["op_name"] == "SUM" and o["operand_types"][0] in (np.int8, np.int16) for o in ours._get_ops_details())
-        got = answers(ours, name)
+        got = run(ours, name)
     except (ValueError, RuntimeError) as e:
         fault = str(e).replace(f"{path}: ", "")[:160]
     kernels = {"reference": OpResolverType.BUILTIN_REF, "other kernels": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}
@@ -299,13 +285,13 @@ def compare(name: str, path: Path, way: str) -> None:
         del kernels["reference"]
     for label, resolver in kernels.items():
         try:
-            expected = answers(LiteRT(model_path=str(path), experimental_op_resolver_type=resolver), name)
+            expected = run(LiteRT(model_path=str(path), experimental_op_resolver_type=resolver), name)
         except (ValueError, RuntimeError):
             continue
         if got is None:
             print(f"only LiteRT: {name}, {way}: {fault}", flush=True)
             return
-        what = difference(got, expected)
+        what = difference(got, expected, 0, 1e-5, 1e-6)
         print(f"{'differs from the ' + label if what else 'same'}: {name}, {way}{': ' + what if what else ''}", flush=True)
         return
     print(f"{'neither' if got is None else 'only edgert'}: {name}, {way}{': ' + fault if fault else ''}", flush=True)

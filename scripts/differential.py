@@ -21,6 +21,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from answers import answers, difference
 
 from edgert import Interpreter
 
@@ -102,7 +103,7 @@ def changed(index: int, each: int, seed: int) -> bytes | None:
     return bytes(builder.Output())
 
 
-# ---- answers
+# ---- inputs, and what is known
 
 
 def drawn(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
@@ -112,26 +113,6 @@ def drawn(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
     if dtype == np.bool_ or dtype.itemsize > 2:
         return np.asarray(rng.integers(0, 2 if dtype == np.bool_ else 3, size)).astype(dtype)
     return np.asarray(rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, size)).astype(dtype)
-
-
-def answers(interpreter: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    for d, x in zip(interpreter.get_input_details(), inputs):
-        interpreter.set_tensor(d["index"], x)
-    interpreter.invoke()
-    return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
-
-
-def difference(got: list[np.ndarray], expected: list[np.ndarray]) -> str:
-    for a, b in zip(got, expected):
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return f"{a.dtype} {list(a.shape)}, not {b.dtype} {list(b.shape)}"
-        if a.dtype.kind in "fc":
-            largest = float(np.abs(b).max(initial=1e-3, where=np.isfinite(b)))
-            if largest < 1e30 and not np.allclose(a, b, rtol=1e-4, atol=2e-5 * largest, equal_nan=True):
-                return f"up to {np.nanmax(np.abs(a - b)):.3g} of {largest:.3g}"
-        elif not np.array_equal(a, b):
-            return f"{np.count_nonzero(a != b)} of {a.size} values"
-    return ""
 
 
 def known(content: bytes, ops: list[dict[str, Any]], details: list[dict[str, Any]], what: str) -> str:
@@ -208,7 +189,7 @@ def worker(each: int, seed: int, start: int) -> None:
         try:
             theirs = LiteRT(model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
             theirs.allocate_tensors()
-            what = difference(got, answers(theirs, inputs))
+            what = difference(got, answers(theirs, inputs), 1e-4, 2e-5, 1e-3, 1e30)
         except (RuntimeError, ValueError):
             print("refused", flush=True)
             continue
